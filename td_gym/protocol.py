@@ -1,0 +1,95 @@
+"""The wire format of a seat's message: optional ``<think>``, ``<action>``, ``<response>`` parts.
+
+``PROTOCOL_VERSION`` names this format together with the tools; trained weights carry it and are
+refused under another one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+PROTOCOL_VERSION = "1"
+MAX_CHARS = 4096
+
+_TAG = re.compile(r"<(/?)(think|response|action)>")
+_ARGUMENT = re.compile(r"\s*([A-Za-z_]\w*)=(\"[^\"]*\"|[^\s\"]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool a seat may call: its argument names (all optional) and one sentence for the briefing."""
+
+    name: str
+    arguments: frozenset[str]
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedMessage:
+    """A message taken apart.  ``error`` is empty, or says in a few words why it is a format error."""
+
+    response: str = ""
+    think: str = ""
+    action: str = ""
+    """Tool name, or empty for none (``chat`` also reads as none)."""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+
+
+def parse_message(text: str, tools: Mapping[str, Tool], max_chars: int = MAX_CHARS) -> ParsedMessage:
+    """Parse a service-side message; never raises.
+
+    Text without tags is a response with no action.  Parts may come in any order; beside a
+    ``<response>`` part, text outside all parts is shown to no one.  Any other ``<`` is text.
+    """
+    if len(text) > max_chars:
+        return ParsedMessage(error=f"longer than {max_chars} characters")
+    if "<" not in text:
+        return ParsedMessage(response=text.strip())
+    parts: dict[str, str] = {}
+    outside: list[str] = []
+    open_name, start = "", 0
+    for tag in _TAG.finditer(text):
+        closing, name = tag[1] == "/", tag[2]
+        if closing:
+            if open_name != name:
+                return ParsedMessage(error=f"</{name}> closes nothing")
+            parts[name] = text[start : tag.start()].strip()
+            open_name = ""
+        else:
+            if open_name:
+                return ParsedMessage(error=f"<{name}> inside <{open_name}>")
+            if name in parts:
+                return ParsedMessage(error=f"<{name}> repeated")
+            outside.append(text[start : tag.start()])
+            open_name = name
+        start = tag.end()
+    if open_name:
+        return ParsedMessage(error=f"<{open_name}> is never closed")
+    outside.append(text[start:])
+    response = parts["response"] if "response" in parts else " ".join(filter(None, map(str.strip, outside)))
+    action, arguments, error = _parse_action(parts.get("action", ""), tools)
+    return ParsedMessage(response, parts.get("think", ""), action, arguments, error)
+
+
+def _parse_action(text: str, tools: Mapping[str, Tool]) -> tuple[str, dict[str, str], str]:
+    name, _, rest = text.strip().partition(" ")
+    if name in ("", "chat"):
+        return "", {}, "chat takes no arguments" if rest.strip() else ""
+    if name not in tools:
+        return "", {}, f"unknown action {name[:40]!r}"
+    arguments: dict[str, str] = {}
+    position = 0
+    rest = rest.strip()
+    while position < len(rest):
+        match = _ARGUMENT.match(rest, position)
+        if match is None or match[1] in arguments:
+            return "", {}, f"arguments of {name} are not key=value pairs"
+        arguments[match[1]] = match[2].strip('"')
+        position = match.end()
+    unknown = arguments.keys() - tools[name].arguments
+    if unknown:
+        return "", {}, f"{name} has no argument {min(unknown)[:40]!r}"
+    return name, arguments, ""

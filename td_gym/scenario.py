@@ -1,0 +1,388 @@
+"""The turn engine: a ``Scenario`` states the rules of one kind of conversation, an ``Episode`` runs one.
+
+An episode is a pure function of its case and of the messages so far, so a snapshot is nothing but
+those messages (and what simulated seats remember), and restoring is replaying.  Every view (Gym,
+AEC, parallel, vector) only moves messages in and results out.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, final
+
+import numpy as np
+import numpy.typing as npt
+
+from td_gym.errors import TdGymError
+from td_gym.protocol import MAX_CHARS, ParsedMessage, Tool, parse_message
+
+SPLITS = ("train", "validation", "test")
+_END = re.compile(r"\s*\[(end|hangup):([1-5](?:\.\d{1,6})?)\]\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class CostSpec:
+    """A named cost.  A budgeted one has the default ``limit`` on its mean sum per dialogue."""
+
+    description: str
+    limit: float | None = None
+
+    @property
+    def budgeted(self) -> bool:
+        return self.limit is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TermSpec:
+    """A named turn term and its fixed analytic range."""
+
+    low: float
+    high: float
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScaffoldTask:
+    """A verifiable question about the briefing: kind ``mac`` (masked attribute) or ``pnr`` (numeric)."""
+
+    kind: str
+    name: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of one seat, as the record of a conversation keeps it."""
+
+    seat: str
+    text: str
+    """The message as submitted, tags and all."""
+    shown: str
+    """What the other seats read."""
+    action: str = ""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    tool_message: str = ""
+    """A tool's error message, read by the seat that called it only."""
+    acts: frozenset[str] = frozenset()
+    strategy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResult:
+    """What one submitted message brought about.  Costs and rewards are increments."""
+
+    seat: str
+    rewards: Mapping[str, float] = field(default_factory=dict)
+    """Session reward paid by this turn, by seat."""
+    costs: Mapping[str, float] = field(default_factory=dict)
+    terms: Mapping[str, float] = field(default_factory=dict)
+    """Named turn terms of a service turn."""
+    strategy: str = ""
+    relevance: int | None = None
+    """Grade 0..3 of the service turn just answered: disengaged, neutral, engaged, stage advanced."""
+    terminated: bool = False
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEffect:
+    """A scenario's reading of one well-formed service message."""
+
+    acts: frozenset[str]
+    strategy: str
+    costs: Mapping[str, float]
+    terms: Mapping[str, float]
+    tool_message: str = ""
+    rewards: Mapping[str, float] = field(default_factory=dict)
+    ended_by: str = ""
+    """Non-empty when the message ends the service's part; the customer has the last word."""
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerEffect:
+    """A scenario's reading of one customer message."""
+
+    acts: frozenset[str]
+    relevance: int
+    rewards: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EndMark:
+    """The end marker at the close of a customer message: ``[end:4.2]`` or ``[hangup:1]``."""
+
+    hung_up: bool
+    rating: float
+
+
+def split_end_mark(text: str) -> tuple[str, EndMark | None]:
+    """Split a customer's message into what is shown and its end marker, if it closes with one."""
+    match = _END.search(text)
+    if match is None:
+        return text.strip(), None
+    rating = min(max(float(match[2]), 1.0), 5.0)
+    return text[: match.start()].strip(), EndMark(match[1] == "hangup", rating)
+
+
+class SeatPolicy(Protocol):
+    """A simulated occupant of a seat.  It keeps what it remembers in ``episode.memory[seat]``.
+
+    ``reply_batch`` is asked once for all conversations that wait, so that a model server sees one
+    batch.  An outage raises; it is never a message.
+    """
+
+    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]: ...
+
+
+class Episode(ABC):
+    """One running conversation.
+
+    ``turns`` counts service turns.  The customer speaks first and is the only seat that ends a
+    conversation by words; a format error, a transfer and the turn limit end it too.
+    """
+
+    def __init__(self, scenario: Scenario, seed: int, split: str, row: int | None, case: Any) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.split = split
+        self.row = row
+        self.case = case
+        self.transcript: list[Turn] = []
+        self.service_turns = 0
+        self.next_seat = "customer"
+        self.outcome: dict[str, Any] | None = None
+        self.memory: dict[str, dict[str, Any]] = {}
+        """What simulated seats remember; plain data, part of the snapshot."""
+        self._ending = ""
+        self._messages: dict[str, list[dict[str, str]]] = {}
+
+    # What a scenario supplies.
+
+    @abstractmethod
+    def briefing(self, seat: str) -> str:
+        """Return all that ``seat`` knows before the first word."""
+
+    @abstractmethod
+    def features(self, seat: str) -> npt.NDArray[np.float32]:
+        """Return the seat's screen as numbers in [0, 1], shape ``(len(scenario.feature_names),)``."""
+
+    @abstractmethod
+    def hear_service(self, message: ParsedMessage) -> ServiceEffect:
+        """Apply a well-formed service message to the scenario's state."""
+
+    @abstractmethod
+    def hear_customer(self, shown: str) -> CustomerEffect:
+        """Apply a customer message to the scenario's state."""
+
+    @abstractmethod
+    def conclude(self, ended_by: str, rating: float | None) -> tuple[dict[str, Any], dict[str, float]]:
+        """Return the outcome (plain JSON) and the final session rewards by seat.
+
+        ``rating`` is the customer's own closing mark, ``None`` where it gave none.
+        """
+
+    def closing_costs(self) -> Mapping[str, float]:
+        """Return cost increments that are known only at the end."""
+        return {}
+
+    # The engine.
+
+    @final
+    def submit(self, seat: str, text: str) -> TurnResult:
+        """Take one message of ``seat`` and say what it brought about.
+
+        Raises ``TdGymError`` when the conversation is over or it is another seat's turn; no text
+        ever raises.
+        """
+        if self.outcome is not None:
+            raise TdGymError("This conversation is over; call reset() before the next message.")
+        if seat != self.next_seat:
+            raise TdGymError(f"It is the turn of {self.next_seat!r}, not of {seat!r}.")
+        if seat == "customer":
+            return self._submit_customer(text)
+        return self._submit_service(text)
+
+    def _submit_service(self, text: str) -> TurnResult:
+        self.service_turns += 1
+        message = parse_message(text, self.scenario.tools, self.scenario.max_chars)
+        if message.error:
+            self._record(Turn("service", text, ""))
+            rewards, costs = self._end("format_error", None)
+            return TurnResult("service", rewards, {**costs, "format": 1.0}, self.scenario.zero_terms, terminated=True)
+        effect = self.hear_service(message)
+        self._record(
+            Turn(
+                "service",
+                text,
+                message.response,
+                message.action,
+                message.arguments,
+                effect.tool_message,
+                effect.acts,
+                effect.strategy,
+            )
+        )
+        self._ending = effect.ended_by
+        self.next_seat = "customer"
+        return TurnResult("service", effect.rewards, effect.costs, effect.terms, effect.strategy)
+
+    def _submit_customer(self, text: str) -> TurnResult:
+        shown, mark = split_end_mark(text[: self.scenario.max_chars])
+        effect = self.hear_customer(shown)
+        self._record(Turn("customer", text, shown, acts=effect.acts))
+        self.next_seat = "service"
+        ended_by = self._ending
+        if not ended_by and mark is not None:
+            ended_by = "hung_up" if mark.hung_up else "resolved"
+        truncated = not ended_by and self.service_turns >= self.scenario.max_turns
+        rewards, costs = dict(effect.rewards), {}
+        if ended_by or truncated:
+            final, costs = self._end(ended_by or "turn_limit", mark.rating if mark else None)
+            rewards = {seat: rewards.get(seat, 0.0) + final.get(seat, 0.0) for seat in rewards.keys() | final.keys()}
+        return TurnResult(
+            "customer",
+            rewards,
+            costs,
+            relevance=effect.relevance,
+            terminated=bool(ended_by),
+            truncated=truncated,
+        )
+
+    def _end(self, ended_by: str, rating: float | None) -> tuple[dict[str, float], dict[str, float]]:
+        costs = dict(self.closing_costs())
+        self.outcome, rewards = self.conclude(ended_by, rating)
+        return rewards, costs
+
+    def _record(self, turn: Turn) -> None:
+        self.transcript.append(turn)
+        for seat, messages in self._messages.items():
+            messages.append(_as_message(turn, seat))
+            if turn.tool_message and turn.seat == seat:
+                messages.append(_tool_message(turn))
+
+    @final
+    def messages(self, seat: str) -> list[dict[str, str]]:
+        """Return the conversation as chat messages, fresh at every call.
+
+        ``system`` is the seat's briefing, its own turns are ``assistant``, the others' ``user``; a
+        tool's error message follows the turn that caused it as ``user``, marked ``<tool_result>``.
+        """
+        known = self._messages.get(seat)
+        if known is None:
+            known = [{"role": "system", "content": self.briefing(seat)}]
+            for turn in self.transcript:
+                known.append(_as_message(turn, seat))
+                if turn.tool_message and turn.seat == seat:
+                    known.append(_tool_message(turn))
+            self._messages[seat] = known
+        return [dict(message) for message in known]
+
+    @final
+    def snapshot(self) -> dict[str, Any]:
+        """Return the conversation as plain data for ``Scenario.restore``."""
+        return {
+            "scenario": self.scenario.name,
+            "version": self.scenario.version,
+            "seed": self.seed,
+            "split": self.split,
+            "row": self.row,
+            "messages": [[turn.seat, turn.text] for turn in self.transcript],
+            "memory": copy.deepcopy(self.memory),
+        }
+
+
+def _as_message(turn: Turn, seat: str) -> dict[str, str]:
+    if turn.seat == seat:
+        return {"role": "assistant", "content": turn.text}
+    return {"role": "user", "content": turn.shown.replace("<tool_result>", "‹tool_result›")}
+
+
+def _tool_message(turn: Turn) -> dict[str, str]:
+    return {"role": "user", "content": f"<tool_result>{turn.tool_message}</tool_result>"}
+
+
+class Scenario(ABC):
+    """The rules of one kind of conversation; stateless once built, so many episodes share one."""
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    """Frozen rules and numbers; a change of either bumps it."""
+    wording_version: ClassVar[str]
+    seats: ClassVar[tuple[str, ...]] = ("service", "customer")
+    costs: ClassVar[Mapping[str, CostSpec]]
+    terms: ClassVar[Mapping[str, TermSpec]]
+    reward_ranges: ClassVar[Mapping[str, tuple[float, float]]]
+    """Range of the session reward, by seat."""
+    strategies: ClassVar[tuple[str, ...]]
+    fallback_strategy: ClassVar[str]
+    populations: ClassVar[tuple[str, ...]]
+    customers: ClassVar[tuple[str, ...]]
+    """Names of the simulated customers; the first is the default."""
+    floors: ClassVar[tuple[str, ...]] = ("random", "do_nothing")
+    feature_names: ClassVar[tuple[str, ...]]
+    default_max_turns: ClassVar[int] = 15
+
+    tools: Mapping[str, Tool]
+    max_turns: int
+    max_chars: int = MAX_CHARS
+
+    @property
+    def zero_terms(self) -> dict[str, float]:
+        """Every turn term at the worst end of its range."""
+        return {name: spec.low for name, spec in self.terms.items()}
+
+    @property
+    def budgeted_cost(self) -> str:
+        """Name of the cost that ``info["cost"]`` carries."""
+        return next(name for name, spec in self.costs.items() if spec.budgeted)
+
+    @abstractmethod
+    def begin(self, seed: int, split: str = "train", row: int | None = None) -> Episode:
+        """Start a conversation: ``seed`` fixes it, ``row`` picks a row of the scenario file."""
+
+    @abstractmethod
+    def admissible(self, episode: Episode) -> tuple[str, ...]:
+        """Return the strategies the SOP allows the service seat now, in the order of ``strategies``."""
+
+    @abstractmethod
+    def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
+        """Return verifiable questions whose answers stand in the service seat's briefing."""
+
+    @abstractmethod
+    def customer(self, name: str) -> SeatPolicy:
+        """Return the simulated customer called ``name``; ``TdGymError`` when unknown."""
+
+    @abstractmethod
+    def expert(self) -> SeatPolicy:
+        """Return the scripted reference agent for the service seat; it reads ``messages`` only."""
+
+    @abstractmethod
+    def oracle(self) -> SeatPolicy:
+        """Return the privileged agent that knows what is hidden; an upper reference, never a baseline."""
+
+    @abstractmethod
+    def floor(self, name: str) -> SeatPolicy:
+        """Return the floor agent called ``name``, one of ``floors``."""
+
+    @abstractmethod
+    def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
+        """Return the value of every ``[slot]`` that the service seat can fill, from what it has read."""
+
+    @final
+    def restore(self, snapshot: Mapping[str, Any]) -> Episode:
+        """Return a conversation that continues from ``snapshot``; ``TdGymError`` when it is another's."""
+        if (snapshot["scenario"], snapshot["version"]) != (self.name, self.version):
+            raise TdGymError(
+                f"This snapshot is of {snapshot['scenario']} {snapshot['version']}; "
+                f"restore it with that scenario, not {self.name} {self.version}."
+            )
+        episode = self.begin(snapshot["seed"], snapshot["split"], snapshot["row"])
+        for seat, text in snapshot["messages"]:
+            episode.submit(seat, text)
+        episode.memory = copy.deepcopy(snapshot["memory"])
+        return episode
