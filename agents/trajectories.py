@@ -1,0 +1,123 @@
+"""``Trajectories``: the struct of arrays between a rollout and a training method.
+
+One row is one dialogue of one seat.  ``B`` dialogues, ``L`` tokens, ``T`` service turns, ``K`` turn
+terms, ``N`` costs; rows are padded on the right.  Tokens are those the policy read and sampled;
+nothing is ever re-tokenised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trajectories:
+    """A batch of recorded dialogues."""
+
+    tokens: Ints
+    """``[B, L]`` everything the policy read and wrote, in order."""
+    agent_mask: Bools
+    """``[B, L]`` the tokens the policy sampled."""
+    turn: Ints
+    """``[B, L]`` index of the service turn an agent token belongs to, -1 elsewhere."""
+    seat: Ints
+    """``[B, L]`` index of the seat whose policy wrote the token, -1 elsewhere."""
+    log_probs: Floats
+    """``[B, L]`` sampling log-prob of agent tokens at temperature 1, 0 elsewhere."""
+    allowed: Ints
+    """``[B, L]`` row of ``allowed_sets`` the token was sampled from, -1 for the whole vocabulary."""
+    lengths: Ints
+    """``[B]`` tokens in the row."""
+    turns: Ints
+    """``[B]`` service turns in the row."""
+    turn_rewards: Floats
+    """``[B, T, K]`` named turn terms; 0 beyond the row's turns."""
+    session_rewards: Floats
+    """``[B]`` session reward of the seat."""
+    costs: Floats
+    """``[B, N]`` named costs, summed over the dialogue."""
+    group: Ints
+    """``[B]`` dialogues with the same number share customer, order and seed."""
+    term_names: tuple[str, ...]
+    """``K`` names of the turn terms."""
+    cost_names: tuple[str, ...]
+    """``N`` names of the costs."""
+    outcomes: tuple[Mapping[str, Any], ...]
+    """``info["outcome"]`` of each dialogue."""
+    allowed_sets: Bools = field(default_factory=lambda: np.zeros((0, 0), dtype=np.bool_))
+    """``[S, V]`` admissible token sets that ``allowed`` points into; empty where decoding is free."""
+
+    def __post_init__(self) -> None:
+        b, length = self.tokens.shape
+        t = self.turn_rewards.shape[1]
+        expected = {
+            "agent_mask": (b, length),
+            "turn": (b, length),
+            "seat": (b, length),
+            "log_probs": (b, length),
+            "allowed": (b, length),
+            "lengths": (b,),
+            "turns": (b,),
+            "turn_rewards": (b, t, len(self.term_names)),
+            "session_rewards": (b,),
+            "costs": (b, len(self.cost_names)),
+            "group": (b,),
+        }
+        for name, shape in expected.items():
+            found = getattr(self, name).shape
+            if found != shape:
+                raise ValueError(f"Trajectories.{name} has shape {found}, expected {shape}.")
+        if len(self.outcomes) != b:
+            raise ValueError(f"Trajectories.outcomes has {len(self.outcomes)} entries for {b} dialogues.")
+
+    def __len__(self) -> int:
+        return int(self.tokens.shape[0])
+
+    def cost(self, name: str) -> Floats:
+        """Return ``[B]``, the episode sum of the cost called ``name``; ``KeyError`` when unknown."""
+        if name not in self.cost_names:
+            raise KeyError(name)
+        column: Floats = self.costs[:, self.cost_names.index(name)]
+        return column
+
+    def select(self, rows: Sequence[int] | Ints) -> Trajectories:
+        """Return the given rows, in that order, cut to the longest of them."""
+        index = np.asarray(rows, dtype=np.int64)
+        length = int(self.lengths[index].max()) if len(index) else 0
+        t = int(self.turns[index].max()) if len(index) else 0
+        return Trajectories(
+            tokens=self.tokens[index, :length],
+            agent_mask=self.agent_mask[index, :length],
+            turn=self.turn[index, :length],
+            seat=self.seat[index, :length],
+            log_probs=self.log_probs[index, :length],
+            allowed=self.allowed[index, :length],
+            lengths=self.lengths[index],
+            turns=self.turns[index],
+            turn_rewards=self.turn_rewards[index, :t],
+            session_rewards=self.session_rewards[index],
+            costs=self.costs[index],
+            group=self.group[index],
+            term_names=self.term_names,
+            cost_names=self.cost_names,
+            outcomes=tuple(self.outcomes[i] for i in index),
+            allowed_sets=self.allowed_sets,
+        )
+
+
+def pad_rows(rows: Sequence[npt.ArrayLike], dtype: npt.DTypeLike, fill: float = 0) -> npt.NDArray[Any]:
+    """Stack one-dimensional ``rows`` of unequal length into ``[B, L]``, filled on the right."""
+    arrays = [np.asarray(row, dtype=dtype) for row in rows]
+    padded = np.full((len(arrays), max((len(a) for a in arrays), default=0)), fill, dtype=dtype)
+    for i, array in enumerate(arrays):
+        padded[i, : len(array)] = array
+    return padded
