@@ -1,0 +1,76 @@
+"""The ``td-gym`` command: ``envs``, ``play``, ``train``, ``evaluate`` and ``leaderboard``."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from evals.commands import envs, evaluate, leaderboard, play, train
+from evals.commands.arguments import Parser
+from evals.errors import guarded
+from td_gym.errors import TdGymError
+
+DESCRIPTION = """\
+Train and compare language-model service agents that talk to simulated customers within a budget.
+
+A first look, without any training:
+  td-gym envs
+  td-gym evaluate --env td_gym/FoodDispute-v0 --agent scripted --agent random --episodes 100 --out runs/first
+  td-gym play --env td_gym/FoodDispute-v0
+
+Train a small model and compare it with its start (needs pip install "td-gym[train]"):
+  td-gym train cmpo --env td_gym/FoodDispute-v0 --model tiny --out runs/cmpo --steps 40
+  td-gym evaluate --env td_gym/FoodDispute-v0 --agent tiny --agent runs/cmpo --episodes 500 --out runs/compare
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (default: the process's own) and return the exit code."""
+    return guarded("td-gym", lambda: _run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    check_packages()
+    args = build_parser().parse_args(argv)
+    code: int = args.run(args)
+    return code
+
+
+def build_parser() -> Parser:
+    """Return the parser of the whole command."""
+    parser = Parser(prog="td-gym", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"td-gym {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    for command in (envs, play, train, evaluate, leaderboard):
+        command.add(commands)
+    return parser
+
+
+def check_packages(names: Sequence[str] = ("personas", "agents", "evals")) -> None:
+    """Raise ``TdGymError`` when another distribution's package hides one of ours.
+
+    The names are common; ours lie in the same folder as ``td_gym``.
+    """
+    home = _folder("td_gym")
+    for name in names:
+        found = _folder(name)
+        if found != home:
+            raise TdGymError(
+                f"The package {name!r} in use lies in {found}, not beside td_gym in {home}: another distribution or "
+                f"folder of that name hides td-gym's; uninstall or rename it, or install td-gym in its own environment."
+            )
+
+
+def _folder(package: str) -> Path:
+    module = importlib.import_module(package)
+    place = module.__file__ or next(iter(module.__path__)) + "/__init__.py"
+    return Path(place).resolve().parent.parent
+
+
+def _version() -> str:
+    try:
+        return version("td-gym")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,81 @@
+"""Argument types and the parser that every subcommand shares."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any, NoReturn
+
+from td_gym.errors import TdGymError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line, raised as ``TdGymError``."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", HelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage, so that bad input gets one line."""
+        raise TdGymError(f"{message[:1].upper()}{message[1:]}; see `{self.prog} --help`.")
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the layout of examples and states the default of every option that has one."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=100)
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        shown = action.default not in (None, argparse.SUPPRESS, False, []) and action.option_strings
+        return f"{text} (default: %(default)s)" if shown and "default" not in text else text
+
+
+def positive_int(text: str) -> int:
+    """Parse an integer of at least 1."""
+    return _integer(text, 1)
+
+
+def non_negative_int(text: str) -> int:
+    """Parse an integer of at least 0."""
+    return _integer(text, 0)
+
+
+def _integer(text: str, low: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = low - 1
+    if value < low:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {low}")
+    return value
+
+
+def non_negative_float(text: str) -> float:
+    """Parse a finite number of at least 0."""
+    return _number(text, 0.0, inclusive=True)
+
+
+def positive_float(text: str) -> float:
+    """Parse a finite number above 0."""
+    return _number(text, 0.0, inclusive=False)
+
+
+def _number(text: str, low: float, *, inclusive: bool) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < low or (value == low and not inclusive):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number {'of at least' if inclusive else 'above'} {low:g}")
+    return value
+
+
+def budget(text: str) -> tuple[str, float]:
+    """Parse ``NAME=LIMIT``, a limit on the mean of a budgeted cost per dialogue."""
+    name, equals, limit = text.partition("=")
+    if not equals or not name.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=LIMIT, for example voucher=0.30")
+    return name.strip(), non_negative_float(limit)

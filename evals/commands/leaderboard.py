@@ -1,0 +1,57 @@
+"""``td-gym leaderboard``: several results as one table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from evals import leaderboard
+from evals.files import write_text
+from td_gym.errors import TdGymError
+
+DESCRIPTION = """\
+Merge the results.json of several evaluations or studies into one Markdown table.
+
+With --out the table is written there and, where matplotlib is installed (pip install
+"td-gym[evals]"), a figure of satisfaction against voucher rate beside it as a PNG.
+"""
+EXAMPLES = """\
+examples:
+  td-gym leaderboard runs/compare
+  td-gym leaderboard runs/mine results/food_dispute_headline --out runs/leaderboard.md
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to ``commands``."""
+    parser = commands.add_parser(
+        "leaderboard", help="merge results into one table", description=DESCRIPTION, epilog=EXAMPLES
+    )
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="DIR_OR_FILE", help="a results.json, or a folder that holds some"
+    )
+    parser.add_argument("--out", type=Path, metavar="PATH", help="write the Markdown table to PATH (default: print it)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print or write the merged table."""
+    board = leaderboard.merge(leaderboard.find(args.paths))
+    page = leaderboard.as_markdown(board)
+    if args.out is None:
+        sys.stdout.write(page)
+        return 0
+    if args.out.is_dir():
+        raise TdGymError(f"--out {str(args.out)!r} is a folder; name a file, for example leaderboard.md in it.")
+    write_text(args.out, page)
+    print(f"wrote {args.out}")
+    try:
+        pictures = leaderboard.draw(board, args.out.with_suffix(".png"))
+    except TdGymError as error:
+        print(f"no figure: {error}")
+        return 0
+    for picture in pictures:
+        print(f"wrote {picture}")
+    return 0

@@ -1,0 +1,58 @@
+"""Writing results so that a reader never sees half a file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from td_gym.errors import TdGymError
+
+_LEAST_FREE = 4 << 20
+
+
+def check_writable(folder: Path) -> None:
+    """Create ``folder`` and prove that files can be written there; raise before any work is done.
+
+    Raises ``TdGymError`` when the path is a file, is read-only or the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".td-gym-") as probe:
+            probe.write(b"\0" * 4096)
+            probe.flush()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise TdGymError(f"Cannot write into {str(folder)!r}: {reason}; choose another folder with --out.") from error
+    if shutil.disk_usage(folder).free < _LEAST_FREE:
+        raise TdGymError(f"The disk of {str(folder)!r} is full; free some space or choose another folder with --out.")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` to ``path`` atomically: readers see the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data`` as indented JSON, atomically; numbers that are not finite are refused."""
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; ``TdGymError`` names the file when it is not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise TdGymError(f"{str(path)!r} is not a JSON file: {error}.") from error

@@ -1,0 +1,67 @@
+"""A person in one seat of a conversation, in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TextIO
+
+from evals.tables import printable
+from td_gym.scenario import Episode
+
+QUIT = ":quit"
+HELP = ":help"
+_HELP = {
+    "service": "Write one line and press Enter. A tool is called in the same line, for example "
+    "<action>voucher</action> in front of your words. :quit leaves without finishing.",
+    "customer": "Write one line and press Enter. To end the conversation close a line with a rating, for example "
+    "'Thanks, bye. [end:4]', or hang up with '[hangup:1]'. :quit leaves without finishing.",
+}
+
+
+def converse(
+    episode: Episode,
+    seat: str,
+    others: Callable[[Episode], str],
+    read: TextIO,
+    write: TextIO,
+    heard: Callable[[dict[str, float]], None] = lambda costs: None,
+) -> bool:
+    """Let a person play ``seat`` of ``episode`` and return whether the conversation reached its end.
+
+    ``others`` speaks for every other seat; ``heard`` gets the cost increments of each message.
+    """
+    print(f"Your briefing ({seat}):\n\n{_lines(episode.briefing(seat))}\n\n{_HELP[seat]}\n", file=write)
+    while episode.outcome is None:
+        if episode.next_seat == seat:
+            text = _ask(read, write, seat)
+            if text is None:
+                print("You left before the end; this conversation is not scored.", file=write)
+                return False
+        else:
+            text = others(episode)
+        result = episode.submit(episode.next_seat, text)
+        heard(dict(result.costs))
+        turn = episode.transcript[-1]
+        if turn.seat != seat:
+            print(f"{turn.seat}: {_lines(turn.shown)}", file=write, flush=True)
+        elif turn.tool_message:
+            print(f"tool: {_lines(turn.tool_message)}", file=write, flush=True)
+    print("The conversation is over: " + ", ".join(f"{key} {value}" for key, value in episode.outcome.items()), file=write)
+    return True
+
+
+def _ask(read: TextIO, write: TextIO, seat: str) -> str | None:
+    while True:
+        print(f"{seat} (you)> ", end="", file=write, flush=True)
+        line = read.readline()
+        if not line or line.strip() == QUIT:
+            print(file=write)
+            return None
+        if line.strip() != HELP:
+            return line.rstrip("\r\n")
+        print(_HELP[seat], file=write)
+
+
+def _lines(text: str) -> str:
+    """Keep line breaks, escape everything else that could steer the terminal."""
+    return "\n".join(printable(line) for line in text.splitlines())

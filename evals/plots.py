@@ -1,0 +1,135 @@
+"""Figures: training curves and satisfaction against spending, with intervals drawn.
+
+Colours are the Okabe-Ito set, which stays apart for colour-blind readers; every series also has its
+own marker or line style, so nothing rests on colour alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evals.errors import missing_extra
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LINES = ("-", "--", "-.", ":")
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One policy in the plane of spending (x) and satisfaction (y), with 95 % intervals."""
+
+    name: str
+    x: float
+    x_interval: Interval
+    y: float
+    y_interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One panel of training curves: the recorded ``key``, its axis label and an optional target line."""
+
+    key: str
+    label: str
+    target: float | None = None
+
+
+def satisfaction_against_cost(
+    points: Sequence[Point], path: Path, *, title: str, x_label: str, y_label: str, target: float | None = None
+) -> None:
+    """Draw ``points`` with error bars and the budget as a vertical line, as a PNG at ``path``."""
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(figsize=(8.0, 4.8), layout="constrained")
+    for index, point in enumerate(points):
+        axes.errorbar(
+            point.x,
+            point.y,
+            xerr=_arms(point.x, point.x_interval),
+            yerr=_arms(point.y, point.y_interval),
+            fmt=MARKERS[(index + index // len(COLOURS)) % len(MARKERS)],
+            color=COLOURS[index % len(COLOURS)],
+            capsize=3,
+            markersize=7,
+            label=point.name,
+        )
+    if target is not None:
+        axes.axvline(target, color="#555555", linewidth=1, linestyle=":", label=f"budget {target:g}")
+    axes.set(title=title, xlabel=x_label, ylabel=y_label)
+    axes.margins(0.08)
+    axes.grid(alpha=0.25)
+    figure.legend(loc="outside right upper", frameon=False)
+    _save(figure, path)
+
+
+def training_curves(
+    curves: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], panels: Sequence[Panel], path: Path, *, title: str
+) -> None:
+    """Draw one panel per quantity: the mean over seeds of each arm, a band from its lowest to its highest seed.
+
+    ``curves`` maps an arm to its seeds, each a list of one mapping per update.  A key that an arm
+    does not record is left out of that panel.
+    """
+    pyplot = _pyplot()
+    figure, rows = pyplot.subplots(
+        len(panels), 1, figsize=(8.0, 2.5 * len(panels)), sharex=True, layout="constrained", squeeze=False
+    )
+    handles: dict[str, Any] = {}
+    for panel, axes in zip(panels, rows[:, 0], strict=True):
+        for index, (arm, seeds) in enumerate(curves.items()):
+            values = series(seeds, panel.key)
+            if not values.size:
+                continue
+            steps = np.arange(1, values.shape[1] + 1)
+            style = {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index // len(COLOURS) % len(LINES)]}
+            known = np.ma.masked_invalid(values)
+            handles[arm] = axes.plot(steps, known.mean(axis=0), linewidth=1.8, **style)[0]
+            axes.fill_between(steps, known.min(axis=0), known.max(axis=0), color=style["color"], alpha=0.15, linewidth=0)
+        if panel.target is not None:
+            handles["budget"] = axes.axhline(panel.target, color="#555555", linewidth=1, linestyle=":")
+        axes.set_ylabel(panel.label)
+        axes.grid(alpha=0.25)
+    rows[-1, 0].set_xlabel("policy update")
+    figure.suptitle(title)
+    figure.legend(handles.values(), handles.keys(), loc="outside right upper", frameon=False)
+    _save(figure, path)
+
+
+def series(seeds: Sequence[Sequence[Mapping[str, float]]], key: str) -> npt.NDArray[np.float64]:
+    """Return the values of ``key``, shape ``(seeds that recorded it, updates)``; shorter seeds end in NaN."""
+    recorded = [[update.get(key, math.nan) for update in seed] for seed in seeds]
+    recorded = [values for values in recorded if not all(math.isnan(value) for value in values)]
+    length = max((len(values) for values in recorded), default=0)
+    return np.array([values + [math.nan] * (length - len(values)) for values in recorded])
+
+
+def _arms(value: float, interval: Interval) -> list[list[float]]:
+    return [[max(value - interval[0], 0.0)], [max(interval[1] - value, 0.0)]]
+
+
+def _pyplot() -> Any:
+    try:
+        import matplotlib
+    except ModuleNotFoundError as error:
+        raise missing_extra(error.name or "matplotlib") from error
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _save(figure: Any, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    figure.savefig(partial, dpi=150, format="png", metadata={"Software": None})
+    partial.replace(path)
+    _pyplot().close(figure)

@@ -1,0 +1,159 @@
+"""Studies as data: which arms, seeds and evaluation a ``studies/NAME.toml`` asks for."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from td_gym.errors import TdGymError, unknown
+
+ROOT = Path("results")
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One arm: a ``method`` to train, or an ``agent`` that is evaluated as it is with each seed as sampling seed."""
+
+    name: str
+    method: str = ""
+    agent: str = ""
+    preset: str = ""
+    steps: int = 0
+    model: str = "tiny"
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the training configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationPlan:
+    """The dialogues that every arm is evaluated on."""
+
+    episodes: int = 1000
+    seed: int = 0
+    split: str = "test"
+    customers: tuple[str, ...] = ("scripted", "scripted_b")
+    temperature: float = 1.0
+    population: str = "hard"
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A study as its file states it."""
+
+    name: str
+    path: Path
+    env: str
+    title: str
+    tuning_budget: str
+    seeds: tuple[int, ...]
+    arms: tuple[Arm, ...]
+    fixed: tuple[str, ...]
+    """Agents evaluated once, for rows beside the arms."""
+    evaluation: EvaluationPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One unit of work: an arm with a seed, or a fixed agent."""
+
+    arm: Arm
+    seed: int
+    fixed: bool = False
+
+    @property
+    def name(self) -> str:
+        """``ARM-SEED``, the name of the run's files."""
+        return f"{self.arm.name}-{self.seed}"
+
+
+def load(path: Path) -> Study:
+    """Read a study file.
+
+    Raises ``TdGymError`` naming the entry that is missing, unknown or of the wrong type.
+    """
+    try:
+        with path.open("rb") as file:
+            data = tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TdGymError(f"{str(path)!r} is not a TOML file: {error}.") from error
+    where = f"study {str(path)!r}"
+    _check_keys(data, {"env", "title", "tuning_budget", "seeds", "train", "arms", "fixed", "evaluation"}, where)
+    shared = data.get("train", {})
+    _check_keys(shared, {"model", "steps", "options"}, f"{where}, [train]")
+    arms = tuple(_arm(name, shared, table, where) for name, table in _need(data, "arms", dict, where).items())
+    seeds = tuple(_need(data, "seeds", list, where))
+    if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+        raise TdGymError(f"'seeds' in {where} must be a list of whole numbers of at least 0.")
+    study = Study(
+        name=path.stem,
+        path=path,
+        env=_need(data, "env", str, where),
+        title=data.get("title", path.stem),
+        tuning_budget=_need(data, "tuning_budget", str, where),
+        seeds=seeds,
+        arms=arms,
+        fixed=tuple(data.get("fixed", ())),
+        evaluation=_evaluation(data.get("evaluation", {}), where),
+    )
+    clash = {arm.name for arm in arms} & set(study.fixed)
+    if clash:
+        raise TdGymError(f"{min(clash)!r} in {where} is both an arm and a fixed agent; rename the arm.")
+    return study
+
+
+def runs(study: Study) -> list[Run]:
+    """Return every run of ``study``: fixed agents first, then seed by seed, so that all arms fill up together."""
+    fixed = [Run(Arm(name=agent, agent=agent), 0, fixed=True) for agent in study.fixed]
+    return fixed + [Run(arm, seed) for seed in study.seeds for arm in study.arms]
+
+
+def find_run(study: Study, name: str) -> Run:
+    """Return the run called ``ARM-SEED``; ``TdGymError`` when the study has none of that name."""
+    known = {run.name: run for run in runs(study)}
+    if name not in known:
+        raise unknown("run", name, known)
+    return known[name]
+
+
+def result_path(study: Study, run: Run, root: Path = ROOT) -> Path:
+    """Return where the result of ``run`` is kept."""
+    return root / study.name / f"{run.name}.json"
+
+
+def _arm(name: str, shared: Mapping[str, Any], table: Mapping[str, Any], where: str) -> Arm:
+    where = f"{where}, [arms.{name}]"
+    if not isinstance(table, dict):
+        raise TdGymError(f"{where} must be a table with 'method' or 'agent'.")
+    _check_keys(table, {"method", "agent", "preset", "steps", "model", "budgets", "options"}, where)
+    if ("method" in table) == ("agent" in table):
+        raise TdGymError(f"{where} needs either 'method' (to train) or 'agent' (as it is).")
+    arm = Arm(**{"name": name, **shared, **table, "options": {**shared.get("options", {}), **table.get("options", {})}})
+    if arm.method and (not isinstance(arm.steps, int) or arm.steps < 1):
+        raise TdGymError(f"{where} needs 'steps' of at least 1, here or in [train].")
+    return arm
+
+
+def _evaluation(table: Mapping[str, Any], where: str) -> EvaluationPlan:
+    where = f"{where}, [evaluation]"
+    _check_keys(table, set(EvaluationPlan.__dataclass_fields__), where)
+    plan = EvaluationPlan(**{**table, "customers": tuple(table.get("customers", ("scripted", "scripted_b")))})
+    if not isinstance(plan.episodes, int) or plan.episodes < 1 or not plan.customers:
+        raise TdGymError(f"{where} needs 'episodes' of at least 1 and at least one of 'customers'.")
+    return plan
+
+
+def _check_keys(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise unknown(f"entry of {where}:", key, known)
+
+
+def _need(data: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
+    if not isinstance(data.get(key), kind):
+        raise TdGymError(f"{where} needs {key!r}, a {kind.__name__}.")
+    return data[key]

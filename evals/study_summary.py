@@ -1,0 +1,179 @@
+"""Summing up a study: one results file per customer, a table and plots.
+
+Arms: mean and t-interval over training seeds (df = seeds - 1), differences paired per seed on the
+same evaluation dialogues.  Agents evaluated once: bootstrap over dialogues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from evals import leaderboard, plots, tables
+from evals.files import read_json, write_json, write_text
+from evals.provenance import public_path
+from evals.statistics import Interval, mean_t, paired_t
+from evals.study_file import ROOT, Run, Study, result_path, runs
+from td_gym.errors import TdGymError
+
+NOTE = (
+    "Intervals: 95 %. Arms: t-interval over training seeds (n = seeds, df = n - 1). "
+    "Agents evaluated once: bootstrap over dialogues (n = dialogues)."
+)
+Result = Mapping[str, Any]
+
+
+def summarise(study: Study, root: Path = ROOT) -> list[Path]:
+    """Sum up what has been run and return the files written; raises ``TdGymError`` when nothing has been."""
+    done = [(run, read_json(path)) for run in runs(study) if (path := result_path(study, run, root)).exists()]
+    if not done:
+        raise TdGymError(f"No run of study {study.name!r} is done; run python -m evals.study {study.path} first.")
+    folder = root / study.name
+    written, tables_ = [], []
+    for index, customer in enumerate(study.evaluation.customers):
+        results = collect(study, done, customer)
+        path = folder / ("results.json" if index == 0 else f"results_{customer.removeprefix('scripted_')}.json")
+        write_json(path, results)
+        written.append(path)
+        tables_.append(_section(results))
+    write_text(folder / "table.md", "\n\n".join([_head(study, done), *tables_]) + "\n")
+    return [*written, folder / "table.md", *_pictures(study, done, folder)]
+
+
+def collect(study: Study, done: Sequence[tuple[Run, Result]], customer: str) -> dict[str, Any]:
+    """Return the results of ``customer`` in the layout of ``results.json``."""
+    by_arm: dict[str, dict[int, Result]] = {}
+    fixed: dict[str, Result] = {}
+    for run, result in done:
+        measured = result["evaluation"][customer]
+        if run.fixed:
+            fixed[run.arm.name] = measured
+        else:
+            by_arm.setdefault(run.arm.name, {})[run.seed] = measured
+    agents = {name: _over_seeds(seeds) for name, seeds in by_arm.items()}
+    agents |= {name: {**measured, "interval": "bootstrap over dialogues"} for name, measured in fixed.items()}
+    return {
+        "study": study.name,
+        "env": study.env,
+        "split": study.evaluation.split,
+        "customer": customer,
+        "agents": agents,
+        "paired": paired(by_arm),
+        "provenance": {
+            "command": f"python -m evals.study {public_path(study.path)}",
+            "tuning_budget": study.tuning_budget,
+            "runs": {run.name: _origin(result) for run, result in done},
+        },
+    }
+
+
+def paired(by_arm: Mapping[str, Mapping[int, Result]]) -> dict[str, dict[str, Any]]:
+    """Return the difference of every two arms, paired on the seeds both have, in both directions."""
+    found: dict[str, dict[str, Any]] = {}
+    for first, second in combinations(by_arm, 2):
+        seeds = sorted(by_arm[first].keys() & by_arm[second].keys())
+        if len(seeds) < 2:
+            continue
+        one, other = ([by_arm[arm][seed]["metrics"] for seed in seeds] for arm in (first, second))
+        shared = [metric for metric in one[0] if all(metric in each for each in (*one, *other))]
+        for a, b, left, right in ((first, second, one, other), (second, first, other, one)):
+            found[f"{a}-{b}"] = {
+                metric: _entry(paired_t([e[metric]["mean"] for e in left], [e[metric]["mean"] for e in right]))
+                for metric in shared
+            }
+    return found
+
+
+def _over_seeds(seeds: Mapping[int, Result]) -> dict[str, Any]:
+    if len(seeds) == 1:
+        return {**next(iter(seeds.values())), "interval": "one seed: bootstrap over dialogues"}
+    measured = [seeds[seed]["metrics"] for seed in sorted(seeds)]
+    shared = [metric for metric in measured[0] if all(metric in each for each in measured)]
+    return {
+        "metrics": {metric: _entry(mean_t([each[metric]["mean"] for each in measured])) for metric in shared},
+        "seeds": {metric: [each[metric]["mean"] for each in measured] for metric in shared},
+        "interval": f"t over {len(seeds)} seeds",
+    }
+
+
+def _entry(interval: Interval) -> dict[str, Any]:
+    return {"mean": interval.mean, "ci95": [interval.low, interval.high], "n": interval.n}
+
+
+def _origin(result: Result) -> dict[str, Any]:
+    known = result["provenance"]
+    return {key: known[key] for key in ("commit", "machine", "device") if key in known}
+
+
+def _head(study: Study, done: Sequence[tuple[Run, Result]]) -> str:
+    lines = [
+        f"# {study.title}",
+        f"{len(done)} of {len(runs(study))} runs; seeds {', '.join(map(str, study.seeds))}; "
+        f"{study.evaluation.episodes} dialogues of split {study.evaluation.split} per run, "
+        f"sampling temperature {study.evaluation.temperature:g}. Tuning budget: {study.tuning_budget}.",
+        NOTE,
+        tables.NOTE_TRAINED_ON,
+        f"Command: `python -m evals.study {public_path(study.path)}`",
+    ]
+    return "\n\n".join(lines)
+
+
+def _section(results: Result) -> str:
+    parts = [f"## Customer {results['customer']}", tables.markdown(tables.rows(results))]
+    demands = sorted({m for a in results["agents"].values() for m in a["metrics"] if m.startswith("voucher_rate/")})
+    if demands:
+        parts += ["Voucher rate by demand:", tables.markdown(tables.rows(results, demands))]
+    if results["paired"]:
+        chosen = [metric for metric in ("satisfaction", "voucher_rate") if metric in next(iter(results["paired"].values()))]
+        body = [[pair, *(tables.cell(each[metric]) for metric in chosen)] for pair, each in results["paired"].items()]
+        parts += ["Differences, paired per seed:", tables.markdown([["difference", *chosen], *body])]
+    return "\n\n".join(parts)
+
+
+def _pictures(study: Study, done: Sequence[tuple[Run, Result]], folder: Path) -> list[Path]:
+    try:
+        return [*_curves(study, done, folder / "curves.png"), *_planes(study, folder)]
+    except TdGymError as error:
+        print(f"no figures: {error}")
+        return []
+
+
+def _curves(study: Study, done: Sequence[tuple[Run, Result]], path: Path) -> list[Path]:
+    curves: dict[str, list[list[dict[str, float]]]] = {}
+    for run, result in done:
+        if result.get("training"):
+            curves.setdefault(run.arm.name, []).append(result["training"])
+    if not curves:
+        return []
+    limits = {limit for arm in study.arms for limit in arm.budgets.values()}
+    panels = [
+        plots.Panel("reward", "satisfaction\n(training, 0 to 5)"),
+        plots.Panel("voucher_rate", "voucher rate\n(share of dialogues)", limits.pop() if len(limits) == 1 else None),
+        plots.Panel("lambda", "multiplier lambda\n(points per voucher)"),
+    ]
+    plots.training_curves(curves, panels, path, title=f"{study.title}: mean and range over seeds")
+    return [path]
+
+
+def _planes(study: Study, folder: Path) -> list[Path]:
+    limits = {limit for arm in study.arms for limit in arm.budgets.values()}
+    written = []
+    for path in sorted(folder.glob("results*.json")):
+        results = read_json(path)
+        found = [leaderboard.point(name, entry) for name, entry in results["agents"].items()]
+        points = [each for each in found if each is not None]
+        if not points:
+            continue
+        picture = folder / f"{path.stem.replace('results', 'pareto')}.png"
+        plots.satisfaction_against_cost(
+            points,
+            picture,
+            title=f"{study.title}, customer {results['customer']}",
+            x_label="voucher rate (share of dialogues)",
+            y_label="satisfaction (0 to 5, mean over all dialogues)",
+            target=next(iter(limits)) if len(limits) == 1 else None,
+        )
+        written.append(picture)
+    return written

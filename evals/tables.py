@@ -1,0 +1,74 @@
+"""Results as tables: fixed-width for the terminal, Markdown for files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Results = Mapping[str, Any]
+
+COLUMNS = (
+    "satisfaction",
+    "voucher_rate",
+    "finish_rate",
+    "logic",
+    "communication",
+    "fluency",
+    "grounding",
+    "inconsistent",
+    "turns",
+)
+TRAINED_ON = frozenset({"satisfaction", "voucher_rate", "finish_rate", "inconsistent"})
+"""Metrics that a training signal of ours also reads: reward, budgeted cost, format and process credit."""
+
+NOTE_TRAINED_ON = (
+    "[t] a training signal reads this figure, so by itself it is no evidence of better service; "
+    "satisfaction is what agents are trained on."
+)
+NOTE_BOOTSTRAP = "Intervals: 95 %, bootstrap over dialogues."
+
+
+def heading(metric: str) -> str:
+    """Return the column heading of ``metric``, ``[t]`` added where training reads it."""
+    return f"{metric} [t]" if metric in TRAINED_ON else metric
+
+
+def cell(metric: Mapping[str, Any] | None) -> str:
+    """Return ``mean [low, high]``, or a dash for a metric that was not measured."""
+    if metric is None or metric["mean"] is None:
+        return "-"
+    low, high = metric["ci95"]
+    digits = 1 if abs(metric["mean"]) >= 10 else 2
+    return f"{metric['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def rows(results: Results, columns: Sequence[str] = COLUMNS) -> list[list[str]]:
+    """Return heading and one row per agent; columns that no agent has are left out."""
+    agents = results["agents"]
+    shown = [name for name in columns if any(name in agent["metrics"] for agent in agents.values())]
+    table = [["agent", "n", *map(heading, shown)]]
+    for name, agent in agents.items():
+        metrics = agent["metrics"]
+        count = max((metric["n"] for metric in metrics.values()), default=0)
+        table.append([name, str(count), *(cell(metrics.get(column)) for column in shown)])
+    return table
+
+
+def text(table: Sequence[Sequence[str]]) -> str:
+    """Return ``table`` in columns of fixed width; control characters in names are shown escaped."""
+    clean = [[printable(value) for value in row] for row in table]
+    widths = [max(len(row[column]) for row in clean) for column in range(len(clean[0]))]
+    lines = ["  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip() for row in clean]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+
+
+def markdown(table: Sequence[Sequence[str]]) -> str:
+    """Return ``table`` as a Markdown table; pipes and control characters are escaped."""
+    lines = ["| " + " | ".join(printable(value).replace("|", r"\|") for value in row) + " |" for row in table]
+    rule = "|" + "|".join([" --- ", *(" ---: " for _ in table[0][1:])]) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def printable(value: str) -> str:
+    """Return ``value`` with every character that could move the cursor or break a line escaped."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in value)

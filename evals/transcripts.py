@@ -1,0 +1,92 @@
+"""Readable transcripts: dialogues as Markdown and as one HTML page.
+
+What customers and agents wrote is hostile text: everything is escaped, so that no message can end
+its block, add markup, run a script or move a terminal's cursor.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evals.files import write_text
+from evals.tables import printable
+
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&:@])")
+_STYLE = """\
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
+.turn { margin: .6rem 0; padding: .5rem .8rem; border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere }
+.customer { background: #f1f1f1; margin-right: 4rem } .service { background: #e3effa; margin-left: 4rem }
+.who { font-weight: 600 } .facts { color: #555; font-size: .9rem }"""
+
+
+def write(folder: Path, agent: str, dialogues: Sequence[Mapping[str, Any]], count: int) -> list[Path]:
+    """Write the first ``count`` dialogues of ``agent`` as ``NAME.md`` and ``NAME.html`` into ``folder``.
+
+    ``dialogues`` are records as in ``dialogues.jsonl``.  Returns the paths written.
+    """
+    name = re.sub(r"[^\w.-]+", "_", agent).strip("._")[:80] or "agent"
+    chosen = dialogues[:count]
+    pages = {f"{name}.md": as_markdown(agent, chosen), f"{name}.html": as_html(agent, chosen)}
+    for file, page in pages.items():
+        write_text(folder / file, page)
+    return [folder / file for file in pages]
+
+
+def as_markdown(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:
+    """Return ``dialogues`` as a Markdown document."""
+    parts = [f"# Dialogues of {escape_markdown(agent)}"]
+    for dialogue in dialogues:
+        parts.append(f"## Dialogue with seed {int(dialogue['seed'])}")
+        parts.append(escape_markdown(facts(dialogue)))
+        for turn in dialogue["turns"]:
+            lines = [escape_markdown(line) for line in said(turn).splitlines()] or [""]
+            parts.append(f"**{escape_markdown(who(turn))}**: " + "  \n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def as_html(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:
+    """Return ``dialogues`` as a self-contained HTML page without scripts."""
+    title = html.escape(f"Dialogues of {printable(agent)}")
+    body = [f"<h1>{title}</h1>"]
+    for dialogue in dialogues:
+        body.append(f"<h2>Dialogue with seed {int(dialogue['seed'])}</h2>")
+        body.append(f'<p class="facts">{html.escape(facts(dialogue))}</p>')
+        for turn in dialogue["turns"]:
+            seat = "customer" if turn["seat"] == "customer" else "service"
+            shown = html.escape("\n".join(printable(line) for line in said(turn).splitlines()))
+            body.append(f'<div class="turn {seat}"><span class="who">{html.escape(who(turn))}</span>\n{shown}</div>')
+    policy = '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">'
+    head = f'<meta charset="utf-8">{policy}<title>{title}</title><style>{_STYLE}</style>'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
+
+
+def who(turn: Mapping[str, Any]) -> str:
+    """Return the seat, and the tool it called."""
+    called = " ".join([turn["action"], *(f"{key}={value}" for key, value in turn.get("arguments", {}).items())])
+    return printable(f"{turn['seat']} [{called}]" if turn.get("action") else str(turn["seat"]))
+
+
+def said(turn: Mapping[str, Any]) -> str:
+    """Return what a turn said, or the raw message where it broke the format and nothing was shown."""
+    shown = str(turn["shown"])
+    return shown or str(turn["text"])[:1000]
+
+
+def facts(dialogue: Mapping[str, Any]) -> str:
+    """Return the outcome and the costs that are not zero in one line."""
+    outcome = [f"{key}: {_number(value)}" for key, value in dialogue["outcome"].items()]
+    costs = [f"{key}: {_number(value)}" for key, value in dialogue.get("costs", {}).items() if value]
+    return printable("; ".join(outcome) + (f". Costs: {'; '.join(costs)}" if costs else ". No costs"))
+
+
+def escape_markdown(line: str) -> str:
+    """Escape every character that Markdown, or HTML inside it, gives a meaning."""
+    return _MARKDOWN.sub(r"\\\1", printable(line)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+
+
+def _number(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
