@@ -1,0 +1,65 @@
+"""Traits from the prose of the published FDS profiles, by keywords (``fds.toml``)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from personas.persona import DEMANDS, TRAITS, PersonaError
+
+_CLAUSE = re.compile(r"[.;:,()—]\s")
+
+
+@cache
+def fds_tables() -> dict[str, Any]:
+    """Load ``fds.toml``: issues, demands, negators, trait keywords; wrong trait or demand names raise PersonaError."""
+    path = Path(__file__).with_name("fds.toml")
+    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    if tuple(tables["demands"].values()) != DEMANDS:
+        raise PersonaError(f"{path}: [demands] must name {', '.join(DEMANDS)}.")
+    for trait, values in TRAITS.items():
+        if set(tables["traits"].get(trait, {})) != {"fields", *values}:
+            raise PersonaError(f"{path}: [traits.{trait}] must have fields and {', '.join(values)}.")
+    return tables
+
+
+@lru_cache(maxsize=1024)
+def _classified(style: str, disclosure: str, solving: str) -> tuple[tuple[str, str], ...]:
+    texts = {"communicationStyle": style, "informationDisclosure": disclosure, "problemSolvingApproach": solving}
+    traits = []
+    for trait, table in fds_tables()["traits"].items():
+        prose = ". ".join(texts[name] for name in table["fields"])
+        hits = {value: _hits(prose, words) for value, words in table.items() if value != "fields"}
+        traits.append((trait, max(hits, key=lambda value: hits[value])))
+    return tuple(traits)
+
+
+def classify(communication_style: str, information_disclosure: str, problem_solving: str) -> dict[str, str]:
+    """Return the four traits for the three ``behavioralPatterns`` texts of a profile; pure and deterministic.
+
+    A trait gets the value whose keywords occur most often in its texts, leaving out occurrences
+    after a negator in the same clause.
+    """
+    return dict(_classified(communication_style, information_disclosure, problem_solving))
+
+
+def _hits(prose: str, keywords: list[str]) -> int:
+    count = 0
+    for clause in _CLAUSE.split(prose.lower()):
+        negated = _negators().search(clause)
+        scope = len(clause) if negated is None else negated.end()
+        count += sum(match.start() < scope for word in keywords for match in _keyword(word).finditer(clause))
+    return count
+
+
+@cache
+def _keyword(word: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w){re.escape(word)}")
+
+
+@cache
+def _negators() -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, fds_tables()['negators']['words']))})\b")

@@ -1,0 +1,45 @@
+"""Names, cities and phone tails of customers, by locale.
+
+A pool of identities is made once per locale with a seeded Faker and then indexed by keyed draws:
+a Faker call per customer would cost more than the conversation.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from personas.draws import choice
+from personas.persona import Identity, PersonaError
+
+POOL_SIZE = 500
+_POOL_SEED = 20260222
+_FAMILY_NAME_FIRST = {"ja": "", "ko": "", "zh": "", "hu": " "}
+
+
+def identity(locale: str, key: int) -> Identity:
+    """Draw one of the 500 identities of ``locale`` for ``key``."""
+    return choice(_pool(locale), key, "identity")
+
+
+def check_locale(locale: str) -> None:
+    """Raise :class:`PersonaError` unless Faker knows ``locale``."""
+    _pool(locale)
+
+
+@cache
+def _pool(locale: str) -> tuple[Identity, ...]:
+    # Imported here: `import personas` must stay fast, and reading personas needs no Faker.
+    from faker import Faker
+
+    try:
+        fake = Faker(locale)
+    except (AttributeError, TypeError, ImportError) as error:
+        raise PersonaError(f"Unknown locale {locale!r}: use one that Faker knows, such as en_US.") from error
+    fake.seed_instance(_POOL_SEED)
+    space = _FAMILY_NAME_FIRST.get(locale.split("_")[0])
+    pool = []
+    for _ in range(POOL_SIZE):
+        first, last = fake.first_name(), fake.last_name()
+        name = f"{first} {last}" if space is None else f"{last}{space}{first}"
+        pool.append(Identity(name, fake.city(), fake.numerify("####"), locale))
+    return tuple(pool)
