@@ -1,0 +1,198 @@
+"""Orders and cases: what was delivered, what went wrong, and where the fault really lies."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from personas.fds import FdsRow
+from personas.persona import Persona
+from td_gym.draws import choice, integer, mix, uniform, weighted
+
+_SPLIT_SHARES = (("train", 70), ("validation", 80), ("test", 100))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A line of an order; ``price`` is for one piece."""
+
+    name: str
+    quantity: int
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A delivered order as the service desk's system shows it.  Times are minutes after midnight."""
+
+    id: str
+    restaurant: str
+    items: tuple[Item, ...]
+    ordered: int
+    promised: int
+    delivered: int
+    chat: tuple[str, ...]
+    report: str
+    """Who reported a problem to the desk: ``merchant``, ``courier`` or empty."""
+    issue: str
+    claimed: int
+    """Index of the item the customer complains about."""
+    fault: str
+    """Where the fault really lies: ``merchant``, ``courier``, ``none`` or ``customer``."""
+
+    @property
+    def minutes_late(self) -> int:
+        return max(0, self.delivered - self.promised)
+
+    @property
+    def total(self) -> float:
+        return round(sum(item.quantity * item.price for item in self.items), 2)
+
+    @property
+    def item(self) -> Item:
+        """The item the customer complains about."""
+        return self.items[self.claimed]
+
+    @property
+    def owed(self) -> float:
+        """What a voucher for this complaint is worth, in money, to the nearest half."""
+        return amount_owed(self.issue, self.item.price)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One conversation's hidden truth: who complains about which order, and with what evidence."""
+
+    persona: Persona
+    order: Order
+    has_photo: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the case as plain data, for ``debug=True`` and for recorders."""
+        return {"persona": self.persona.to_json(), "order": asdict(self.order), "has_photo": self.has_photo}
+
+
+@lru_cache(maxsize=1)
+def menu() -> Mapping[str, Any]:
+    """Return the table of restaurants, issues and chat lines (``orders.toml``)."""
+    return tomllib.loads(files(__package__).joinpath("orders.toml").read_text(encoding="utf-8"))
+
+
+def amount_owed(issue: str, price: float) -> float:
+    """Return what a voucher is worth for ``issue`` with an item of this price, to the nearest half."""
+    return round(menu()["issues"][issue]["owed"] * price * 2) / 2
+
+
+def clock(minutes: int) -> str:
+    """Return minutes after midnight as ``HH:MM``."""
+    return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
+
+
+def split_of_order(number: int) -> str:
+    """Return the only split in which order ``number`` occurs."""
+    bucket = mix(number, "order split") % 100
+    return next(split for split, below in _SPLIT_SHARES if bucket < below)
+
+
+def draw_case(seed: int, split: str, persona: Persona) -> Case:
+    """Draw the order of conversation ``seed`` in ``split`` and what the customer can show for it."""
+    attempt = 0
+    while split_of_order(number := integer(0, 1 << 32, seed, "order", split, attempt)) != split:
+        attempt += 1
+    order = _with_persona(generate_order(number), persona)
+    return Case(persona, order, _has_photo(seed, order, persona))
+
+
+def generate_order(number: int) -> Order:
+    """Return synthetic order ``number``; the same number is always the same order."""
+    table = menu()
+    restaurant = choice(table["restaurants"], number, "restaurant")
+    dishes = list(restaurant["menu"].items())
+    first = integer(0, len(dishes), number, "dish")
+    picked = [dishes[first]]
+    if uniform(number, "second dish") < 0.55:
+        picked.append(dishes[(first + integer(1, len(dishes), number, "which second")) % len(dishes)])
+    if uniform(number, "drink") < 0.5:
+        picked.append(choice(list(table["drinks"].items()), number, "which drink"))
+    items = tuple(
+        Item(name, 2 if uniform(number, "two", i) < 0.2 else 1, price) for i, (name, price) in enumerate(picked)
+    )
+    issue = _draw_issue(number)
+    return _deliver(number, f"FD{number:08x}".upper(), restaurant["name"], items, issue)
+
+
+def order_of_row(row: FdsRow) -> Order:
+    """Return the order of a published FDS row.
+
+    The published rows name no prices, times or fault; those are drawn here, keyed by the order id,
+    so that a row is always the same case.
+    """
+    number = mix(0, row.order_id)
+    items = tuple(
+        Item(name, quantity, 5.0 + integer(0, 80, number, "price", i) / 2)
+        for i, (name, quantity) in enumerate(row.items)
+    ) or (Item("Meal", 1, 25.0),)
+    issue = row.issue if row.issue in menu()["issues"] else "other"
+    chat = tuple(f"{'Courier' if speaker == 'Courier' else 'Customer'}: {text}" for speaker, text in row.courier_chat)
+    return _deliver(number, row.order_id, row.merchant, items, issue, chat, reported=row.abnormal_report)
+
+
+def case_of_row(row: FdsRow) -> Case:
+    """Return the case of a published FDS row."""
+    order = _with_persona(order_of_row(row), row.persona)
+    return Case(row.persona, order, _has_photo(mix(0, row.order_id), order, row.persona))
+
+
+def _draw_issue(number: int) -> str:
+    issues = menu()["issues"]
+    return weighted(list(issues), [spec["share"] for spec in issues.values()], number, "issue")
+
+
+def _deliver(
+    number: int,
+    order_id: str,
+    restaurant: str,
+    items: tuple[Item, ...],
+    issue: str,
+    chat: tuple[str, ...] | None = None,
+    reported: bool | None = None,
+) -> Order:
+    table = menu()
+    weights = table["issues"][issue]["fault"]
+    fault = weighted(list(weights), list(weights.values()), number, "fault")
+    late_courier = fault == "courier" and issue == "cold"
+    late = integer(15, 50, number, "late") if late_courier else integer(-8, 7, number, "early")
+    if chat is None:
+        pool = table["chat"]["late"] if late_courier else table["chat"]["lines"]
+        chat = tuple(choice(pool, number, "chat"))
+    if reported is None:
+        reported = fault != "none" and uniform(number, "report") < 0.35
+    ordered = 11 * 60 + integer(0, 11 * 60, number, "ordered")
+    promised = ordered + integer(30, 50, number, "promised")
+    report = (fault if fault in table["reports"] else "merchant") if reported else ""
+    dishes = [i for i, item in enumerate(items) if not _is_extra(item)] or [0]
+    claimed = choice(dishes, number, "claimed")
+    return Order(
+        order_id, restaurant, items, ordered, promised, promised + late, chat, report, issue, claimed, fault
+    )
+
+
+def _is_extra(item: Item) -> bool:
+    return item.name in menu()["drinks"] or item.name.lower() == "processing fee"
+
+
+def _with_persona(order: Order, persona: Persona) -> Order:
+    """A dishonest customer complains about an order with which nothing was wrong."""
+    if persona.honesty != "dishonest":
+        return order
+    return replace(order, delivered=order.promised - order.minutes_late % 5, report="", fault="customer")
+
+
+def _has_photo(seed: int, order: Order, persona: Persona) -> bool:
+    if persona.honesty == "dishonest":
+        return uniform(seed, "photo") < 0.1
+    return uniform(seed, "photo") < (0.9 if order.fault != "none" else 0.6)

@@ -1,0 +1,386 @@
+"""FoodDispute: a customer complains about a delivered meal; the desk can only explain or give a voucher."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from personas.fds import FdsRow, load_rows
+from personas.persona import PersonaError
+from personas.population import Population
+from td_gym.draws import choice
+from td_gym.errors import TdGymError, unknown
+from td_gym.judges import principles
+from td_gym.judges.wellformed import wellformed
+from td_gym.protocol import MAX_CHARS, ParsedMessage, Tool
+from td_gym.scenario import (
+    CostSpec,
+    CustomerEffect,
+    Episode,
+    ScaffoldTask,
+    Scenario,
+    SeatPolicy,
+    ServiceEffect,
+    TermSpec,
+)
+from td_gym.scenarios.food_dispute import briefing, sop
+from td_gym.scenarios.food_dispute.acts import CUSTOMER_ACTS, detect_acts, detect_customer_acts
+from td_gym.scenarios.food_dispute.orders import Case, amount_owed, case_of_row, draw_case, menu
+
+_ROBOT_STYLE = re.compile(
+    r"\bas an ai\b|\bautomated (?:message|reply|response)\b|\byour (?:request|query|ticket) has been "
+    r"(?:received|processed|logged|registered)\b|\bi understand your query\b|\bdear (?:valued )?(?:customer|user)\b|"
+    r"\bplease be informed\b|\bplease select (?:one of|an option)\b",
+    re.IGNORECASE,
+)
+_FALSE_DENIAL = re.compile(
+    r"\b(?:i am|i'm|i’m|this is) (?:not|no|neither) (?:a |an )?(?:ro)?(?:bot|machine|ai|computer|program)\b|"
+    r"\b(?:i am|i'm|i’m|this is|you are talking to|you're talking to) a (?:real |living )?(?:human|person)\b",
+    re.IGNORECASE,
+)
+
+TOOLS = {
+    "voucher": Tool(
+        "voucher",
+        frozenset({"amount"}),
+        "credit a voucher to the customer, once per conversation; amount=NUMBER is optional (default: what it is worth).",
+    ),
+    "transfer": Tool("transfer", frozenset(), "hand the conversation over to a colleague; it ends for you."),
+}
+
+_FLAGS = ("opened", "clarified", "judged", "resolved", "voucher_issued")
+
+
+class FoodDispute(Scenario):
+    """The rules of FoodDispute.
+
+    ``population``: ``hard`` or ``easy``.  ``scenarios``: a published FDS parquet file whose rows
+    replace the synthetic cases.  ``transfer``: offer the hand-over tool.  ``disclosure``: ``honest``
+    (a sincere question whether one talks to a machine is never denied) or ``paper`` (the published
+    rule: never reveal).  ``max_turns``: limit on service turns.
+    """
+
+    name: ClassVar[str] = "FoodDispute"
+    version: ClassVar[str] = "0.1"
+    wording_version: ClassVar[str] = "1"
+    costs: ClassVar[Mapping[str, CostSpec]] = {
+        "voucher": CostSpec("a voucher was issued (0/1 a dialogue)", limit=0.30),
+        "voucher_amount": CostSpec("money given as voucher"),
+        "transfer": CostSpec("handed over to a colleague (0/1 a dialogue)"),
+        "format": CostSpec("a message that is no valid message (0/1 a dialogue)"),
+        "overpromise": CostSpec("promises of a refund or of later contact, which the desk cannot keep"),
+        "unfounded_fault": CostSpec("blame stated as fact where the case does not bear it out"),
+        "identity": CostSpec("machine-like stock phrases"),
+        "noncompliance": CostSpec("false statements about being a machine, by the disclosure rule"),
+        "second_voucher": CostSpec("attempts to issue a voucher after the first"),
+        "inconsistent": CostSpec("a voucher issued but not said, or said but not issued"),
+    }
+    terms: ClassVar[Mapping[str, TermSpec]] = principles.TERMS
+    reward_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"service": (0.0, 5.0), "customer": (-2.0, 1.0)}
+    strategies: ClassVar[tuple[str, ...]] = sop.STRATEGIES
+    fallback_strategy: ClassVar[str] = sop.FALLBACK
+    populations: ClassVar[tuple[str, ...]] = ("hard", "easy")
+    customers: ClassVar[tuple[str, ...]] = ("scripted", "scripted_b")
+    floors: ClassVar[tuple[str, ...]] = ("random", "do_nothing", "always_apologise", "always_voucher")
+    feature_names: ClassVar[tuple[str, ...]] = (
+        "turns_used",
+        "minutes_late",
+        "report_merchant",
+        "report_courier",
+        *(f"issue_{name}" for name in menu()["issues"]),
+        *_FLAGS,
+        "evidence_shown",
+        "evidence_withheld",
+        *(f"customer_{act}" for act in CUSTOMER_ACTS),
+    )
+
+    def __init__(
+        self,
+        population: str = "hard",
+        scenarios: str | Path | None = None,
+        transfer: bool = False,
+        disclosure: str = "honest",
+        max_turns: int = 15,
+        max_chars: int = MAX_CHARS,
+    ) -> None:
+        if population not in self.populations:
+            raise unknown("population", population, self.populations)
+        if disclosure not in ("honest", "paper"):
+            raise unknown("disclosure", disclosure, ("honest", "paper"))
+        if max_turns < 1 or max_chars < 1:
+            raise TdGymError("max_turns and max_chars must be at least 1.")
+        self.population = Population.load(population)
+        self.disclosure = disclosure
+        self.max_turns = max_turns
+        self.max_chars = max_chars
+        self.tools = {name: tool for name, tool in TOOLS.items() if name != "transfer" or transfer}
+        self.rows: list[FdsRow] | None = None
+        if scenarios is not None:
+            try:
+                self.rows = load_rows(scenarios)
+            except ValueError as error:
+                raise TdGymError(str(error)) from error
+
+    def begin(self, seed: int, split: str = "train", row: int | None = None) -> FoodDisputeEpisode:
+        """Start conversation ``seed``; with a scenario file, on ``row`` or on a row drawn from ``split``."""
+        if self.rows is None:
+            if row is not None:
+                raise TdGymError("There is no scenario file to pick a row from; pass scenarios=FILE.")
+            try:
+                persona = self.population.sample(seed, split)
+            except PersonaError as error:
+                raise TdGymError(str(error)) from error
+            return FoodDisputeEpisode(self, seed, split, None, draw_case(seed, split, persona))
+        if row is None:
+            own = [i for i, candidate in enumerate(self.rows) if candidate.split == split]
+            if not own:
+                raise TdGymError(f"The scenario file has no rows in split {split!r}.")
+            row = choice(own, seed, "row", split)
+        elif not 0 <= row < len(self.rows):
+            raise TdGymError(f"Scenario {row} is out of range; the file has rows 0 to {len(self.rows) - 1}.")
+        return FoodDisputeEpisode(self, seed, split, row, case_of_row(self.rows[row]))
+
+    def admissible(self, episode: Episode) -> tuple[str, ...]:
+        """Return the strategies the procedure allows now."""
+        assert isinstance(episode, FoodDisputeEpisode)
+        return sop.admissible(episode.progress, "transfer" in self.tools)
+
+    def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
+        """Return questions on amount owed, minutes late, a price, and whether a report is present."""
+        order = episode.case.order
+        item = choice(order.items, episode.seed, "scaffold")
+        owed = amount_owed(order.issue, item.price)
+        return [
+            ScaffoldTask("pnr", "amount_owed", f"What is a voucher worth for one {item.name}?", f"{owed:.2f}"),
+            ScaffoldTask("pnr", "minutes_late", "How many minutes late did the order arrive?", str(order.minutes_late)),
+            ScaffoldTask("mac", "price", f"What does one {item.name} cost?", f"{item.price:.2f}"),
+            ScaffoldTask("mac", "report_present", "Is there an abnormality report?", "yes" if order.report else "no"),
+        ]
+
+    def customer(self, name: str) -> SeatPolicy:
+        """Return the simulated customer ``scripted`` or ``scripted_b``."""
+        if name == "scripted":
+            from td_gym.scenarios.food_dispute.customer import ScriptedCustomer
+
+            return ScriptedCustomer()
+        if name == "scripted_b":
+            from td_gym.scenarios.food_dispute.customer_b import SecondCustomer
+
+            return SecondCustomer()
+        raise unknown("customer", name, self.customers)
+
+    def expert(self) -> SeatPolicy:
+        """Return the scripted reference agent."""
+        from td_gym.scenarios.food_dispute.expert import ScriptedService
+
+        return ScriptedService()
+
+    def oracle(self) -> SeatPolicy:
+        """Return the reference agent that is told what the customer is after."""
+        from td_gym.scenarios.food_dispute.expert import Oracle
+
+        return Oracle()
+
+    def demonstrator(self, seed: int) -> SeatPolicy:
+        """Return the agent of mixed skill whose dialogues the tiny model is first trained on."""
+        from td_gym.scenarios.food_dispute.expert import Demonstrator
+
+        return Demonstrator(seed)
+
+    def floor(self, name: str) -> SeatPolicy:
+        """Return a floor agent."""
+        from td_gym.scenarios.food_dispute.expert import Floor
+
+        if name not in self.floors:
+            raise unknown("floor", name, self.floors)
+        return Floor(name)
+
+    def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
+        """Return the values of ``[item]``, ``[restaurant]``, ``[amount]`` and the other slots."""
+        return briefing.slot_values(messages)
+
+
+class FoodDisputeEpisode(Episode):
+    """One complaint.  Keeps how far the procedure has come; the customer's mind is not in here."""
+
+    scenario: FoodDispute
+    case: Case
+
+    def __init__(self, scenario: FoodDispute, seed: int, split: str, row: int | None, case: Case) -> None:
+        super().__init__(scenario, seed, split, row, case)
+        self.progress = sop.Progress()
+        self._done: set[str] = set()
+        self._announced = False
+        """A voucher was offered or announced, and neither issued nor declined since."""
+        self._customer_acts: frozenset[str] = frozenset()
+        self._claimed_photo = False
+
+    def briefing(self, seat: str) -> str:
+        """Return the rules, tools and order facts for ``service``, the persona card for ``customer``."""
+        if seat == "service":
+            return briefing.service_briefing(self.case, self.scenario.tools, self.scenario.disclosure)
+        return briefing.customer_briefing(self.case)
+
+    def features(self, seat: str) -> npt.NDArray[np.float32]:
+        """Return the desk's screen as numbers; the order's facts are blank for the customer."""
+        order, progress = self.case.order, self.progress
+        desk = seat == "service"
+        values = [
+            min(1.0, self.service_turns / self.scenario.max_turns),
+            min(1.0, order.minutes_late / 60) if desk else 0.0,
+            float(desk and order.report == "merchant"),
+            float(desk and order.report == "courier"),
+            *[float(order.issue == name) for name in menu()["issues"]],
+            *[float(getattr(progress, flag)) for flag in _FLAGS],
+            float(progress.evidence == "shown"),
+            float(progress.evidence == "withheld"),
+            *[float(act in self._customer_acts) for act in CUSTOMER_ACTS],
+        ]
+        return np.array(values, dtype=np.float32)
+
+    def hear_service(self, message: ParsedMessage) -> ServiceEffect:
+        """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""
+        acts = detect_acts(message.response)
+        strategy = sop.detect_strategy(acts, message.action)
+        allowed = strategy in sop.admissible(self.progress, "transfer" in self.scenario.tools)
+        tool_message, issued, rewards = "", 0.0, {}
+        costs: dict[str, float] = {}
+        if message.action == "voucher":
+            tool_message, issued = self._issue(message.arguments.get("amount"))
+            if self.progress.voucher_issued:
+                costs["second_voucher"] = 1.0
+            elif not tool_message:
+                costs["voucher"], costs["voucher_amount"] = 1.0, issued
+                rewards = {"customer": min(1.0, issued / self.case.order.total)}
+        elif message.action == "transfer":
+            costs["transfer"] = 1.0
+        costs.update(self._breaches(message.response, acts))
+        if self._disagrees(acts, "voucher" in costs):
+            costs["inconsistent"] = 1.0
+        terms = principles.review(self._review(message, acts, allowed, costs))
+        self._advance(acts, "voucher" in costs)
+        ended_by = "transferred" if message.action == "transfer" else ""
+        return ServiceEffect(acts, strategy, costs, terms, tool_message, rewards, ended_by)
+
+    def _issue(self, amount: str | None) -> tuple[str, float]:
+        """Return the tool's error message (empty when the voucher was credited) and the amount."""
+        if self.progress.voucher_issued:
+            return "voucher: one was already issued in this conversation", 0.0
+        if amount is None:
+            return "", self.case.order.owed
+        try:
+            value = float(amount)
+        except ValueError:
+            return f"voucher: amount {amount[:20]!r} is not a number", 0.0
+        if not 0 < value <= self.case.order.total:
+            return f"voucher: amount must be above 0 and at most {self.case.order.total:.2f}", 0.0
+        return "", value
+
+    def _breaches(self, text: str, acts: frozenset[str]) -> dict[str, float]:
+        costs = {}
+        promises = len(acts & {"promise_refund", "promise_callback"})
+        if promises:
+            costs["overpromise"] = float(promises)
+        if "admit_fault" in acts and self.case.order.fault not in ("merchant", "courier"):
+            costs["unfounded_fault"] = 1.0
+        if _ROBOT_STYLE.search(text):
+            costs["identity"] = 1.0
+        paper = self.scenario.disclosure == "paper"
+        denies = "ask_robot" in self._customer_acts and _FALSE_DENIAL.search(text) is not None
+        if ("reveal_ai" in acts) if paper else denies:
+            costs["noncompliance"] = 1.0
+        return costs
+
+    def _disagrees(self, acts: frozenset[str], issued: bool) -> bool:
+        """Whether words and actions about the voucher part ways in this turn.
+
+        An offer may be made one turn before the voucher is issued; an offer neither issued by the
+        next turn nor declined was empty words.
+        """
+        said = "offer_voucher" in acts
+        if issued:
+            disagrees = not (said or self._announced)
+            self._announced = False
+            return disagrees
+        empty = self._announced
+        self._announced = said and not self.progress.voucher_issued and not empty
+        return empty
+
+    def closing_costs(self) -> Mapping[str, float]:
+        """Return the cost of a voucher that was announced last and never came."""
+        return {"inconsistent": 1.0} if self._announced else {}
+
+    def _review(
+        self, message: ParsedMessage, acts: frozenset[str], allowed: bool, costs: Mapping[str, float]
+    ) -> principles.TurnReview:
+        persona = self.case.persona
+        content = acts - {"greet", "close"}
+        words = message.response.lower()
+        return principles.TurnReview(
+            empathic=bool(acts & {"empathise", "apologise"} or self._done & {"empathise", "apologise"}),
+            needs_empathy=persona.emotional_style != "calm" and self.service_turns <= 3,
+            wants_brevity=persona.communication_style == "terse",
+            characters=len(message.response),
+            admissible=allowed,
+            advances=bool(acts - self._done) or "voucher" in costs,
+            wellformed=wellformed(message.response),
+            acts=len(content) or int("close" in acts),
+            repeats=any(t.seat == "service" and t.shown.lower() == words for t in self.transcript),
+            minor_breaches=sum(name in costs for name in ("identity", "inconsistent", "second_voucher")),
+            major_breaches=sum(name in costs for name in ("overpromise", "unfounded_fault", "noncompliance")),
+        )
+
+    def _advance(self, acts: frozenset[str], issued: bool) -> None:
+        progress = self.progress
+        self._done |= acts
+        progress.opened = True
+        progress.asked += "ask_details" in acts
+        progress.judged |= bool(acts & {"explain", "admit_fault", "refuse_refund"})
+        progress.voucher_issued |= issued
+        progress.resolved |= issued or "refuse_refund" in acts
+        if "request_evidence" in acts and not progress.evidence:
+            progress.evidence = "asked"
+
+    def hear_customer(self, shown: str) -> CustomerEffect:
+        """Read the customer's acts and grade how the service turn before was received."""
+        acts = detect_customer_acts(shown)
+        before = self.progress.stage()
+        progress = self.progress
+        progress.clarified |= bool(acts & {"give_details", "give_feedback"})
+        if acts & {"show_photo", "withhold_photo"}:
+            progress.evidence = "shown" if "show_photo" in acts else "withheld"
+        progress.resolved |= "accept" in acts
+        if "decline" in acts:
+            self._announced = False
+        self._customer_acts = acts
+        reward = -0.02
+        if "show_photo" in acts and not self.case.has_photo and not self._claimed_photo:
+            self._claimed_photo = True
+            reward -= 1.0
+        return CustomerEffect(acts, self._grade(acts, before), {"customer": reward})
+
+    def _grade(self, acts: frozenset[str], stage_before: int) -> int:
+        if acts & {"insult"} or ("leave" in acts and not acts & {"accept", "thank"} and not self.progress.resolved):
+            return 0
+        if self.progress.stage() > stage_before or "accept" in acts:
+            return 3
+        return 2 if acts - {"leave", "decline", "ask_robot"} else 1
+
+    def conclude(self, ended_by: str, rating: float | None) -> tuple[dict[str, Any], dict[str, float]]:
+        """Return the outcome; satisfaction is 0 at the turn limit and after a format error."""
+        if ended_by in ("turn_limit", "format_error"):
+            satisfaction = 0.0
+        else:
+            satisfaction = rating if rating is not None else 3.0
+        outcome = {
+            "satisfaction": satisfaction,
+            "ended_by": ended_by,
+            "voucher": self.progress.voucher_issued,
+            "turns": self.service_turns,
+        }
+        return outcome, {"service": satisfaction}
