@@ -1,0 +1,139 @@
+"""The record evaluation works on: one finished dialogue, one line of ``dialogues.jsonl``.
+
+A record holds what was said and done, what the environment counted, and, for tables by demand, the
+facts of the persona that no agent ever sees.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from td_gym.errors import TdGymError
+
+
+@dataclass(frozen=True, slots=True)
+class DialogueTurn:
+    """One message of one seat; the names are those of ``td_gym.scenario.Turn``."""
+
+    seat: str
+    """``service``, ``customer`` or ``expert``."""
+    text: str
+    """The message as submitted, tags and all."""
+    shown: str
+    """What the other seat read; empty after a format error."""
+    think: str = ""
+    """The notes nobody else sees."""
+    action: str = ""
+    """The tool called, empty for none."""
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    tool_message: str = ""
+    """The tool's error message, empty when the call worked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """One finished dialogue, from the first message to its outcome."""
+
+    env: str
+    """Id of the environment, ``td_gym/FoodDispute-v0``."""
+    agent: str
+    customer: str
+    split: str
+    seed: int
+    row: int | None
+    """Row of the scenario file, ``None`` for a generated case."""
+    index: int
+    """Position among the dialogues of this agent; agents are paired by it."""
+    briefing: str
+    """The service seat's system message: all the facts it was given."""
+    turns: tuple[DialogueTurn, ...]
+    costs: Mapping[str, float]
+    """Sum over the dialogue of every named cost."""
+    outcome: Mapping[str, Any]
+    """``info["outcome"]``."""
+    terms: Mapping[str, float] = field(default_factory=dict)
+    """Mean over the service turns of every named turn term."""
+    persona: Mapping[str, Any] = field(default_factory=dict)
+    """Hidden facts for tables: ``demand``, ``cooperativeness``, ``honesty``; the recorder's alone."""
+
+    @property
+    def service_turns(self) -> tuple[DialogueTurn, ...]:
+        """The turns of the service seat, in order."""
+        return tuple(turn for turn in self.turns if turn.seat == "service")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Dialogue:
+        """Build a record from plain JSON data; ``TdGymError`` names the field that is missing or wrong."""
+        values = _known_fields(cls, record, "a dialogue")
+        for name, kind in _KINDS.items():
+            if name in values and not isinstance(values[name], kind):
+                raise TdGymError(f"Field {name!r} of a dialogue is {type(values[name]).__name__}; record it again.")
+        turns = []
+        for turn in values["turns"]:
+            if not isinstance(turn, Mapping):
+                raise TdGymError("Field 'turns' of a dialogue holds something other than turns; record it again.")
+            turns.append(DialogueTurn(**_known_fields(DialogueTurn, turn, "a turn")))
+        return cls(**{**values, "turns": tuple(turns)})
+
+
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    "env": str,
+    "agent": str,
+    "seed": int,
+    "briefing": str,
+    "turns": (list, tuple),
+    "costs": Mapping,
+    "outcome": Mapping,
+    "terms": Mapping,
+    "persona": Mapping,
+}
+_OPTIONAL = {"terms", "persona", "think", "action", "arguments", "tool_message"}
+
+
+def _known_fields(cls: type[Dialogue] | type[DialogueTurn], record: Mapping[str, Any], what: str) -> dict[str, Any]:
+    names = {each.name for each in fields(cls)}
+    missing = sorted(names - _OPTIONAL - record.keys())
+    if missing:
+        raise TdGymError(f"Field {missing[0]!r} of {what} is missing; record it again.")
+    return {name: value for name, value in record.items() if name in names}
+
+
+def write_dialogues(path: Path, dialogues: Iterable[Dialogue]) -> None:
+    """Write one record a line."""
+    lines = [json.dumps(dialogue.to_json(), ensure_ascii=False, allow_nan=False) for dialogue in dialogues]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def read_dialogues(path: Path) -> list[Dialogue]:
+    """Read a ``dialogues.jsonl``; ``TdGymError`` names the file and the line that is wrong."""
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except OSError as error:
+        raise TdGymError(f"Cannot read dialogues from {str(path)!r}: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise TdGymError(f"{str(path)!r} is not UTF-8 text; give a dialogues.jsonl.") from error
+    dialogues = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise TdGymError(f"{str(path)!r}, line {number}: not JSON ({error.msg}).") from error
+        if not isinstance(record, Mapping):
+            raise TdGymError(f"{str(path)!r}, line {number}: not a record of a dialogue.")
+        try:
+            dialogues.append(Dialogue.from_json(record))
+        except TdGymError as error:
+            raise TdGymError(f"{str(path)!r}, line {number}: {error}") from error
+    if not dialogues:
+        raise TdGymError(f"{str(path)!r} holds no dialogue; give a dialogues.jsonl that an evaluation wrote.")
+    return dialogues

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from evals.statistics import bootstrap_mean, mean_t, paired_t, pass_hat_k, t_cdf, t_quantile
+from td_gym.errors import TdGymError
+
+# Two-sided 95 % and 99 % critical values as printed in statistical tables.
+TABLE = [
+    (0.975, 1, 12.706),
+    (0.975, 2, 4.303),
+    (0.975, 4, 2.776),
+    (0.975, 9, 2.262),
+    (0.975, 30, 2.042),
+    (0.975, 120, 1.980),
+    (0.995, 1, 63.657),
+    (0.995, 4, 4.604),
+    (0.995, 10, 3.169),
+    (0.9, 3, 1.638),
+]
+
+
+@pytest.mark.parametrize(("p", "df", "expected"), TABLE)
+def test_t_quantile_agrees_with_printed_tables(p: float, df: int, expected: float) -> None:
+    assert t_quantile(p, df) == pytest.approx(expected, abs=6e-4)
+    assert t_quantile(1 - p, df) == pytest.approx(-expected, abs=6e-4)
+
+
+def test_t_quantile_closed_forms_and_round_trip() -> None:
+    assert t_quantile(0.75, 1) == pytest.approx(1.0, abs=1e-12)  # Cauchy
+    assert t_quantile(0.9, 2) == pytest.approx(0.8 * np.sqrt(2 / (1 - 0.8**2)), abs=1e-12)
+    assert t_quantile(0.5, 7) == pytest.approx(0.0, abs=1e-12)
+    assert t_quantile(0.975, 1_000_000) == pytest.approx(1.959966, abs=1e-5)
+    for df in (1, 3, 8, 50):
+        for p in (0.51, 0.8, 0.99, 0.9999):
+            assert t_cdf(t_quantile(p, df), df) == pytest.approx(p, abs=1e-12)
+
+
+def test_mean_t_by_hand() -> None:
+    # mean 3, sd sqrt(2.5), half width 2.776 * sqrt(2.5 / 5)
+    interval = mean_t([1, 2, 3, 4, 5])
+    assert interval.mean == 3.0
+    assert interval.n == 5
+    assert interval.high - 3.0 == pytest.approx(2.776445 * np.sqrt(0.5), abs=1e-5)
+    assert 3.0 - interval.low == pytest.approx(interval.high - 3.0)
+
+
+def test_paired_t_removes_what_the_seeds_share() -> None:
+    shared = np.array([0.0, 10.0, -5.0, 3.0])
+    interval = paired_t(shared + np.array([1.0, 1.1, 0.9, 1.0]), shared)
+    assert interval.mean == pytest.approx(1.0)
+    assert 0.8 < interval.low < interval.high < 1.2
+
+
+def test_bootstrap_is_repeatable_and_has_the_width_of_the_standard_error() -> None:
+    values = np.random.default_rng(1).normal(2.0, 1.0, 400)
+    interval = bootstrap_mean(values, seed=7)
+    assert interval == bootstrap_mean(values, seed=7)
+    assert interval != bootstrap_mean(values, seed=8)
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)
+    assert bootstrap_mean([4.0], seed=0)[:3] == (4.0, 4.0, 4.0)
+
+
+def test_bootstrap_covers_the_truth_about_nineteen_times_in_twenty() -> None:
+    rng = np.random.default_rng(3)
+    samples = (rng.binomial(1, 0.3, 100).astype(float) for _ in range(200))
+    covered = [i.low <= 0.3 <= i.high for i in (bootstrap_mean(sample, seed=0, n=400) for sample in samples)]
+    assert 0.88 <= np.mean(covered) <= 0.99
+
+
+def test_pass_hat_k_by_hand() -> None:
+    table = [[1, 1, 1, 0], [0, 0, 0, 1]]
+    assert pass_hat_k(table, 1) == pytest.approx(0.5)
+    assert pass_hat_k(table, 2) == pytest.approx((3 / 6 + 0) / 2)
+    assert pass_hat_k(table, 4) == 0.0
+
+
+def test_impossible_input_is_refused() -> None:
+    for call in (
+        lambda: bootstrap_mean([], 0),
+        lambda: bootstrap_mean([1.0, float("nan")], 0),
+        lambda: bootstrap_mean([1.0], 0, n=0),
+        lambda: mean_t([1.0]),
+        lambda: mean_t([1.0, float("inf")]),
+        lambda: paired_t([1.0, 2.0], [1.0]),
+        lambda: pass_hat_k([[0.5, 1.0]], 1),
+        lambda: pass_hat_k([[1, 0]], 3),
+        lambda: pass_hat_k([1, 0], 1),
+        lambda: t_quantile(1.0, 3),
+    ):
+        with pytest.raises(TdGymError):
+            call()
