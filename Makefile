@@ -1,0 +1,48 @@
+# Two commands do all their own set-up: `make demo` and `make test`.
+# Elsewhere than on a machine with CPU wheels of torch at hand, pass a CPU-only index to save gigabytes:
+#   make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TORCH_INDEX ?=
+JOBS ?= 2
+
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: demo test install lint types imports tests bench docs clean
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+ifneq ($(TORCH_INDEX),)
+	$(BIN)/pip install -q --index-url $(TORCH_INDEX) "torch>=2.8,<2.14"
+endif
+	$(BIN)/pip install -q -e ".[dev]"
+	touch $@
+
+install: $(VENV)/.installed
+
+demo: install
+	$(BIN)/python -m evals.demo --out runs/demo
+
+test: lint types imports tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports
+
+tests: install
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+bench: install
+	$(BIN)/python -m td_gym.bench
+	$(BIN)/python -m agents.bench
+
+clean:
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
