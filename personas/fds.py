@@ -25,7 +25,7 @@ _SIGNAL = f"{_KWARGS}.system_signal"
 _PROFILE = f"{_KWARGS}.user_profile"
 _PATTERNS = f"{_PROFILE}.user_profile.behavioralPatterns"
 # A name may hold commas and stars, so an item ends only at "*digits" before a comma or the end.
-_ITEM = re.compile(r"\s*(.*?)\s*\*\s*([0-9]+)\s*(?:,|$)", re.DOTALL)
+_ITEM = re.compile(r"\s*(.*?)\s*\*\s*([0-9]{1,6})\s*(?:,|$)", re.DOTALL)
 _MESSAGE = re.compile(r"(User|Courier):\s*(.*)", re.DOTALL)
 _SPEAKERS = {"User": "customer", "Courier": "courier"}
 

@@ -30,11 +30,11 @@ def check_locale(locale: str) -> None:
 def _pool(locale: str) -> tuple[Identity, ...]:
     # Imported here: `import personas` must stay fast, and reading personas needs no Faker.
     from faker import Faker
+    from faker.config import AVAILABLE_LOCALES
 
-    try:
-        fake = Faker(locale)
-    except (AttributeError, TypeError, ImportError) as error:
-        raise PersonaError(f"Unknown locale {locale!r}: use one that Faker knows, such as en_US.") from error
+    if locale not in AVAILABLE_LOCALES:
+        raise PersonaError(f"Unknown locale {locale!r}: use one that Faker knows, such as en_US.")
+    fake = Faker(locale)
     fake.seed_instance(_POOL_SEED)
     space = _FAMILY_NAME_FIRST.get(locale.split("_")[0])
     pool = []
