@@ -62,7 +62,8 @@ def batch_mean(values: Tensor, mask: Tensor | None = None, reduce: Reduce = iden
     """Return the mean of ``values`` where ``mask`` holds, over all processes; 0 where nothing holds."""
     weight = torch.ones_like(values) if mask is None else mask.to(values.dtype)
     total, count = reduce(torch.stack(((values * weight).sum(), weight.sum())))
-    return total / count.clamp(min=1.0)
+    mean: Tensor = total / count.clamp(min=1.0)
+    return mean
 
 
 def batch_std(values: Tensor, mask: Tensor | None = None, reduce: Reduce = identity) -> Tensor:

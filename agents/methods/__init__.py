@@ -1,0 +1,80 @@
+"""Training methods, one readable file each; presets as data in ``presets.toml``."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from agents.methods.base import Advantages, Method
+from agents.methods.cmpo import CMPO, CMPOConfig, ReleasedCMPO, ReleasedCMPOConfig
+from agents.methods.grpo import GRPO, GRPOConfig
+from agents.methods.ppo import PPO, PPOConfig
+from agents.methods.sft import SFT, SFTConfig
+from td_gym.errors import TdGymError, unknown
+
+__all__ = ["ALGORITHMS", "Advantages", "Method", "build_method", "method_names", "presets"]
+
+ALGORITHMS: dict[str, tuple[Any, Any]] = {
+    "sft": (SFT, SFTConfig),
+    "ppo": (PPO, PPOConfig),
+    "grpo": (GRPO, GRPOConfig),
+    "cmpo": (CMPO, CMPOConfig),
+    "cmpo_released": (ReleasedCMPO, ReleasedCMPOConfig),
+}
+"""Class and configuration of each algorithm a preset may name."""
+
+_PRESETS: dict[str, dict[str, dict[str, Any]]] = tomllib.loads((files(__package__) / "presets.toml").read_text("utf-8"))
+
+
+def method_names() -> tuple[str, ...]:
+    """Return the names that ``td-gym train METHOD`` takes."""
+    return tuple(_PRESETS)
+
+
+def presets(method: str) -> tuple[str, ...]:
+    """Return the presets of ``method``, the default first; ``TdGymError`` for an unknown method."""
+    if method not in _PRESETS:
+        raise unknown("method", method, _PRESETS)
+    return tuple(_PRESETS[method])
+
+
+def build_method(
+    method: str, preset: str = "", budgets: Mapping[str, float] | None = None, options: Mapping[str, Any] | None = None
+) -> Method:
+    """Return the method under a preset (the default when empty), kept to ``budgets`` (name to limit).
+
+    ``options`` replaces fields of the preset's configuration; nested ones as tables, for example
+    ``{"loss": {"kl_beta": 0.05}}``.  Raises ``TdGymError`` for an unknown method, preset or option,
+    and for a value of the wrong type.
+    """
+    names = presets(method)
+    preset = preset or names[0]
+    if preset not in names:
+        raise unknown(f"preset of {method}", preset, names)
+    settings = dict(_PRESETS[method][preset])
+    algorithm, config = ALGORITHMS[settings.pop("algorithm", method)]
+    where = f"option of {method}"
+    configured = _replace(_replace(config(), settings, where), options or {}, where)
+    built: Method = algorithm(configured, dict(budgets or {}))
+    return built
+
+
+def _replace(config: Any, changes: Mapping[str, Any], where: str) -> Any:
+    fields = {field.name for field in dataclasses.fields(config)}
+    new: dict[str, Any] = {}
+    for name, value in changes.items():
+        if name not in fields:
+            raise unknown(where, name, fields)
+        old = getattr(config, name)
+        if dataclasses.is_dataclass(old) and isinstance(value, Mapping):
+            new[name] = _replace(old, value, f"{where}, {name}")
+        elif isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+            new[name] = float(value)
+        elif old is None or isinstance(value, Mapping if isinstance(old, Mapping) else type(old)):
+            new[name] = value
+        else:
+            raise TdGymError(f"The {where} {name!r} must be a {type(old).__name__}, not {value!r}.")
+    return dataclasses.replace(config, **new)

@@ -1,0 +1,85 @@
+"""Sums, means and gathers over processes; identities when there is only one.
+
+Start several with ``torchrun --nproc_per_node N``.  Gradients are summed here once per optimiser
+step instead of by ``DistributedDataParallel``: processes hold different numbers of micro-batches,
+and a loss whose token weights already count all processes needs a sum, not a mean.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def start(device: str) -> None:
+    """Join the process group when ``torchrun`` started this process; gloo on CPU, nccl on GPU."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=timedelta(hours=1))
+
+
+def stop() -> None:
+    """Leave the process group, if there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """Return this process's number, 0 when alone."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Return the number of processes, 1 when alone."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def wait_for_all() -> None:
+    """Return when every process has come here."""
+    all_sum(torch.zeros(1))
+
+
+def _shared(values: Tensor) -> Tensor:
+    return values.detach().cuda() if dist.get_backend() == "nccl" else values.detach().clone()
+
+
+def all_sum(values: Tensor) -> Tensor:
+    """Return the sum of ``values`` over processes, on the device of ``values``."""
+    if world_size() == 1:
+        return values
+    total = _shared(values)
+    dist.all_reduce(total)
+    return total.to(values.device)
+
+
+def all_mean(values: Tensor) -> Tensor:
+    """Return the mean of ``values`` over processes, every process counting the same."""
+    return all_sum(values) / world_size()
+
+
+def gather(values: Tensor) -> Tensor:
+    """Return the rows of all processes in order of rank; all must hold equally many."""
+    if world_size() == 1:
+        return values
+    own = _shared(values)
+    parts = [torch.empty_like(own) for _ in range(world_size())]
+    dist.all_gather(parts, own)
+    return torch.cat(parts).to(values.device)
+
+
+def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace every gradient by its sum over processes, in one message."""
+    if world_size() == 1:
+        return
+    held = list(parameters)
+    for p in held:
+        if p.grad is None:
+            p.grad = torch.zeros_like(p)
+    gradients = [p.grad for p in held if p.grad is not None]
+    total = all_sum(torch.cat([g.reshape(-1) for g in gradients]))
+    for gradient, part in zip(gradients, total.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))

@@ -1,0 +1,67 @@
+"""What every method is to the trainer: advantages from trajectories, a per-token loss, a small state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from agents.losses import LossConfig, TokenScores, policy_loss
+from agents.trajectories import Trajectories
+
+
+@dataclass(frozen=True, slots=True)
+class Advantages:
+    """What a method makes of a batch."""
+
+    tokens: Tensor
+    """``[B, L]`` advantage of each agent token, 0 elsewhere."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Figures for ``metrics.jsonl``, by full name."""
+    returns: Tensor | None = None
+    """``[B, L]`` targets of the value head, for methods that have one."""
+
+
+class Method:
+    """A training method.  ``advantages`` is called once per batch, before the policy step."""
+
+    learns_from: ClassVar[str] = "policy"
+    """Whose dialogues it learns from: the ``policy`` it trains, or the scenario's ``expert``."""
+
+    loss: LossConfig
+    value_head: nn.Linear | None = None
+    """Extra parameters on the trunk's last state; trained beside the model when present."""
+    value_coef: float = 0.0
+    """Weight of the value loss."""
+
+    def build(self, hidden_size: int) -> None:
+        """Create extra parameters for a trunk of this width; most methods have none."""
+
+    def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
+        """Return advantages for this process's share of the batch and update the method's state.
+
+        ``values`` ``[B, L]`` are the value head's, for methods that have one.
+        """
+        raise NotImplementedError
+
+    def token_loss(
+        self, scores: TokenScores, old_log_probs: Tensor, reference: Tensor | None, advantages: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of each agent token ``[B, L]`` and per-token figures to log."""
+        return policy_loss(scores, old_log_probs, reference, advantages, self.loss)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the method's state as plain JSON."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` returned."""
+
+
+def turn_scores(batch: Trajectories, weights: Mapping[str, float]) -> Tensor:
+    """Return ``[B, T]``: the weighted mean of the turn terms; a term not named weighs 1."""
+    w = torch.tensor([weights.get(name, 1.0) for name in batch.term_names])
+    return (torch.from_numpy(batch.turn_rewards) * w).sum(-1) / w.sum().clamp(min=1e-6)

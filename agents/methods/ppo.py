@@ -1,0 +1,95 @@
+"""PPO (arXiv 1707.06347) on tokens: a value head on the trunk, GAE over the agent's tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agents.advantages import batch_mean, batch_std, gae, scale
+from agents.distributed import all_sum
+from agents.losses import LossConfig
+from agents.methods.base import Advantages, Method, turn_scores
+from agents.trajectories import Trajectories
+
+
+@dataclass(frozen=True, slots=True)
+class PPOConfig:
+    """Settings of PPO."""
+
+    gamma: float = 1.0
+    """Discount per agent token."""
+    gae_lambda: float = 0.99
+    """Weight of longer returns in the advantage; near 1, because a dialogue has hundreds of tokens."""
+    value_coef: float = 0.1
+    """Weight of the value loss beside the policy loss."""
+    turn_weight: float = 0.0
+    """Weight of turn scores, paid at the last token of their turn."""
+    term_weights: Mapping[str, float] = field(default_factory=dict)
+    """Weights of turn terms within a turn score, by name; 1 where not named."""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """The policy loss."""
+
+
+class PPO(Method):
+    """Proximal policy optimisation with a critic that shares the trunk.
+
+    The head starts at zero weights and the first batch's mean reward (our decision), so that its
+    first errors do not drown the policy's gradient in the shared trunk.
+    """
+
+    def __init__(self, config: PPOConfig, budgets: Mapping[str, float]) -> None:
+        self.config = config
+        self.loss = config.loss
+        self.value_coef = config.value_coef
+        self.started = False
+
+    def build(self, hidden_size: int) -> None:
+        """Create the value head."""
+        self.value_head = nn.Linear(hidden_size, 1)
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
+
+    def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
+        """Return GAE of the token rewards, standardised over the batch, and the value targets."""
+        if values is None or self.value_head is None:
+            raise ValueError("PPO needs the values of its own head; call build() first.")
+        c = self.config
+        mask = torch.from_numpy(batch.agent_mask)
+        rewards = token_rewards(batch, c.turn_weight * turn_scores(batch, c.term_weights))
+        if not self.started:
+            first = batch_mean(rewards.sum(1), reduce=all_sum)
+            with torch.no_grad():
+                self.value_head.bias.fill_(first.item())
+            values = values + first
+            self.started = True
+
+        raw, returns = gae(rewards, values, mask, c.gamma, c.gae_lambda)
+        centred = (raw - batch_mean(raw, mask, all_sum)) * mask
+        advantage = scale(centred, batch_std(centred, mask, all_sum))
+
+        unexplained = batch_std(returns - values, mask, all_sum) ** 2
+        variance = (batch_std(returns, mask, all_sum) ** 2).clamp(min=1e-6)
+        metrics = {"losses/explained_variance": (1.0 - unexplained / variance).item()}
+        return Advantages(advantage, metrics, returns)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return whether the head has been given its first value."""
+        return {"started": self.started}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` returned."""
+        self.started = state["started"]
+
+
+def token_rewards(batch: Trajectories, turn_rewards: Tensor) -> Tensor:
+    """Return ``[B, L]``: turn rewards ``[B, T]`` at the last token of their turn, the session reward at the last."""
+    turn, mask = torch.from_numpy(batch.turn), torch.from_numpy(batch.agent_mask)
+    following = torch.cat((turn[:, 1:], torch.full_like(turn[:, :1], -1)), dim=1)
+    closes_turn = mask & (turn != following)
+    rewards = torch.where(closes_turn, turn_rewards.gather(1, turn.clamp(min=0)), torch.zeros(mask.shape))
+    closes_dialogue = mask & (mask.flip(1).cumsum(1).flip(1) == 1)
+    return rewards + closes_dialogue * torch.from_numpy(batch.session_rewards)[:, None]

@@ -1,0 +1,45 @@
+"""Supervised fine-tuning: cross entropy on the agent's tokens of given dialogues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from agents.losses import LossConfig, TokenScores
+from agents.methods.base import Advantages, Method
+from agents.trajectories import Trajectories
+
+
+@dataclass(frozen=True, slots=True)
+class SFTConfig:
+    """Settings of SFT."""
+
+    loss: LossConfig = field(default_factory=lambda: LossConfig(kl_beta=0.0))
+    """Only the normalisation is read: there is neither a ratio nor a reference."""
+
+
+class SFT(Method):
+    """Every token the expert wrote counts the same."""
+
+    learns_from = "expert"
+
+    def __init__(self, config: SFTConfig, budgets: Mapping[str, float]) -> None:
+        self.config = config
+        self.loss = config.loss
+
+    def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
+        """Return 1 for each agent token."""
+        return Advantages(torch.from_numpy(batch.agent_mask).float())
+
+    def token_loss(
+        self, scores: TokenScores, old_log_probs: Tensor, reference: Tensor | None, advantages: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the negative log-likelihood of each token, in nats."""
+        loss = -scores.log_probs * advantages
+        figures = {"policy_loss": loss.detach()}
+        if scores.entropy is not None:
+            figures["entropy"] = scores.entropy.detach()
+        return loss, figures
