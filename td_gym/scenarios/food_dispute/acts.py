@@ -1,0 +1,363 @@
+"""Dialogue acts of the food dispute, read from free text.
+
+Each word is mapped to one character (``acts.toml`` holds the lexicon), so that an utterance becomes a short string of
+word characters and the boundary marks ``.``, ``,`` and ``?``. Acts are regular expressions over that string: they
+state clauses, not keywords. Gaps in them are bounded and never cross a boundary, hence time is linear in the text.
+
+Pattern notation of ``acts.toml``, tokens separated by spaces:
+
+=============  ======================================================================================
+``word``       that word; ``a|b|CLASS`` one of several words or classes; UPPER CASE names a class
+``@NAME``      the macro of that name
+``x? x* x+``   optional, up to four, one to four times
+``!x``, ``<x`` not followed by, not preceded by
+``_N``         up to N words that are no negation; ``%N`` up to N words of any kind; ``&N`` also over commas
+``^``, ``$``   start, end of a clause; ``,`` an optional comma; ``;`` any boundary; ``QM`` a question mark
+``( | )``      groups and alternatives, ``)?`` and ``)*`` as above
+=============  ======================================================================================
+
+Builtin classes: ``NUM`` any number, ``MONEY``, ``TIME``, ``PCT`` numbers of that look, ``UNK`` any word not listed.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import resources
+from typing import Any
+
+from td_gym.errors import TdGymError
+
+SERVICE_ACTS = (
+    "greet",
+    "apologise",
+    "empathise",
+    "ask_details",
+    "request_evidence",
+    "explain",
+    "refuse_refund",
+    "offer_voucher",
+    "promise_refund",
+    "promise_callback",
+    "admit_fault",
+    "reveal_ai",
+    "close",
+)
+CUSTOMER_ACTS = (
+    "ask_refund",
+    "ask_compensation",
+    "give_feedback",
+    "give_details",
+    "show_photo",
+    "withhold_photo",
+    "accept",
+    "decline",
+    "insult",
+    "ask_robot",
+    "thank",
+    "leave",
+)
+
+_BOUNDS = ".,?"
+_UNK, _NUM, _MONEY, _TIME, _PCT = "\u00a1", "\u00a2", "\u00a3", "\u00a4", "\u00a5"
+_BUILTIN = {"UNK": _UNK, "NUM": _NUM + _MONEY + _TIME + _PCT, "MONEY": _MONEY, "TIME": _TIME, "PCT": _PCT}
+_FIRST_WORD = 0x100
+_MEMO_LIMIT = 20_000
+_LEFT_WINDOW = 12
+_TOKEN = re.compile(
+    r"[£$€]?\d+(?:[.:,]\d+)*[£$€%]?[^\W\d_]{0,12}|[^\W_]+(?:'[^\W_]+)?|[.!\n…]+|\?[?!]*|[,;:()–—]|(?<=\s)-+(?=\s)"
+)
+_SPACED = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'", "＇": "'", "\u00a0": " ", "‑": " "})
+_RUN = re.compile(r"([^.,?])\1\1+")
+_CLAUSE = re.compile(r"[^.!?,;:\n…()–—]+")
+_ATOM = re.compile(r"[!<]?[A-Za-z0-9',$^|]+[?*+]?\Z")
+_REPEAT = {"?": "?", "*": "{0,4}", "+": "{1,4}"}
+
+
+@dataclass(frozen=True)
+class _Act:
+    """One act: where it is stated, and the contexts left and right of a match that cancel it."""
+
+    name: str
+    pattern: re.Pattern[str]
+    left: re.Pattern[str] | None
+    right: re.Pattern[str] | None
+
+    def holds(self, coded: str) -> bool:
+        """Say whether some clause of the coded text carries the act and nothing governs it away."""
+        for found in self.pattern.finditer(coded):
+            start, end = found.span()
+            if self.left is not None and self.left.search(coded, max(0, start - _LEFT_WINDOW), start):
+                continue
+            if self.right is not None and self.right.match(coded, end):
+                continue
+            return True
+        return False
+
+
+class _Lexicon(dict[str, str]):
+    """Maps a lower-case token to its characters; unlisted tokens are analysed once and remembered, boundedly."""
+
+    def __init__(self, words: Mapping[str, str], suffixes: Mapping[str, str], near: Mapping[str, str]) -> None:
+        super().__init__(words)
+        self._suffixes = suffixes
+        self._near = near
+        self._room = _MEMO_LIMIT
+
+    def __missing__(self, token: str) -> str:
+        code = self._analyse(token)
+        if self._room:
+            self._room -= 1
+            self[token] = code
+        return code
+
+    def _analyse(self, token: str) -> str:
+        first = token[0]
+        if first in "£$€" or first.isdigit():
+            return _number(token)
+        if not first.isalnum():
+            return "?" if first == "?" else "," if first in ",;:()–—-" else "."
+        base, mark, suffix = token.partition("'")
+        if mark:
+            if suffix == "t" and base.endswith("n"):
+                return self[base[:-1]] + self["not"]
+            if suffix == "s" or suffix not in self._suffixes:
+                return self[base]
+            return self[base] + self._suffixes[suffix]
+        if 6 <= len(token) <= 16:
+            for form in (token, *_deletions(token)):
+                if form in self._near:
+                    return self._near[form]
+        return _UNK
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """The compiled lexicon and acts of one side of the conversation."""
+
+    lexicon: _Lexicon
+    broken: re.Pattern[str]
+    acts: tuple[_Act, ...]
+    wanted: frozenset[str]
+    masks: Mapping[str, int]
+
+    def read(self, text: str) -> frozenset[str]:
+        """Return the acts of ``text``."""
+        coded = self.encode(text)
+        mask = 0
+        masks = self.masks
+        for char in self.wanted.intersection(coded):
+            mask |= masks[char]
+        if not mask:
+            return frozenset()
+        return frozenset([act.name for bit, act in enumerate(self.acts) if mask >> bit & 1 and act.holds(coded)])
+
+    def encode(self, text: str) -> str:
+        """Return the word characters of ``text``, without its ill-formed clauses."""
+        text = text.lower()
+        if not text.isascii():
+            text = text.translate(_SPACED)
+        if "a.i" in text:
+            text = text.replace("a.i.", "ai").replace("a.i", "ai")
+        coded = "".join(map(self.lexicon.__getitem__, _TOKEN.findall(text)))
+        if self.broken.search(coded) or _RUN.search(coded):
+            clauses = re.split(r"([.,?])", coded)
+            coded = "".join("" if self.broken.search(part) or _RUN.search(part) else part for part in clauses)
+        return coded
+
+
+def detect_acts(text: str) -> frozenset[str]:
+    """Return the service acts that ``text`` carries, a subset of ``SERVICE_ACTS``.
+
+    An act needs a clause that states it: lists of keywords carry none. A denial or a hypothetical cancels only the
+    act it governs. Any text is accepted; equal texts are answered from a cache.
+    """
+    return _cached_service(text)
+
+
+def detect_customer_acts(text: str) -> frozenset[str]:
+    """Return the customer acts that ``text`` carries, a subset of ``CUSTOMER_ACTS``; any text is accepted."""
+    return _cached_customer(text)
+
+
+def segments(text: str) -> list[str]:
+    """Return the clauses of ``text``: its parts between punctuation marks, stripped, without empty ones."""
+    return [part for part in map(str.strip, _CLAUSE.findall(text)) if part]
+
+
+@lru_cache(maxsize=8192)
+def _cached_service(text: str) -> frozenset[str]:
+    return _reader("service").read(text)
+
+
+@lru_cache(maxsize=8192)
+def _cached_customer(text: str) -> frozenset[str]:
+    return _reader("customer").read(text)
+
+
+@cache
+def _reader(side: str) -> _Reader:
+    source = resources.files(__package__).joinpath("acts.toml").read_text(encoding="utf-8")
+    return build_reader(tomllib.loads(source), side, SERVICE_ACTS if side == "service" else CUSTOMER_ACTS)
+
+
+def build_reader(data: Mapping[str, Any], side: str, names: tuple[str, ...]) -> _Reader:
+    """Compile the acts ``names`` of table ``side`` from the parsed ``acts.toml``.
+
+    Raises TdGymError, naming the table and the pattern, for missing or extra acts, unknown classes and bad notation.
+    """
+    missing = [key for key in ("classes", "macros", "aliases", "suffixes", "typos", "broken", side) if key not in data]
+    if missing:
+        raise TdGymError(f"acts.toml lacks {', '.join(missing)}; restore these tables.")
+    table = data[side]
+    if set(table) != set(names):
+        raise TdGymError(f"acts.toml [{side}] must hold exactly {', '.join(names)}; it holds {', '.join(table)}.")
+    grammar = _Grammar(data["classes"], data["macros"], data["aliases"])
+    acts = []
+    masks: dict[str, int] = {}
+    for bit, name in enumerate(names):
+        entry = table[name]
+        where = f"[{side}.{name}]"
+        if unknown := set(entry) - {"triggers", "patterns", "left", "right"}:
+            raise TdGymError(f"acts.toml {where} has unknown keys: {', '.join(sorted(unknown))}.")
+        if not entry.get("triggers") or not entry.get("patterns"):
+            raise TdGymError(f"acts.toml {where} needs non-empty triggers and patterns.")
+        for char in grammar.members("|".join(entry["triggers"]), where):
+            masks[char] = masks.get(char, 0) | 1 << bit
+        left, right = entry.get("left"), entry.get("right")
+        acts.append(
+            _Act(
+                name,
+                re.compile(grammar.alternatives(entry["patterns"], where)),
+                re.compile(grammar.alternatives(left, where) + r"\Z") if left else None,
+                re.compile(grammar.alternatives(right, where)) if right else None,
+            )
+        )
+    broken = re.compile(grammar.alternatives(data["broken"], "broken"))
+    return _Reader(_lexicon(data, grammar), broken, tuple(acts), frozenset(masks), masks)
+
+
+class _Grammar:
+    """Translates the pattern notation into regular expressions and hands out one character per word."""
+
+    def __init__(self, classes: Mapping[str, str], macros: Mapping[str, str], aliases: Mapping[str, str]) -> None:
+        self._canonical = {form: key for key, forms in aliases.items() if " " not in key for form in forms.split()}
+        self.codes: dict[str, str] = {}
+        self._macros = macros
+        self._classes = dict(_BUILTIN)
+        for name, words in classes.items():
+            self._classes[name] = "".join(
+                self._classes[word] if word in self._classes else self.code(word) for word in words.split()
+            )
+        self._no_gap = self._classes.get("NEG", "")
+
+    def code(self, word: str) -> str:
+        """Return the character of ``word``, new for a new word."""
+        word = self._canonical.get(word, word)
+        return self.codes.setdefault(word, chr(_FIRST_WORD + len(self.codes)))
+
+    def members(self, atom: str, where: str) -> str:
+        """Return the characters of ``a|b|CLASS``."""
+        chars = ""
+        for part in atom.split("|"):
+            if part == ",":
+                chars += ","
+            elif part.isupper() and len(part) > 1:
+                if part not in self._classes:
+                    raise TdGymError(f"acts.toml {where} uses the unknown class {part}; add it to [classes].")
+                chars += self._classes[part]
+            else:
+                chars += self.code(part)
+        return chars
+
+    def alternatives(self, patterns: list[str], where: str) -> str:
+        """Return one regular expression that matches any of ``patterns``."""
+        parts = []
+        for pattern in patterns:
+            expression = "".join(self._token(token, f"{where} {pattern!r}") for token in self._expand(pattern, where))
+            try:
+                re.compile(expression)
+            except re.error as error:
+                raise TdGymError(f"acts.toml {where}: pattern {pattern!r} is malformed ({error}).") from error
+            parts.append(expression)
+        return f"(?:{'|'.join(parts)})"
+
+    def _expand(self, pattern: str, where: str) -> list[str]:
+        tokens: list[str] = []
+        for token in pattern.split():
+            if token.startswith("@"):
+                name = token.rstrip("?")[1:]
+                if name not in self._macros:
+                    raise TdGymError(f"acts.toml {where} uses the unknown macro {token}; add it to [macros].")
+                tokens += ["(", *self._expand(self._macros[name], where), ")?" if token.endswith("?") else ")"]
+            else:
+                tokens.append(token)
+        return tokens
+
+    def _token(self, token: str, where: str) -> str:
+        fixed = {
+            "^": r"(?<![^.,?])",
+            "$": r"(?=[.,?]|\Z)",
+            "(": "(?:",
+            ")": ")",
+            ")?": ")?",
+            ")*": "){0,6}",
+            ")+": "){1,4}",
+            "|": "|",
+            ",": ",?",
+            ";": "[.,?]",
+            "QM": r"\?",
+        }
+        if token in fixed:
+            return fixed[token]
+        if token[0] in "_%&" and token[1:].isdigit():
+            excluded = {"_": _BOUNDS + self._no_gap, "%": _BOUNDS, "&": ".?"}[token[0]]
+            return f"[^{excluded}]{{0,{token[1:]}}}?"
+        if not _ATOM.match(token) or "||" in token or "" in token.strip("!<?*+").split("|"):
+            raise TdGymError(f"acts.toml {where}: cannot read {token!r}; see the notation in acts.py.")
+        repeat = _REPEAT.get(token[-1], "")
+        body = token[:-1] if repeat else token
+        if body[0] in "!<":
+            look = "?!" if body[0] == "!" else "?<!"
+            return f"({look}[{self.members(body[1:], where)}])"
+        parts = body.split("|")
+        edges = [fixed[part] for part in parts if part in ("^", "$")]
+        words = [part for part in parts if part not in ("^", "$")]
+        if not edges:
+            return f"[{self.members(body, where)}]{repeat}"
+        return f"(?:[{self.members('|'.join(words), where)}]|{'|'.join(edges)}){repeat}"
+
+
+def _lexicon(data: Mapping[str, Any], grammar: _Grammar) -> _Lexicon:
+    words = dict(grammar.codes)
+
+    def spell(phrase: str) -> str:
+        return "".join(words.get(word, _UNK) for word in phrase.split())
+
+    for phrase, forms in data["aliases"].items():
+        for form in forms.split():
+            words[form] = spell(phrase)
+    words.setdefault("not", _UNK)
+    near: dict[str, str] = {}
+    for word in data["typos"]:
+        if word not in words:
+            raise TdGymError(f"acts.toml: typos lists {word!r}, which no pattern, class or alias holds.")
+        for form in (word, *_deletions(word)):
+            near.setdefault(form, words[word])
+    return _Lexicon(words, {suffix: spell(word) for suffix, word in data["suffixes"].items()}, near)
+
+
+def _deletions(word: str) -> list[str]:
+    """Return ``word`` with one letter left out, the first never: one slip of the keyboard shares such a form."""
+    return [word[:at] + word[at + 1 :] for at in range(1, len(word))]
+
+
+def _number(token: str) -> str:
+    if token[0] in "£$€" or token[-1] in "£$€":
+        return _MONEY
+    if token[-1] == "%":
+        return _PCT
+    return _TIME if ":" in token or token.endswith(("am", "pm")) else _NUM
