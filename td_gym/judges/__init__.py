@@ -1,0 +1,1 @@
+"""Training judges: marks a policy may be trained on, and therefore never evidence."""

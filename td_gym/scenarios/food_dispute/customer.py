@@ -87,8 +87,7 @@ def reply(episode: Episode) -> str:
     turn = episode.transcript[-1]
     if turn.action == "transfer" and not turn.tool_message:
         return f"{say('reaction', 'heard', case.order.item.name, episode.split, episode.seed, 99)} {_mark(mind.mood)}"
-    said = _react(mind, episode, case, turn)
-    text, ending = said
+    text, ending = _react(mind, episode, case, turn)
     text = colour(text, case.persona, episode.seed, episode.service_turns)
     return f"{text} {ending}" if ending else text
 
@@ -115,6 +114,8 @@ def _open(episode: Episode, case: Case) -> str:
     if persona.information_disclosure == "forthcoming" or uniform(seed, "tells want") < 0.25:
         mind.told_want = True
         pieces.append(say("hint", persona.demand, order.item.name, split, seed, 0))
+    if persona.honesty == "exaggerating":
+        pieces.append(say("problem", "exaggerated", order.item.name, split, seed, 0))
     episode.memory["customer"] = vars(mind)
     return colour(" ".join(pieces), persona, seed, 0)
 
@@ -205,7 +206,7 @@ def _credit(mind: Mind, case: Case, acts: frozenset[str]) -> None:
     if "ask_details" in acts:
         mind.questions += 1
         if mind.questions == 1:
-            mind.mood += DETAILS * (0.6 if mind.told_item else 1.0)
+            mind.mood += DETAILS * (2 - mind.told_item - mind.told_want) / 2
         else:
             mind.frustration += 0.3
     if "request_evidence" in acts:
@@ -241,7 +242,8 @@ def _take_voucher(mind: Mind, case: Case, turn: Turn) -> bool:
         return False
     owed = case.order.owed
     mind.voucher = float(turn.arguments.get("amount", owed))
-    heard = ((mind.apologies + mind.empathy > 0) + (mind.questions > 0) + bool(mind.photo) + (mind.explanations > 0)) / 4
+    understood = mind.told_item and mind.told_want
+    heard = (bool(mind.apologies + mind.empathy) + understood + bool(mind.photo) + bool(mind.explanations)) / 4
     share = min(1.0, mind.voucher / owed) ** 0.5
     mind.mood += VOUCHER_EFFECT[case.persona.demand] * share * (0.4 + 0.6 * heard)
     return True
@@ -256,7 +258,9 @@ def _answer(mind: Mind, persona: Persona, case: Case, turn: Turn, line: _Line, i
         return line("reaction", "lied_to")
     if issued:
         mind.settled = True
-        return line("verdict", "glad_voucher" if wants_voucher or persona.demand == "feedback_focus" else "unmoved_voucher")
+        return line(
+            "verdict", "glad_voucher" if wants_voucher or persona.demand == "feedback_focus" else "unmoved_voucher"
+        )
     if "offer_voucher" in acts and not mind.voucher:
         if "?" in turn.shown:
             return line("reaction", "wants_voucher" if wants_voucher else "refuses_voucher")
@@ -268,9 +272,7 @@ def _answer(mind: Mind, persona: Persona, case: Case, turn: Turn, line: _Line, i
     if "request_evidence" in acts:
         pieces.append(line("photo", "show" if mind.photo == "shown" else "none"))
     if "ask_details" in acts and mind.questions == 1:
-        if mind.told_item and not mind.told_want:
-            pass  # the want below is the detail still missing
-        else:
+        if not mind.told_item or mind.told_want:  # otherwise the want, below, is what is still missing
             pieces.append(line("details", "any"))
         mind.told_item = True
     if not mind.told_want and (acts & {"ask_details"} or persona.information_disclosure != "reserved" or mind.pushes):

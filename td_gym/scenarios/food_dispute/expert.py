@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Protocol
@@ -215,7 +215,7 @@ def draft(reading: Reading, habits: Habits, seed: int, header: bool = False) -> 
 class ScriptedService:
     """The reference agent: skilled, and generous to those a voucher matters to."""
 
-    def __init__(self, habits: Habits = Habits()) -> None:  # noqa: B008 - frozen
+    def __init__(self, habits: Habits = Habits()) -> None:
         self.habits = habits
 
     def act(self, messages: Messages, seed: int) -> str:
@@ -238,8 +238,8 @@ class Oracle:
         """Return the next service message, knowing what the customer is after."""
         messages = episode.messages("service")
         seen = read(messages)
-        want = _WANT_OF_DEMAND[episode.case.persona.demand]
-        known = Reading(**{**{name: getattr(seen, name) for name in Reading.__slots__}, "want": want})
+        truth = _WANT_OF_DEMAND[episode.case.persona.demand]
+        known = replace(seen, want=truth) if seen.turn else seen
         return fill_slots(draft(known, Habits(), episode.seed), messages)
 
 

@@ -11,9 +11,8 @@ from typing import Any
 
 from personas.fds import FdsRow
 from personas.persona import Persona
+from personas.splits import split_of_order
 from td_gym.draws import choice, integer, mix, uniform, weighted
-
-_SPLIT_SHARES = (("train", 70), ("validation", 80), ("test", 100))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +45,12 @@ class Order:
 
     @property
     def minutes_late(self) -> int:
+        """Minutes between the promised and the actual delivery, 0 when on time."""
         return max(0, self.delivered - self.promised)
 
     @property
     def total(self) -> float:
+        """Price of the whole order."""
         return round(sum(item.quantity * item.price for item in self.items), 2)
 
     @property
@@ -84,7 +85,8 @@ def menu() -> Mapping[str, Any]:
 
 def amount_owed(issue: str, price: float) -> float:
     """Return what a voucher is worth for ``issue`` with an item of this price, to the nearest half."""
-    return round(menu()["issues"][issue]["owed"] * price * 2) / 2
+    share: float = menu()["issues"][issue]["owed"]
+    return round(share * price * 2) / 2
 
 
 def clock(minutes: int) -> str:
@@ -92,16 +94,15 @@ def clock(minutes: int) -> str:
     return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
 
 
-def split_of_order(number: int) -> str:
-    """Return the only split in which order ``number`` occurs."""
-    bucket = mix(number, "order split") % 100
-    return next(split for split, below in _SPLIT_SHARES if bucket < below)
+def order_id(number: int) -> str:
+    """Return the id of synthetic order ``number``."""
+    return f"FD{number:08X}"
 
 
 def draw_case(seed: int, split: str, persona: Persona) -> Case:
     """Draw the order of conversation ``seed`` in ``split`` and what the customer can show for it."""
     attempt = 0
-    while split_of_order(number := integer(0, 1 << 32, seed, "order", split, attempt)) != split:
+    while split_of_order(order_id(number := integer(0, 1 << 32, seed, "order", split, attempt))) != split:
         attempt += 1
     order = _with_persona(generate_order(number), persona)
     return Case(persona, order, _has_photo(seed, order, persona))
@@ -122,7 +123,7 @@ def generate_order(number: int) -> Order:
         Item(name, 2 if uniform(number, "two", i) < 0.2 else 1, price) for i, (name, price) in enumerate(picked)
     )
     issue = _draw_issue(number)
-    return _deliver(number, f"FD{number:08x}".upper(), restaurant["name"], items, issue)
+    return _deliver(number, order_id(number), restaurant["name"], items, issue)
 
 
 def order_of_row(row: FdsRow) -> Order:
@@ -137,7 +138,7 @@ def order_of_row(row: FdsRow) -> Order:
         for i, (name, quantity) in enumerate(row.items)
     ) or (Item("Meal", 1, 25.0),)
     issue = row.issue if row.issue in menu()["issues"] else "other"
-    chat = tuple(f"{'Courier' if speaker == 'Courier' else 'Customer'}: {text}" for speaker, text in row.courier_chat)
+    chat = tuple(f"{speaker.title()}: {text}" for speaker, text in row.courier_chat)
     return _deliver(number, row.order_id, row.merchant, items, issue, chat, reported=row.abnormal_report)
 
 
@@ -149,7 +150,8 @@ def case_of_row(row: FdsRow) -> Case:
 
 def _draw_issue(number: int) -> str:
     issues = menu()["issues"]
-    return weighted(list(issues), [spec["share"] for spec in issues.values()], number, "issue")
+    shares = [float(spec["share"]) for spec in issues.values()]
+    return weighted([str(name) for name in issues], shares, number, "issue")
 
 
 def _deliver(
@@ -176,9 +178,7 @@ def _deliver(
     report = (fault if fault in table["reports"] else "merchant") if reported else ""
     dishes = [i for i, item in enumerate(items) if not _is_extra(item)] or [0]
     claimed = choice(dishes, number, "claimed")
-    return Order(
-        order_id, restaurant, items, ordered, promised, promised + late, chat, report, issue, claimed, fault
-    )
+    return Order(order_id, restaurant, items, ordered, promised, promised + late, chat, report, issue, claimed, fault)
 
 
 def _is_extra(item: Item) -> bool:

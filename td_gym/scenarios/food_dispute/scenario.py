@@ -48,11 +48,13 @@ TOOLS = {
     "voucher": Tool(
         "voucher",
         frozenset({"amount"}),
-        "credit a voucher to the customer, once per conversation; amount=NUMBER is optional (default: what it is worth).",
+        "credit a voucher to the customer, once per conversation; amount=NUMBER is optional (else what it is worth).",
     ),
     "transfer": Tool("transfer", frozenset(), "hand the conversation over to a colleague; it ends for you."),
 }
 
+NEUTRAL_RATING = 3.0
+"""Mark of a conversation handed over to a colleague when the customer gives none."""
 _FLAGS = ("opened", "clarified", "judged", "resolved", "voucher_issued")
 
 
@@ -373,10 +375,8 @@ class FoodDisputeEpisode(Episode):
 
     def conclude(self, ended_by: str, rating: float | None) -> tuple[dict[str, Any], dict[str, float]]:
         """Return the outcome; satisfaction is 0 at the turn limit and after a format error."""
-        if ended_by in ("turn_limit", "format_error"):
-            satisfaction = 0.0
-        else:
-            satisfaction = rating if rating is not None else 3.0
+        failed = ended_by in ("turn_limit", "format_error")
+        satisfaction = 0.0 if failed else NEUTRAL_RATING if rating is None else rating
         outcome = {
             "satisfaction": satisfaction,
             "ended_by": ended_by,

@@ -1,0 +1,185 @@
+"""Rules of FoodDispute: tools, costs, procedure, briefing, orders."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from personas.splits import split_of_order
+from td_gym.errors import TdGymError
+from td_gym.scenario import TurnResult
+from td_gym.scenarios.food_dispute import sop
+from td_gym.scenarios.food_dispute.briefing import read_facts, slot_values
+from td_gym.scenarios.food_dispute.expert import fill_slots
+from td_gym.scenarios.food_dispute.orders import draw_case, generate_order
+from td_gym.scenarios.food_dispute.scenario import FoodDispute, FoodDisputeEpisode
+
+
+def episode_with(fault: str | None = None, seed: int = 0, **options: object) -> FoodDisputeEpisode:
+    scenario = FoodDispute(**options)  # type: ignore[arg-type]
+    while True:
+        episode = scenario.begin(seed)
+        if fault is None or episode.case.order.fault == fault:
+            episode.submit("customer", f"The {episode.case.order.item.name} was cold.")
+            return episode
+        seed += 1
+
+
+def say(episode: FoodDisputeEpisode, text: str, answer: str = "Okay.") -> TurnResult:
+    result = episode.submit("service", text)
+    if episode.outcome is None:
+        episode.submit("customer", answer)
+    return result
+
+
+def test_a_voucher_is_issued_once_and_at_its_worth() -> None:
+    episode = episode_with()
+    first = say(episode, "<action>voucher</action>I have added a voucher to your account.")
+    assert first.costs == {"voucher": 1.0, "voucher_amount": episode.case.order.owed}
+    second = say(episode, "<action>voucher amount=1</action>I have added another voucher to your account.")
+    assert second.costs["second_voucher"] == 1.0
+    assert "voucher" not in second.costs
+    assert "already issued" in episode.messages("service")[-2]["content"]
+
+
+@pytest.mark.parametrize("amount", ["0", "-3", "1e9", "nan", "inf", "ten"])
+def test_a_wrong_amount_is_a_tool_error_and_the_dialogue_goes_on(amount: str) -> None:
+    episode = episode_with()
+    result = say(episode, f"<action>voucher amount={amount}</action>I have added a voucher to your account.")
+    assert "voucher" not in result.costs
+    assert episode.outcome is None
+    assert any("<tool_result>voucher:" in m["content"] for m in episode.messages("service"))
+    assert not any("<tool_result>" in m["content"] for m in episode.messages("customer"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<action>refund</action>",
+        "<action>voucher sum=3</action>",
+        "<action>voucher x</action>",
+        "<response>hi",
+        "x" * 4097,
+    ],
+)
+def test_a_format_error_ends_the_dialogue_with_nothing(text: str) -> None:
+    episode = episode_with()
+    result = say(episode, text)
+    assert result.terminated
+    assert result.costs["format"] == 1.0
+    assert episode.outcome == {"satisfaction": 0.0, "ended_by": "format_error", "voucher": False, "turns": 1}
+
+
+def test_transfer_is_off_by_default_and_ends_the_dialogue_when_on() -> None:
+    assert say(episode_with(), "<action>transfer</action>").costs["format"] == 1.0
+    episode = episode_with(transfer=True)
+    assert say(episode, "<action>transfer</action>", "Okay. [end:2.5]").costs == {"transfer": 1.0}
+    assert episode.outcome is not None
+    assert (episode.outcome["ended_by"], episode.outcome["satisfaction"]) == ("transferred", 2.5)
+
+
+def test_words_and_actions_about_the_voucher_must_agree() -> None:
+    silent = episode_with()
+    assert say(silent, "<action>voucher</action><response>Have a look.</response>").costs["inconsistent"] == 1.0
+    empty = episode_with()
+    assert "inconsistent" not in say(empty, "I can offer you a voucher of 5.").costs
+    assert say(empty, "Which item was it?").costs["inconsistent"] == 1.0
+    negotiated = episode_with()
+    say(negotiated, "Would a voucher of 5 help you?", "Yes please.")
+    assert "inconsistent" not in say(negotiated, "<action>voucher amount=5</action><response>Done.</response>").costs
+    declined = episode_with()
+    say(declined, "Would a voucher of 5 help you?", "No, I do not want a voucher.")
+    assert "inconsistent" not in say(declined, "Which item was it?").costs
+    left_open = episode_with()
+    say(left_open, "I can offer you a voucher of 5.")
+    left_open.submit("service", "I have added a voucher of 5 to your account.")
+    closing = left_open.submit("customer", "Bye. [end:3]")
+    assert closing.costs.get("inconsistent", 0.0) == 0.0  # already counted when the turn passed
+    assert sum(t.action == "voucher" for t in left_open.transcript) == 0
+
+
+def test_blame_needs_ground() -> None:
+    blame = "This was the fault of the restaurant."
+    assert "unfounded_fault" in say(episode_with("none"), blame).costs
+    assert "unfounded_fault" not in say(episode_with("merchant"), blame).costs
+
+
+def test_promises_the_desk_cannot_keep_are_counted() -> None:
+    assert say(episode_with(), "You will get your money back today.").costs == {"overpromise": 1.0}
+
+
+def test_disclosure_rules() -> None:
+    asked = episode_with()
+    say(asked, "Which item was it?", "Are you a robot?")
+    assert "noncompliance" in say(asked, "No, I am a real person.").costs
+    honest = episode_with()
+    assert "noncompliance" not in say(honest, "I am a virtual assistant.").costs
+    assert "noncompliance" in say(episode_with(disclosure="paper"), "I am a virtual assistant.").costs
+
+
+def test_the_customer_pays_for_a_claim_its_evidence_contradicts() -> None:
+    seed = 0
+    while FoodDispute().begin(seed).case.has_photo:
+        seed += 1
+    episode = FoodDispute().begin(seed)
+    episode.submit("customer", "My food was cold.")
+    episode.submit("service", "Could you send me a photo?")
+    assert episode.submit("customer", "Here is the photo.").rewards["customer"] == pytest.approx(-1.02)
+
+
+def test_the_procedure_leads_from_clarifying_to_closing() -> None:
+    start = sop.Progress()
+    assert "offer_voucher" not in sop.admissible(start, transfer=False)
+    assert "close" not in sop.admissible(start, transfer=False)
+    heard = sop.Progress(opened=True, clarified=True, evidence="shown")
+    assert {"explain", "offer_voucher", "decline_refund"} <= set(sop.admissible(heard, transfer=False))
+    assert "transfer" in sop.admissible(sop.Progress(judged=True), transfer=True)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 2**70), st.sampled_from(["train", "validation", "test"]))
+def test_orders_are_disjoint_between_splits_and_consistent(seed: int, split: str) -> None:
+    case = draw_case(seed, split, FoodDispute().begin(seed % 1000, split).case.persona)
+    order = case.order
+    assert split_of_order(order.id) == split
+    assert order.ordered < order.promised
+    assert order.minutes_late >= 0
+    assert 0 < order.owed <= order.total
+    if case.persona.honesty == "dishonest":
+        assert order.fault == "customer"
+
+
+def test_order_numbers_name_orders() -> None:
+    assert generate_order(17) == generate_order(17)
+    assert generate_order(17) != generate_order(18)
+
+
+def test_the_briefing_reads_back_and_fills_slots() -> None:
+    episode = episode_with()
+    order = episode.case.order
+    facts = read_facts(episode.briefing("service"))
+    assert facts is not None
+    assert facts.items == tuple((i.name, i.quantity, i.price) for i in order.items)
+    assert (facts.restaurant, facts.minutes_late, facts.issue) == (order.restaurant, order.minutes_late, order.issue)
+    values = slot_values(episode.messages("service"))
+    assert values["item"] == order.item.name
+    assert values["amount"] == f"{order.owed:.2f}"
+    assert fill_slots("[item] [nonsense]", episode.messages("service")) == f"{order.item.name} [nonsense]"
+
+
+def test_hidden_facts_are_not_in_the_service_briefing() -> None:
+    text = episode_with().briefing("service").lower()
+    assert not any(word in text for word in ("refund_", "cooperativ", "fault lies with", "honesty", "patience"))
+
+
+def test_bad_options_are_refused_in_words() -> None:
+    for options, word in [
+        ({"population": "hrad"}, "hard"),
+        ({"disclosure": "maybe"}, "honest"),
+        ({"max_turns": 0}, "at least 1"),
+    ]:
+        with pytest.raises(TdGymError, match=word):
+            FoodDispute(**options)  # type: ignore[arg-type]
+    with pytest.raises(TdGymError, match="scenarios=FILE"):
+        FoodDispute().begin(0, row=3)

@@ -1,0 +1,96 @@
+"""The default customer: what it credits, what it punishes, and that it is keyed by seed alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from td_gym.scenarios.food_dispute.customer import ScriptedCustomer, satisfaction
+from td_gym.scenarios.food_dispute.language import variants
+from td_gym.scenarios.food_dispute.orders import Case
+from td_gym.scenarios.food_dispute.scenario import FoodDispute, FoodDisputeEpisode
+
+GOOD = (
+    "Hello, I am sorry about your order. What exactly was the problem?",
+    "I understand how frustrating that must be. Could you send me a photo of it?",
+    "Our records show that the order was delivered on the promised day. I am not able to refund the order here.",
+    "I am checking what else there is. There is a report by the restaurant on this order.",
+    "Thank you for telling us, have a good day.",
+)
+VOUCHER = "<action>voucher</action><response>I have added a voucher to your account.</response>"
+
+
+def play(case_change: dict[str, object], replies: tuple[str, ...], seed: int = 3) -> FoodDisputeEpisode:
+    scenario, customer = FoodDispute(), ScriptedCustomer()
+    episode = scenario.begin(seed)
+    persona = replace(
+        episode.case.persona, **{"patience": 10, "cooperativeness": 3, "honesty": "honest", **case_change}
+    )
+    episode.case = Case(persona, episode.case.order, has_photo=True)
+    episode.submit("customer", customer.reply_batch([episode])[0])
+    turn = 0
+    while episode.outcome is None:
+        episode.submit("service", replies[min(turn, len(replies) - 1)])
+        if episode.outcome is None:
+            episode.submit("customer", customer.reply_batch([episode])[0])
+        turn += 1
+    return episode
+
+
+def rating(case_change: dict[str, object], replies: tuple[str, ...], seed: int = 3) -> float:
+    outcome = play(case_change, replies, seed).outcome
+    assert outcome is not None
+    return float(outcome["satisfaction"])
+
+
+@pytest.mark.parametrize(
+    ("demand", "least", "most"),
+    [
+        ("refund_insistence", -0.1, 0.35),
+        ("refund_priority", 0.6, 1.6),
+        ("compensation_flexible", 0.6, 1.6),
+        ("feedback_focus", -0.1, 0.35),
+    ],
+)
+def test_a_voucher_matters_to_those_who_want_compensation(demand: str, least: float, most: float) -> None:
+    with_voucher = rating({"demand": demand}, (*GOOD[:2], VOUCHER, GOOD[4]))
+    without = rating({"demand": demand}, GOOD)
+    assert least < with_voucher - without < most
+
+
+def test_a_voucher_before_listening_is_worth_less() -> None:
+    wants = {"demand": "compensation_flexible"}
+    assert rating(wants, (VOUCHER, GOOD[4])) < rating(wants, (*GOOD[:2], VOUCHER, GOOD[4])) - 0.5
+
+
+def test_a_promised_refund_is_found_out() -> None:
+    lie = "You will get your money back today."
+    assert (
+        rating({"demand": "refund_insistence"}, (*GOOD[:2], lie, *GOOD[2:]))
+        < rating({"demand": "refund_insistence"}, GOOD) - 0.4
+    )
+
+
+def test_saying_the_same_again_earns_nothing_and_annoys() -> None:
+    once = rating({"demand": "feedback_focus"}, GOOD)
+    assert rating({"demand": "feedback_focus"}, (GOOD[0], GOOD[0], *GOOD[1:])) < once
+
+
+def test_satisfaction_is_smooth_and_inside_its_range() -> None:
+    marks = [satisfaction(mood / 10) for mood in range(-100, 101)]
+    assert all(1.0 < low < high < 5.0 for low, high in pairwise(marks))
+    assert satisfaction(0.0) == 3.0
+
+
+def test_the_same_history_gets_the_same_reply() -> None:
+    first, second = play({}, GOOD, seed=11), play({}, GOOD, seed=11)
+    assert [t.text for t in first.transcript] == [t.text for t in second.transcript]
+
+
+def test_a_fifth_of_the_wordings_is_held_out_of_training() -> None:
+    shared, validation, test = (set(variants("hint", "refund_priority", s)) for s in ("train", "validation", "test"))
+    assert len(shared) == 8
+    assert len(validation - shared) == len(test - shared) == 1
+    assert validation - shared != test - shared
