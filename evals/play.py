@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from evals.tables import printable
-from td_gym.scenario import Episode
+from td_gym.scenario import Episode, TurnResult
 
 QUIT = ":quit"
 HELP = ":help"
@@ -24,11 +24,11 @@ def converse(
     others: Callable[[Episode], str],
     read: TextIO,
     write: TextIO,
-    heard: Callable[[dict[str, float]], None] = lambda costs: None,
+    heard: Callable[[TurnResult], None] = lambda result: None,
 ) -> bool:
     """Let a person play ``seat`` of ``episode`` and return whether the conversation reached its end.
 
-    ``others`` speaks for every other seat; ``heard`` gets the cost increments of each message.
+    ``others`` speaks for every other seat; ``heard`` gets what each message brought about.
     """
     print(f"Your briefing ({seat}):\n\n{_lines(episode.briefing(seat))}\n\n{_HELP[seat]}\n", file=write)
     while episode.outcome is None:
@@ -40,13 +40,15 @@ def converse(
         else:
             text = others(episode)
         result = episode.submit(episode.next_seat, text)
-        heard(dict(result.costs))
+        heard(result)
         turn = episode.transcript[-1]
         if turn.seat != seat:
             print(f"{turn.seat}: {_lines(turn.shown)}", file=write, flush=True)
         elif turn.tool_message:
             print(f"tool: {_lines(turn.tool_message)}", file=write, flush=True)
-    print("The conversation is over: " + ", ".join(f"{key} {value}" for key, value in episode.outcome.items()), file=write)
+    print(
+        "The conversation is over: " + ", ".join(f"{key} {value}" for key, value in episode.outcome.items()), file=write
+    )
     return True
 
 

@@ -90,10 +90,12 @@ def training_curves(
             if not values.size:
                 continue
             steps = np.arange(1, values.shape[1] + 1)
-            style = {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index // len(COLOURS) % len(LINES)]}
+            style = {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index % len(LINES)]}
             known = np.ma.masked_invalid(values)
             handles[arm] = axes.plot(steps, known.mean(axis=0), linewidth=1.8, **style)[0]
-            axes.fill_between(steps, known.min(axis=0), known.max(axis=0), color=style["color"], alpha=0.15, linewidth=0)
+            axes.fill_between(
+                steps, known.min(axis=0), known.max(axis=0), color=style["color"], alpha=0.15, linewidth=0
+            )
         if panel.target is not None:
             handles["budget"] = axes.axhline(panel.target, color="#555555", linewidth=1, linestyle=":")
         axes.set_ylabel(panel.label)

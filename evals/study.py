@@ -68,7 +68,9 @@ def _main(argv: Sequence[str] | None) -> int:
     for path in summarise(study):
         print(f"wrote {path}")
     if failed:
-        raise TdGymError(f"{len(failed)} of the runs failed: {', '.join(failed)}; the logs lie under {RUNS / study.name}.")
+        raise TdGymError(
+            f"{len(failed)} of the runs failed: {', '.join(failed)}; the logs lie under {RUNS / study.name}."
+        )
     return 0
 
 

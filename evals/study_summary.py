@@ -126,7 +126,9 @@ def _section(results: Result) -> str:
     if demands:
         parts += ["Voucher rate by demand:", tables.markdown(tables.rows(results, demands))]
     if results["paired"]:
-        chosen = [metric for metric in ("satisfaction", "voucher_rate") if metric in next(iter(results["paired"].values()))]
+        chosen = [
+            metric for metric in ("satisfaction", "voucher_rate") if metric in next(iter(results["paired"].values()))
+        ]
         body = [[pair, *(tables.cell(each[metric]) for metric in chosen)] for pair, each in results["paired"].items()]
         parts += ["Differences, paired per seed:", tables.markdown([["difference", *chosen], *body])]
     return "\n\n".join(parts)
@@ -151,7 +153,7 @@ def _curves(study: Study, done: Sequence[tuple[Run, Result]], path: Path) -> lis
     panels = [
         plots.Panel("reward", "satisfaction\n(training, 0 to 5)"),
         plots.Panel("voucher_rate", "voucher rate\n(share of dialogues)", limits.pop() if len(limits) == 1 else None),
-        plots.Panel("lambda", "multiplier lambda\n(points per voucher)"),
+        plots.Panel("lambda", "multiplier lambda"),
     ]
     plots.training_curves(curves, panels, path, title=f"{study.title}: mean and range over seeds")
     return [path]

@@ -59,7 +59,7 @@ def as_html(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:
             seat = "customer" if turn["seat"] == "customer" else "service"
             shown = html.escape("\n".join(printable(line) for line in said(turn).splitlines()))
             body.append(f'<div class="turn {seat}"><span class="who">{html.escape(who(turn))}</span>\n{shown}</div>')
-    policy = '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; style-src \'unsafe-inline\'">'
+    policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     head = f'<meta charset="utf-8">{policy}<title>{title}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
 

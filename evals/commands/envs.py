@@ -34,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"  seats        {', '.join(scenario.seats)}; at most {scenario.max_turns} service turns")
         for name, spec in scenario.costs.items():
             if spec.limit is not None:
-                print(f"  budget       {name}: {spec.description.rstrip('.')}; limit {spec.limit:g} a dialogue on average")
+                print(
+                    f"  budget       {name}: {spec.description.rstrip('.')}; limit {spec.limit:g} a dialogue on average"
+                )
         others = [name for name, spec in scenario.costs.items() if not spec.budgeted]
         print(f"  other costs  {', '.join(others)}")
         print(f"  tools        {', '.join(scenario.tools) or 'none'}")

@@ -1,0 +1,107 @@
+"""``td-gym evaluate``: agents on the same customers, with intervals."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from evals import tables, transcripts
+from evals.commands.arguments import non_negative_float, non_negative_int, positive_int
+from evals.files import check_writable, write_json, write_text
+from evals.runner import Setting, evaluate, make_agents
+
+DESCRIPTION = """\
+Let agents talk to the same simulated customers and score them.
+
+Dialogue i has seed SEED + i in the split, so all agents meet the same customers with the same
+orders. Writes results.json (means, 95 % intervals, paired differences, where it came from) and
+dialogues.jsonl (every dialogue) into --out, and prints a table.
+
+An agent SPEC is one of
+  scripted             the reference agent: reads the briefing, follows the procedure
+  oracle               knows what is hidden; an upper reference, never a baseline
+  random, do_nothing, always_apologise, always_voucher     floors
+  tiny                 the shipped small language model (needs pip install "td-gym[train]")
+  DIRECTORY            what td-gym train wrote, or a Hugging Face model directory
+  package.module:factory     your own: factory() returns an object with reset(seed=None) and
+                       act(observation, messages) -> str
+  openai:MODEL@URL     any OpenAI-compatible endpoint (needs pip install "td-gym[llm]")
+"""
+EXAMPLES = """\
+examples:
+  td-gym evaluate --env td_gym/FoodDispute-v0 --agent scripted --agent random --out runs/first
+  td-gym evaluate --env td_gym/FoodDispute-v0 --agent tiny --agent runs/cmpo --episodes 1000 --out runs/compare
+  td-gym evaluate --env td_gym/FoodDispute-v0 --agent runs/cmpo --customer scripted_b --out runs/transfer
+  td-gym evaluate --env td_gym/FoodDispute-v0 --agent my_agents:make_agent --save-transcripts 10 --out runs/mine
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to ``commands``."""
+    parser = commands.add_parser(
+        "evaluate", help="score agents on the same customers", description=DESCRIPTION, epilog=EXAMPLES
+    )
+    parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
+    parser.add_argument(
+        "--agent", required=True, action="append", metavar="SPEC", help="agent to score, see above; repeatable"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for results and dialogues")
+    parser.add_argument("--episodes", type=positive_int, default=200, metavar="N", help="dialogues per agent")
+    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the first dialogue")
+    parser.add_argument("--split", default="test", metavar="NAME", help="train, validation or test customers")
+    parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
+    parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
+    parser.add_argument(
+        "--scenarios", type=Path, metavar="FILE", help="draw cases from this parquet file of the FDS data"
+    )
+    parser.add_argument(
+        "--temperature",
+        type=non_negative_float,
+        default=1.0,
+        metavar="T",
+        help="sampling temperature of language-model agents, 0 is greedy",
+    )
+    parser.add_argument(
+        "--save-transcripts",
+        type=non_negative_int,
+        default=0,
+        metavar="K",
+        help="write the first K dialogues of each agent as Markdown and HTML",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate, write the files and print the table."""
+    setting = Setting(
+        env=args.env,
+        episodes=args.episodes,
+        seed=args.seed,
+        split=args.split,
+        customer=args.customer or "",
+        population=args.population or "",
+        scenarios=args.scenarios,
+        temperature=args.temperature,
+    )
+    setting.check()
+    agents = make_agents(args.agent, setting)
+    check_writable(args.out)
+    evaluation = evaluate(setting, agents)
+    results = evaluation.results(["td-gym", *args.argv])
+    write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
+    write_json(args.out / "results.json", results)
+    show(results)
+    print(f"\nwrote {args.out / 'results.json'} and {args.out / 'dialogues.jsonl'}")
+    if args.save_transcripts:
+        for name, records in evaluation.records().items():
+            for path in transcripts.write(args.out / "transcripts", name, records, args.save_transcripts):
+                print(f"wrote {path}")
+    return 0
+
+
+def show(results: dict[str, Any]) -> None:
+    """Print the table with what its intervals and marks mean."""
+    print(f"{results['env']}, split {results['split']}, customer {results['customer']}.")
+    print(f"{tables.NOTE_BOOTSTRAP}\n{tables.NOTE_TRAINED_ON}\n")
+    print(tables.text(tables.rows(results)))

@@ -1,0 +1,123 @@
+"""``td-gym play``: a person in either seat."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from agents.agent import make
+from evals import tables
+from evals.commands.arguments import non_negative_int, positive_int
+from evals.commands.evaluate import show
+from evals.dialogue import Dialogue, read_dialogues
+from evals.files import check_writable, write_json, write_text
+from evals.play import converse
+from evals.recording import Recorder
+from evals.runner import Setting, agent_names
+from evals.scores import as_jsonl, results
+from td_gym.envs.batch import Ledger
+from td_gym.errors import TdGymError
+from td_gym.scenario import Episode, Scenario, TurnResult
+
+DESCRIPTION = """\
+Hold a conversation yourself, in the terminal.
+
+In the service seat you answer a simulated customer; in the customer seat you complain to an agent.
+You see the briefing of your seat, then write one line a turn; :help repeats the rules, :quit leaves.
+With --save finished conversations are kept in DIR/dialogues.jsonl and scored like any agent's in
+DIR/results.json: as row "human" from the service seat, and with customer "human" from the other.
+Conversations saved earlier in DIR are kept and scored together.
+"""
+EXAMPLES = """\
+examples:
+  td-gym play --env td_gym/FoodDispute-v0
+  td-gym play --env td_gym/FoodDispute-v0 --episodes 5 --save runs/me
+  td-gym play --env td_gym/FoodDispute-v0 --seat customer --agent tiny
+"""
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to ``commands``."""
+    parser = commands.add_parser(
+        "play", help="talk to a customer or an agent yourself", description=DESCRIPTION, epilog=EXAMPLES
+    )
+    parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
+    parser.add_argument("--seat", default="service", choices=("service", "customer"), help="your seat")
+    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the first conversation")
+    parser.add_argument(
+        "--episodes", type=positive_int, default=1, metavar="N", help="conversations, one after the other"
+    )
+    parser.add_argument("--split", default="test", metavar="NAME", help="train, validation or test customers")
+    parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
+    parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
+    parser.add_argument(
+        "--agent", default="scripted", metavar="SPEC", help="who serves you in the customer seat, see td-gym evaluate"
+    )
+    parser.add_argument("--save", type=Path, metavar="DIR", help="keep and score finished conversations in DIR")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Hold the conversations, save and score them if asked to."""
+    setting = Setting(args.env, args.episodes, args.seed, args.split, args.customer or "", args.population or "")
+    scenario = setting.check()
+    name, others = _others(args, setting, scenario)
+    earlier: list[Dialogue] = []
+    if args.save is not None:
+        check_writable(args.save)
+        earlier = _earlier(args.save / "dialogues.jsonl", name)
+    customer = "human" if args.seat == "customer" else setting.customer_name(scenario)
+    held: list[Dialogue] = []
+    for seed in range(args.seed, args.seed + args.episodes):
+        episode = scenario.begin(seed, args.split)
+        recorder = Recorder()
+
+        def heard(result: TurnResult, recorder: Recorder = recorder) -> None:
+            recorder.add(result.costs, result.terms)
+
+        if not converse(episode, args.seat, others, sys.stdin, sys.stdout, heard):
+            break
+        index = len(earlier) + len(held)
+        held.append(recorder.dialogue(episode, env=args.env, agent=name, customer=customer, index=index))
+    if args.save is not None and held:
+        _save(args, setting, name, [*earlier, *held])
+    return 0
+
+
+def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> tuple[str, Any]:
+    """Return the name of the row to score and the speaker of the seat the person does not take."""
+    if args.seat == "service":
+        customer = scenario.customer(setting.customer_name(scenario))
+        return "human", lambda episode: customer.reply_batch([episode])[0]
+    agent: Any = make(args.agent, scenario=scenario)
+    agent.reset(args.seed)
+
+    def answer(episode: Episode) -> str:
+        if getattr(agent, "needs_episode", False):
+            return str(agent.act_episode(episode))
+        step = Ledger(episode, "service").step(episode, "service", debug=False)
+        return str(agent.act(step.observation, step.info["messages"]))
+
+    return agent_names([args.agent])[0], answer
+
+
+def _save(args: argparse.Namespace, setting: Setting, name: str, dialogues: list[Dialogue]) -> None:
+    write_text(args.save / "dialogues.jsonl", as_jsonl(dialogues))
+    found = results(setting, {name: dialogues}, ["td-gym", "play", "--env", args.env, "--seat", args.seat])
+    write_json(args.save / "results.json", found)
+    show(found)
+    print(f"\nwrote {args.save / 'dialogues.jsonl'} and {args.save / 'results.json'}")
+
+
+def _earlier(path: Path, name: str) -> list[Dialogue]:
+    """Return the dialogues of row ``name`` saved in ``path`` before; ``TdGymError`` when they are another's."""
+    found = read_dialogues(path) if path.exists() else []
+    for dialogue in found:
+        if dialogue.agent != name:
+            holder = tables.printable(dialogue.agent)
+            raise TdGymError(
+                f"{str(path)!r} holds dialogues of {holder!r}, not {name!r}; choose another --save folder."
+            )
+    return found

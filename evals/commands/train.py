@@ -1,0 +1,166 @@
+"""``td-gym train``: one method on one environment, in this process or in several."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from evals.commands.arguments import budget, non_negative_int, positive_float, positive_int
+from evals.errors import missing_extra
+from evals.files import check_writable
+from td_gym.errors import TdGymError, unknown
+from td_gym.registration import make_scenario
+from td_gym.scenario import Scenario
+
+DESCRIPTION = """\
+Train a language-model service agent with one of the methods.
+
+Needs pip install "td-gym[train]". The run directory --out receives config.json, metrics.jsonl,
+TensorBoard events, checkpoints and the trained model, and is itself an agent for td-gym evaluate.
+A run that was stopped goes on with --resume and ends with the same numbers.
+
+methods and their presets, the default first:
+"""
+EXAMPLES = """\
+examples:
+  td-gym train cmpo --env td_gym/FoodDispute-v0 --model tiny --out runs/cmpo --steps 40
+  td-gym train cmpo --env td_gym/FoodDispute-v0 --out runs/strict --steps 40 --budget voucher=0.10
+  td-gym train grpo --env td_gym/FoodDispute-v0 --out runs/priced --steps 40 --preset fixed_penalty --option penalty=1.5
+  td-gym train cmpo --env td_gym/FoodDispute-v0 --out runs/cmpo --steps 40 --nproc 2
+  td-gym train cmpo --env td_gym/FoodDispute-v0 --out runs/cmpo --steps 40 --resume
+"""
+_WORKER = "TD_GYM_TRAIN_WORKER"
+
+
+def add(commands: Any) -> None:
+    """Add the subcommand to ``commands``."""
+    parser = commands.add_parser(
+        "train", help="train an agent", description=DESCRIPTION + _listed(known_presets()), epilog=EXAMPLES
+    )
+    parser.add_argument("method", metavar="METHOD", help=f"one of {', '.join(known_presets())}")
+    parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
+    parser.add_argument(
+        "--model", default="tiny", metavar="MODEL", help="tiny, a run directory or a Hugging Face causal LM directory"
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="run directory")
+    parser.add_argument("--steps", type=positive_int, default=40, metavar="N", help="policy updates")
+    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of customers and sampling")
+    parser.add_argument("--preset", default="", metavar="NAME", help="preset of the method (default: its first)")
+    parser.add_argument(
+        "--budget",
+        type=budget,
+        action="append",
+        default=[],
+        metavar="NAME=LIMIT",
+        help="limit on a budgeted cost per dialogue; repeatable (default: the environment's limits)",
+    )
+    parser.add_argument(
+        "--option",
+        type=option,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="replace one setting of the preset; repeatable (default: none)",
+    )
+    parser.add_argument("--lr", type=positive_float, metavar="RATE", help="learning rate (default: the trainer's)")
+    parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
+    parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
+    parser.add_argument("--split", default="train", metavar="NAME", help="train or validation customers")
+    parser.add_argument("--nproc", type=positive_int, default=1, metavar="N", help="processes, one thread each")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    parser.set_defaults(run=run)
+
+
+def known_presets() -> dict[str, list[str]]:
+    """Return every method with its presets, read as data so that help needs no torch."""
+    text = files("agents").joinpath("methods/presets.toml").read_text(encoding="utf-8")
+    return {method: list(presets) for method, presets in tomllib.loads(text).items()}
+
+
+def _listed(presets: Mapping[str, Sequence[str]]) -> str:
+    return "\n".join(f"  {method:<10} {', '.join(names)}" for method, names in presets.items()) + "\n"
+
+
+def option(text: str) -> tuple[str, Any]:
+    """Parse ``NAME=VALUE``; the value is read as TOML (1e-4, true, "text"), a bare word as text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip() or not value.strip() or "\n" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, for example penalty=1.5")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the request, then train here or start ``--nproc`` processes that do."""
+    check(args)
+    if args.nproc > 1 and _WORKER not in os.environ:
+        return _spawn(args.nproc, args.argv)
+    from agents.trainer import TrainConfig, train
+
+    train(TrainConfig(**settings(args)))
+    print(f"trained; next: td-gym evaluate --env {args.env} --agent {args.out} --out {args.out}/evaluation")
+    return 0
+
+
+def check(args: argparse.Namespace) -> None:
+    """Raise ``TdGymError`` for whatever is wrong with the request, before anything is written."""
+    presets = known_presets()
+    if args.method not in presets:
+        raise unknown("method", args.method, presets)
+    if args.preset and args.preset not in presets[args.method]:
+        raise unknown(f"preset of {args.method}", args.preset, presets[args.method])
+    scenario = make_scenario(args.env, **({"population": args.population} if args.population else {}))
+    if args.customer:
+        scenario.customer(args.customer)
+    if args.split not in ("train", "validation"):
+        raise unknown("split for training", args.split, ("train", "validation"))
+    _check_budgets(args.budget, scenario)
+    if find_spec("torch") is None:
+        raise missing_extra("torch")
+    if not args.resume and (args.out / "metrics.jsonl").exists():
+        raise TdGymError(
+            f"{str(args.out)!r} already holds a run; add --resume to go on with it, or take another --out."
+        )
+    check_writable(args.out)
+
+
+def _check_budgets(budgets: Sequence[tuple[str, float]], scenario: Scenario) -> None:
+    for name, _ in budgets:
+        if name not in scenario.costs:
+            raise unknown("budget name", name, scenario.costs)
+
+
+def _spawn(processes: int, argv: Sequence[str]) -> int:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", _WORKER: "1"}
+    return subprocess.run([*command, "-m", "evals", *argv], env=environment, check=False).returncode
+
+
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of the training configuration that ``args`` state."""
+    stated = {
+        "method": args.method,
+        "env": args.env,
+        "model": args.model,
+        "out": args.out,
+        "steps": args.steps,
+        "seed": args.seed,
+        "preset": args.preset,
+        "budgets": dict(args.budget),
+        "options": dict(args.option),
+        "device": args.device,
+        "resume": args.resume,
+    }
+    optional = {"lr": args.lr, "population": args.population, "customer": args.customer, "split": args.split}
+    return stated | {name: value for name, value in optional.items() if value is not None}

@@ -1,0 +1,211 @@
+"""Letting agents talk to the same customers, and scoring what was said.
+
+Agents get observations and messages and nothing else; costs, outcomes and personas go from the
+episode to the record without passing them.  The oracle alone is given the episode.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.agent import Agent, make
+from evals.dialogue import Dialogue
+from evals.progress import Progress
+from evals.provenance import public
+from evals.recording import Recorder
+from evals.scores import as_jsonl, results
+from td_gym.draws import mix
+from td_gym.envs.batch import ConversationBatch
+from td_gym.errors import TdGymError, unknown
+from td_gym.registration import make_scenario
+from td_gym.scenario import SPLITS, Scenario
+
+CHUNK = 128
+"""Conversations stepped together where the agent answers in batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Which customers agents meet: dialogue i has seed ``seed + i`` of ``split``.
+
+    An empty ``customer`` or ``population`` is the environment's default.  ``scenarios`` is a parquet
+    file whose rows replace synthetic cases.
+    """
+
+    env: str
+    episodes: int
+    seed: int = 0
+    split: str = "test"
+    customer: str = ""
+    population: str = ""
+    scenarios: Path | None = None
+    temperature: float = 1.0
+
+    def check(self) -> Scenario:
+        """Return the scenario; ``TdGymError`` names what is unknown or out of range."""
+        scenario = self.scenario()
+        if self.split not in SPLITS:
+            raise unknown("split", self.split, SPLITS)
+        if self.episodes < 1 or self.seed < 0:
+            raise TdGymError("An evaluation needs at least 1 episode and a seed of at least 0.")
+        scenario.customer(self.customer_name(scenario))
+        return scenario
+
+    def scenario(self) -> Scenario:
+        """Return the environment's scenario with the population and file of this setting."""
+        options: dict[str, Any] = {}
+        if self.population:
+            options["population"] = self.population
+        if self.scenarios is not None:
+            options["scenarios"] = self.scenarios
+        return make_scenario(self.env, **options)
+
+    def customer_name(self, scenario: Scenario) -> str:
+        """Return the name of the simulated customer."""
+        return self.customer or scenario.customers[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Every dialogue of every agent, in the order of their seeds."""
+
+    setting: Setting
+    dialogues: Mapping[str, Sequence[Dialogue]]
+
+    def results(self, command: Sequence[str], **more: Any) -> dict[str, Any]:
+        """Return the content of ``results.json``."""
+        return results(self.setting, self.dialogues, command, **more)
+
+    def as_jsonl(self) -> str:
+        """Return the content of ``dialogues.jsonl``."""
+        return as_jsonl(dialogue for each in self.dialogues.values() for dialogue in each)
+
+    def records(self) -> dict[str, list[dict[str, Any]]]:
+        """Return every agent's dialogues as plain JSON."""
+        return {name: [dialogue.to_json() for dialogue in each] for name, each in self.dialogues.items()}
+
+
+def agent_names(specs: Sequence[str]) -> list[str]:
+    """Return the names under which ``specs`` stand in results: directories by their own name, doubles numbered."""
+    names: list[str] = []
+    for spec in specs:
+        base = Path(spec).resolve().name if Path(spec).is_dir() else public(spec)
+        name, count = base, 1
+        while name in names:
+            count += 1
+            name = f"{base}-{count}"
+        names.append(name)
+    return names
+
+
+def make_agents(specs: Sequence[str], setting: Setting) -> dict[str, Agent]:
+    """Make every agent of ``specs`` before any of them runs; ``TdGymError`` names a spec that cannot be made."""
+    scenario = setting.scenario()
+    made = [make(spec, scenario=scenario, temperature=setting.temperature) for spec in specs]
+    return dict(zip(agent_names(specs), made, strict=True))
+
+
+def evaluate(setting: Setting, agents: Mapping[str, Agent], agent_seed: int | None = None) -> Evaluation:
+    """Run ``setting.episodes`` dialogues with every agent.
+
+    ``agent_seed`` fixes the agents' own draws; by default it is the setting's seed.  Agents with
+    ``act_batch`` answer for many conversations at once and are reset once; others hold one
+    conversation after the other and are reset before each, so they may keep state.  Raises
+    ``TdGymError`` naming agent and dialogue when an agent raises or does not return text.
+    """
+    scenario = setting.check()
+    held = {}
+    for name, agent in agents.items():
+        with Progress(name, setting.episodes) as progress:
+            own_seed = setting.seed if agent_seed is None else agent_seed
+            held[name] = converse(setting, scenario, name, agent, own_seed, progress.advance)
+    return Evaluation(setting, held)
+
+
+def converse(
+    setting: Setting, scenario: Scenario, name: str, agent: Agent, agent_seed: int, finished: Callable[[], None]
+) -> list[Dialogue]:
+    """Return the dialogues of one agent, in the order of their seeds."""
+    batched = hasattr(agent, "act_batch")
+    size = min(CHUNK if batched else 1, setting.episodes)
+    policies = {"customer": scenario.customer(setting.customer_name(scenario))}
+    batch = ConversationBatch(scenario, "service", size, policies, split=setting.split)
+    if batched:
+        _ask(name, setting.seed, lambda: agent.reset(agent_seed))
+    dialogues: list[Dialogue] = []
+    for first in range(0, setting.episodes, size):
+        count = min(size, setting.episodes - first)
+        seeds = [setting.seed + first + i for i in range(count)]
+        if not batched:
+            own_seed = mix(agent_seed, "dialogue", first) >> 1  # fits a signed 64-bit generator seed
+            _ask(name, seeds[0], lambda seed=own_seed: agent.reset(seed))  # type: ignore[misc]
+        recorders = _chunk(batch, name, agent, seeds, finished)
+        known = {"env": setting.env, "agent": name, "customer": setting.customer_name(scenario)}
+        for i, (recorder, episode) in enumerate(zip(recorders, batch.episodes, strict=False)):
+            dialogues.append(recorder.dialogue(episode, **known, index=first + i))
+    return dialogues
+
+
+def _chunk(
+    batch: ConversationBatch, name: str, agent: Agent, seeds: Sequence[int], finished: Callable[[], None]
+) -> list[Recorder]:
+    active = list(range(len(seeds)))
+    steps = dict(zip(active, batch.reset(active, list(seeds)), strict=True))
+    recorders = [Recorder() for _ in seeds]
+    spoken = False
+    while active:
+        for i in active:  # no service turn precedes the first step, so there are no terms yet
+            recorders[i].add(steps[i].info["costs"], steps[i].info["rewards"] if spoken else {})
+        spoken = True
+        over = [i for i in active if steps[i].terminated or steps[i].truncated]
+        for _ in over:
+            finished()
+        active = [i for i in active if i not in set(over)]
+        if active:
+            texts = _replies(batch, name, agent, active, steps, seeds)
+            steps |= dict(zip(active, batch.step(active, texts), strict=True))
+    return recorders
+
+
+def _replies(
+    batch: ConversationBatch,
+    name: str,
+    agent: Any,
+    active: Sequence[int],
+    steps: Mapping[int, Any],
+    seeds: Sequence[int],
+) -> list[str]:
+    first = seeds[active[0]]
+    if getattr(agent, "needs_episode", False):
+        live = batch.episodes
+        replies = [_ask(name, seeds[i], lambda i=i: agent.act_episode(live[i])) for i in active]  # type: ignore[misc]
+    elif hasattr(agent, "act_batch"):
+        observations = [steps[i].observation for i in active]
+        messages = [steps[i].info["messages"] for i in active]
+        replies = _ask(name, first, lambda: list(agent.act_batch(observations, messages)))
+    else:
+        replies = [
+            _ask(name, seeds[i], lambda i=i: agent.act(steps[i].observation, steps[i].info["messages"]))  # type: ignore[misc]
+            for i in active
+        ]
+    if len(replies) != len(active):
+        raise TdGymError(f"Agent {name!r} gave {len(replies)} replies for {len(active)} conversations.")
+    for i, reply in zip(active, replies, strict=True):
+        if not isinstance(reply, str):
+            raise TdGymError(f"Agent {name!r} returned a {type(reply).__name__}, not text, in dialogue {seeds[i]}.")
+    return replies
+
+
+def _ask(name: str, seed: int, question: Callable[[], Any]) -> Any:
+    """Ask an agent; whatever its code raises becomes one line naming it, never a score."""
+    try:
+        return question()
+    except TdGymError:
+        raise
+    except Exception as error:
+        reason = re.sub(r"\s+", " ", str(error))[:300]
+        raise TdGymError(f"Agent {name!r} failed in dialogue {seed}: {type(error).__name__}: {reason}.") from error

@@ -1,0 +1,98 @@
+"""One run of a study: train if the arm is a method, evaluate with every customer, write one JSON file."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from evals.files import check_writable, write_json
+from evals.provenance import public_path
+from evals.runner import Setting, evaluate, make_agents
+from evals.study_file import ROOT, RUNS, Run, Study, result_path
+
+CURVES = {
+    "reward": "charts/episodic_return",
+    "kl": "losses/approx_kl",
+    "entropy": "losses/entropy",
+}
+"""Names in a study's curves and what the trainer calls them; costs and multipliers are found by prefix."""
+
+
+def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -> Path:
+    """Do ``run`` and return the path of its result, written only when everything is done.
+
+    A training run that was cut off goes on from its last checkpoint.
+    """
+    check_writable(root / study.name)
+    folder = runs_root / study.name / run.name
+    training = train_arm(study, run, folder) if run.arm.method else []
+    spec = str(folder) if run.arm.method else run.arm.agent
+    plan = study.evaluation
+    measured = {}
+    for customer in plan.customers:
+        setting = Setting(
+            study.env, plan.episodes, plan.seed, plan.split, customer, plan.population, temperature=plan.temperature
+        )
+        evaluation = evaluate(setting, make_agents([spec], setting), agent_seed=run.seed)
+        results = evaluation.results([])
+        measured[customer] = next(iter(results["agents"].values()))
+    path = result_path(study, run, root)
+    common = results["provenance"]
+    common["command"] = f"python -m evals.study {public_path(study.path)} --only {run.name}"
+    config = {**asdict(run.arm), "seed": run.seed, "env": study.env, "evaluation": asdict(plan)}
+    result = {
+        "study": study.name,
+        "arm": run.arm.name,
+        "seed": run.seed,
+        "kind": "fixed" if run.fixed else "trained" if run.arm.method else "as it is",
+        "config": config,
+        "evaluation": measured,
+        "training": training,
+        "provenance": {**common, "device": "cpu"},
+    }
+    write_json(path, result)
+    return path
+
+
+def train_arm(study: Study, run: Run, folder: Path) -> list[dict[str, float]]:
+    """Train an arm in ``folder`` and return its curves."""
+    from agents.trainer import TrainConfig, train
+
+    arm = run.arm
+    train(
+        TrainConfig(
+            method=arm.method,
+            env=study.env,
+            model=arm.model,
+            out=folder,
+            steps=arm.steps,
+            seed=run.seed,
+            preset=arm.preset,
+            budgets=dict(arm.budgets),
+            options=dict(arm.options),
+            resume=(folder / "metrics.jsonl").exists(),
+        )
+    )
+    return curves(folder / "metrics.jsonl")
+
+
+def curves(path: Path) -> list[dict[str, float]]:
+    """Return one mapping per update: reward, named costs, multipliers, KL and entropy."""
+    updates = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        update = {name: record[key] for name, key in CURVES.items() if key in record}
+        for key, value in record.items():
+            if key.startswith("costs/"):
+                update[key.removeprefix("costs/")] = value
+            elif key.startswith("pid/") and key.endswith("/lambda"):
+                update["lambda"] = value
+        updates.append({name: round(value, 6) for name, value in update.items() if _is_number(value)})
+    return updates
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

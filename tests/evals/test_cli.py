@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evals import cli
+from evals.commands import train as train_command
+from td_gym.errors import TdGymError
+
+ENV = "td_gym/FoodDispute-v0"
+ROOT = Path(__file__).parents[2]
+COMMANDS = ("envs", "play", "train", "evaluate", "leaderboard")
+
+
+def shell(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, (str(ROOT), environment.pop("PYTHONPATH", ""))))
+    return subprocess.run(
+        [sys.executable, "-m", "evals", *words],
+        capture_output=True,
+        text=True,
+        cwd=cwd or ROOT,
+        env={**os.environ, **environment, "PYTHONPATH": path},
+        timeout=120,
+        check=False,
+    )
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("td-gym: error: ")
+    assert "Traceback" not in lines[0]
+    return lines[0]
+
+
+EVALUATE = ["evaluate", "--env", ENV, "--agent", "scripted", "--episodes", "2", "--out", "OUT"]
+TRAIN = ["train", "cmpo", "--env", ENV, "--steps", "1", "--out", "OUT"]
+PLAY = ["play", "--env", ENV]
+BAD = {
+    "no command": ([], "arguments are required"),
+    "unknown command": (["evalute"], "evalute"),
+    "unknown option": ([*EVALUATE, "--epsiodes", "3"], "--epsiodes"),
+    "missing option": (["evaluate", "--env", ENV, "--out", "OUT"], "--agent"),
+    "unknown environment": ([*EVALUATE, "--env", "td_gym/FoodDispte-v0"], "FoodDispte"),
+    "environment elsewhere": ([*EVALUATE, "--env", "CartPole-v1"], "CartPole"),
+    "unknown agent": ([*EVALUATE, "--agent", "scriptd"], "scriptd"),
+    "module without factory": ([*EVALUATE, "--agent", "json:make_agent"], "make_agent"),
+    "no such module": ([*EVALUATE, "--agent", "no_such_module_here:make"], "no_such_module_here"),
+    "factory of no agent": ([*EVALUATE, "--agent", "builtins:dict"], "dict"),
+    "negative episodes": ([*EVALUATE, "--episodes", "-1"], "-1"),
+    "zero episodes": ([*EVALUATE, "--episodes", "0"], "'0'"),
+    "episodes in words": ([*EVALUATE, "--episodes", "ten"], "ten"),
+    "negative seed": ([*EVALUATE, "--seed", "-3"], "-3"),
+    "negative temperature": ([*EVALUATE, "--temperature", "-0.5"], "-0.5"),
+    "temperature not finite": ([*EVALUATE, "--temperature", "nan"], "nan"),
+    "unknown split": ([*EVALUATE, "--split", "tset"], "tset"),
+    "unknown customer": ([*EVALUATE, "--customer", "scripted_c"], "scripted_c"),
+    "unknown population": ([*EVALUATE, "--population", "harsh"], "harsh"),
+    "missing parquet": ([*EVALUATE, "--scenarios", "none.parquet"], "none.parquet"),
+    "truncated parquet": ([*EVALUATE, "--scenarios", "TRUNCATED"], "cut.parquet"),
+    "output in a file": ([*EVALUATE, "--out", "FILE/deep"], "--out"),
+    "output in a device": ([*EVALUATE, "--out", "/dev/null/x"], "--out"),
+    "unknown method": (["train", "cpmo", *TRAIN[2:]], "cpmo"),
+    "unknown preset": ([*TRAIN, "--preset", "hybird"], "hybird"),
+    "unknown budget": ([*TRAIN, "--budget", "vouchers=0.3"], "vouchers"),
+    "budget without limit": ([*TRAIN, "--budget", "voucher"], "NAME=LIMIT"),
+    "negative budget": ([*TRAIN, "--budget", "voucher=-0.3"], "-0.3"),
+    "negative steps": ([*TRAIN, "--steps", "-5"], "-5"),
+    "no processes": ([*TRAIN, "--nproc", "0"], "'0'"),
+    "training on test": ([*TRAIN, "--split", "test"], "test"),
+    "unknown training population": ([*TRAIN, "--population", "harsh"], "harsh"),
+    "unknown training environment": ([*TRAIN, "--env", "nowhere"], "nowhere"),
+    "unwritable run": ([*TRAIN, "--out", "FILE/deep"], "--out"),
+    "option without value": ([*TRAIN, "--option", "penalty"], "NAME=VALUE"),
+    "unknown seat": ([*PLAY, "--seat", "courier"], "courier"),
+    "play in an unknown environment": (["play", "--env", "x"], "x"),
+    "play with an unknown customer": ([*PLAY, "--customer", "nobody"], "nobody"),
+    "nothing to merge": (["leaderboard", "OUT"], "OUT"),
+    "no results file": (["leaderboard", "FILE"], "FILE"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, named = BAD[case]
+    monkeypatch.chdir(tmp_path)
+    Path("FILE").write_text("{}", encoding="utf-8")
+    Path("cut.parquet").write_bytes(b"PAR1" + b"\x15\x04" * 40)
+    words = [word.replace("TRUNCATED", "cut.parquet") for word in words]
+    assert cli.main(words) == 2
+    assert named in one_line(capsys)
+    assert not list(tmp_path.glob("OUT/*"))
+
+
+def test_missing_training_extra_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(train_command, "find_spec", lambda name: None)
+    assert cli.main(["train", "cmpo", "--env", ENV, "--out", str(tmp_path / "o")]) == 2
+    assert 'pip install "td-gym[train]"' in one_line(capsys)
+    assert not (tmp_path / "o").exists()
+
+
+BASE_ONLY = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] in {'torch', 'transformers', 'matplotlib', 'rich', 'pyarrow', 'safetensors', 'peft'}:
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+sys.meta_path.insert(0, Refuse())
+from evals.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_base_install_evaluates_scripted_agents(tmp_path: Path) -> None:
+    words = ["evaluate", "--env", ENV, "--agent", "scripted", "--episodes", "3", "--out", str(tmp_path / "o")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", BASE_ONLY]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    board = [*command, "leaderboard", str(tmp_path / "o"), "--out", str(tmp_path / "board.md")]
+    done = subprocess.run(board, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "td-gym[evals]" in done.stdout
+    tiny = subprocess.run([*command, *words, "--agent", "tiny"], capture_output=True, text=True, env=environment, check=False)
+    assert tiny.returncode == 2
+    assert len(tiny.stderr.splitlines()) == 1
+    assert "td-gym[train]" in tiny.stderr
+
+
+def test_evaluate_as_a_user_would(tmp_path: Path) -> None:
+    words = ["evaluate", "--env", ENV, "--agent", "scripted", "--agent", "do_nothing", "--episodes", "5", "--seed", "7"]
+    done = shell(*words, "--out", str(tmp_path / "one"), "--save-transcripts", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "satisfaction [t]" in done.stdout
+    assert "bootstrap over dialogues" in done.stdout
+    results = json.loads((tmp_path / "one" / "results.json").read_text(encoding="utf-8"))
+    assert set(results["agents"]) == {"scripted", "do_nothing"}
+    records = [json.loads(line) for line in (tmp_path / "one" / "dialogues.jsonl").open(encoding="utf-8")]
+    assert [record["seed"] for record in records] == [*range(7, 12)] * 2
+    assert len(list((tmp_path / "one" / "transcripts").iterdir())) == 4
+    for path in (tmp_path / "one").rglob("*.*"):
+        assert str(tmp_path) not in path.read_text(encoding="utf-8")
+    again = shell(*words, "--out", str(tmp_path / "two"))
+    assert again.returncode == 0
+    second = json.loads((tmp_path / "two" / "results.json").read_text(encoding="utf-8"))
+    assert second["agents"] == results["agents"]
+    assert (tmp_path / "two" / "dialogues.jsonl").read_bytes() == (tmp_path / "one" / "dialogues.jsonl").read_bytes()
+
+
+def test_an_own_agent_and_its_crash(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "class A:\n"
+        "    def reset(self, seed=None): pass\n"
+        "    def act(self, observation, messages): return 'I am sorry to hear that.'\n"
+        "class B(A):\n"
+        "    def act(self, observation, messages): return 1 / 0\n",
+        encoding="utf-8",
+    )
+    words = ["evaluate", "--env", ENV, "--episodes", "2", "--out", str(tmp_path / "o"), "--agent"]
+    fine = shell(*words, "mine:A", cwd=tmp_path)
+    assert (fine.returncode, fine.stderr) == (0, "")
+    assert "mine:A" in fine.stdout
+    crash = shell(*words, "mine:B", cwd=tmp_path)
+    assert crash.returncode == 2
+    assert crash.stderr == "td-gym: error: Agent 'mine:B' failed in dialogue 0: ZeroDivisionError: division by zero.\n"
+
+
+def test_leaderboard_merges_results_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, agent in (("a", "scripted"), ("b", "scripted"), ("c", "always_voucher")):
+        words = ["evaluate", "--env", ENV, "--agent", agent, "--episodes", "3", "--out", str(tmp_path / name)]
+        assert cli.main(words) == 0
+    capsys.readouterr()
+    folders = [str(tmp_path / name) for name in "abc"]
+    assert cli.main(["leaderboard", *folders]) == 0
+    table = capsys.readouterr().out
+    assert "scripted (b)" in table
+    assert "always_voucher" in table
+    assert cli.main(["leaderboard", *folders, "--out", str(tmp_path / "board.md")]) == 0
+    assert (tmp_path / "board.md").read_text(encoding="utf-8") == table
+    assert (tmp_path / "board.png").read_bytes().startswith(b"\x89PNG")
+    assert str(tmp_path) not in table
+
+
+def test_envs_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["envs"]) == 0
+    listed = capsys.readouterr().out
+    for word in (ENV, "service, customer", "voucher", "0.3", "scripted, scripted_b", "hard, easy"):
+        assert word in listed
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_description_defaults_and_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert f"td-gym {command}" in text.split("example", 1)[1]
+    assert text.count("default") >= {"envs": 0, "leaderboard": 1}.get(command, 4)
+
+
+def play(words: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(said))
+    return cli.main(["play", "--env", ENV, *words])
+
+
+def test_a_person_in_the_service_seat_is_scored_as_human(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ":help\n" + "I am sorry to hear that. Could you tell me what was wrong?\n" * 15
+    for seed in ("1", "2"):
+        assert play(["--seed", seed, "--save", str(tmp_path)], lines, monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert "Your briefing (service)" in shown
+    assert "The conversation is over" in shown
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert results["agents"]["human"]["metrics"]["satisfaction"]["n"] == 2
+    assert cli.main(["leaderboard", str(tmp_path)]) == 0
+    assert "| human |" in capsys.readouterr().out
+
+
+def test_a_person_in_the_customer_seat_rates_the_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--seat", "customer", "--save", str(tmp_path)]
+    assert play(words, "My food was cold.\nThank you, bye. [end:4]\n", monkeypatch) == 0
+    assert "service: " in capsys.readouterr().out
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert results["customer"] == "human"
+    assert results["agents"]["scripted"]["metrics"]["satisfaction"]["mean"] == pytest.approx(4.0)
+    assert play(["--save", str(tmp_path)], ":quit\n", monkeypatch) == 2
+    assert "another --save folder" in one_line(capsys)
+
+
+@pytest.mark.parametrize("said", [":quit\n", ""])
+def test_leaving_early_scores_nothing(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert play(["--save", str(tmp_path)], said, monkeypatch) == 0
+    assert "not scored" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_shadowing_package_is_named(tmp_path: Path) -> None:
+    (tmp_path / "personas").mkdir()
+    (tmp_path / "personas" / "__init__.py").write_text("", encoding="utf-8")
+    with pytest.raises(TdGymError, match="'json' in use lies in"):
+        cli.check_packages(["json"])
+
+
+def test_interrupt_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(argv: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    assert cli.main(["envs"]) == 130
+    assert "stopped" in one_line(capsys)
+
+
+def test_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def full(argv: object) -> int:
+        raise OSError(28, "No space left on device", "runs/x")
+
+    monkeypatch.setattr(cli, "_run", full)
+    assert cli.main(["envs"]) == 2
+    assert "No space is left" in one_line(capsys)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals import transcripts
+from evals.runner import Setting, agent_names, evaluate, make_agents
+from evals.scores import paired, summary
+from td_gym.errors import TdGymError
+
+ENV = "td_gym/FoodDispute-v0"
+
+
+class Recording:
+    """Says the same thing always and keeps all it was given."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+        self.resets: list[int | None] = []
+
+    def reset(self, seed: int | None = None) -> None:
+        self.resets.append(seed)
+
+    def act(self, observation: Any, messages: Sequence[Mapping[str, str]]) -> str:
+        self.heard.append((observation, messages))
+        return "Hello, I am sorry about that. What was wrong with the order?"
+
+
+class Batched(Recording):
+    def act_batch(self, observations: Sequence[Any], messages: Sequence[Any]) -> list[str]:
+        return [self.act(*each) for each in zip(observations, messages, strict=True)]
+
+
+class Counting(Recording):
+    """Holds state over one conversation: fails when conversations are mixed."""
+
+    def reset(self, seed: int | None = None) -> None:
+        super().reset(seed)
+        self.turns = 0
+
+    def act(self, observation: Any, messages: Sequence[Mapping[str, str]]) -> str:
+        assert sum(message["role"] == "assistant" for message in messages) == self.turns
+        self.turns += 1
+        return super().act(observation, messages)
+
+
+def test_all_agents_meet_the_same_customers() -> None:
+    setting = Setting(ENV, episodes=6, seed=40)
+    evaluation = evaluate(setting, make_agents(["scripted", "do_nothing"], setting))
+    one, other = evaluation.dialogues["scripted"], evaluation.dialogues["do_nothing"]
+    assert [each.seed for each in one] == list(range(40, 46))
+    assert [each.persona for each in one] == [each.persona for each in other]
+    assert [each.turns[0] for each in one] == [each.turns[0] for each in other]
+    assert [each.briefing for each in one] == [each.briefing for each in other]
+    assert all(each.split == "test" for each in one)
+
+
+def test_the_same_evaluation_twice_gives_the_same_dialogues() -> None:
+    setting = Setting(ENV, episodes=5)
+    first, second = (evaluate(setting, make_agents(["random"], setting)) for _ in range(2))
+    assert first.as_jsonl() == second.as_jsonl()
+
+
+def test_batched_and_single_answers_are_the_same_dialogues() -> None:
+    setting = Setting(ENV, episodes=5)
+    one = evaluate(setting, {"a": Recording()}).dialogues["a"]
+    other = evaluate(setting, {"a": Batched()}).dialogues["a"]
+    assert one == other
+
+
+def test_agents_without_batches_may_keep_state() -> None:
+    agent = Counting()
+    evaluate(Setting(ENV, episodes=4), {"mine": agent})
+    assert len(set(agent.resets)) == 4
+
+
+def test_agent_seed_is_handed_to_the_agent_and_changes_no_customer() -> None:
+    agents = [Batched(), Batched()]
+    setting = Setting(ENV, episodes=2)
+    first, second = (evaluate(setting, {"a": agent}, agent_seed=seed) for seed, agent in enumerate(agents, 7))
+    assert [agent.resets for agent in agents] == [[7], [8]]
+    assert first.as_jsonl() == second.as_jsonl()
+
+
+def test_agents_get_nothing_but_observation_and_messages() -> None:
+    agent = Recording()
+    evaluation = evaluate(Setting(ENV, episodes=5), {"mine": agent})
+    for observation, messages in agent.heard:
+        assert set(observation) == {"observation", "text"}
+        assert {key for message in messages for key in message} == {"role", "content"}
+    demands = {dialogue.persona["demand"] for dialogue in evaluation.dialogues["mine"]}
+    seen = str(agent.heard)
+    assert demands
+    assert not any(demand in seen for demand in demands)
+
+
+def test_the_oracle_gets_the_episode() -> None:
+    setting = Setting(ENV, episodes=3)
+    assert len(evaluate(setting, make_agents(["oracle"], setting)).dialogues["oracle"]) == 3
+
+
+class Crashing(Recording):
+    def act(self, observation: Any, messages: Any) -> str:
+        raise ValueError("first line\nsecond line")
+
+
+class Mute(Recording):
+    def act(self, observation: Any, messages: Any) -> Any:
+        return None
+
+
+class Short(Batched):
+    def act_batch(self, observations: Any, messages: Any) -> list[str]:
+        return []
+
+
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        (Crashing(), "'bad' failed in dialogue 3: ValueError: first line second line"),
+        (Mute(), "'bad' returned a NoneType, not text, in dialogue 3"),
+        (Short(), "'bad' gave 0 replies for 2 conversations"),
+    ],
+)
+def test_a_crash_names_agent_and_dialogue(agent: Any, said: str) -> None:
+    with pytest.raises(TdGymError, match=said):
+        evaluate(Setting(ENV, episodes=2, seed=3), {"bad": agent})
+
+
+def test_results_have_the_layout_that_scripts_read() -> None:
+    setting = Setting(ENV, episodes=30, customer="scripted_b")
+    results = evaluate(setting, make_agents(["scripted", "always_voucher"], setting)).results(["td-gym", "evaluate"])
+    assert json.loads(json.dumps(results, allow_nan=False)) == results
+    assert (results["env"], results["split"], results["customer"]) == (ENV, "test", "scripted_b")
+    for agent in results["agents"].values():
+        metric = agent["metrics"]["satisfaction"]
+        assert metric["ci95"][0] <= metric["mean"] <= metric["ci95"][1]
+        assert metric["n"] == 30
+    assert results["agents"]["always_voucher"]["metrics"]["voucher_rate"]["mean"] > 0.9
+    difference = results["paired"]["always_voucher-scripted"]["voucher_rate"]["mean"]
+    means = [results["agents"][name]["metrics"]["voucher_rate"]["mean"] for name in ("always_voucher", "scripted")]
+    assert difference == pytest.approx(means[0] - means[1])
+    assert results["provenance"]["scenario_version"]
+
+
+def test_summary_leaves_out_dialogues_without_a_value() -> None:
+    import numpy as np
+
+    assert summary(np.array([1.0, np.nan, 3.0]), "m")["mean"] == 2.0
+    assert summary(np.array([np.nan]), "m") == {"mean": None, "ci95": [None, None], "n": 0}
+
+
+def test_paired_differences_are_per_dialogue_and_both_ways() -> None:
+    import numpy as np
+
+    found = paired({"a": {"m": np.array([1.0, 2.0, 3.0])}, "b": {"m": np.array([0.5, 1.5, 2.5])}})
+    assert found["a-b"]["m"] == {"mean": 0.5, "ci95": [0.5, 0.5], "n": 3}
+    assert found["b-a"]["m"] == {"mean": -0.5, "ci95": [-0.5, -0.5], "n": 3}
+
+
+def test_names_are_specs_directories_their_own_name_and_doubles_numbered(tmp_path: Path) -> None:
+    for place in ("x/run", "y/run"):
+        (tmp_path / place).mkdir(parents=True)
+    specs = ["scripted", str(tmp_path / "x/run"), str(tmp_path / "y/run"), "scripted", "openai:m@https://k:s@host/v1?k=1"]
+    assert agent_names(specs) == ["scripted", "run", "run-2", "scripted-2", "openai:m@https://host/v1"]
+
+
+HOSTILE = "<script>alert(1)</script> **bold** [x](javascript:y) \x1b[2J `code`\n# heading\n| a | b |\n&lt;"
+
+
+def test_transcripts_escape_hostile_text(tmp_path: Path) -> None:
+    turn = {"seat": "customer", "text": HOSTILE, "shown": HOSTILE, "action": "", "arguments": {}}
+    service = {**turn, "seat": "service", "action": "voucher", "arguments": {"amount": "<b>"}}
+    record = {"seed": 1, "turns": [turn, service], "outcome": {"satisfaction": 2.0}, "costs": {"voucher": 1.0}}
+    markdown, page = (path.read_text(encoding="utf-8") for path in transcripts.write(tmp_path, "../a<b>", [record], 5))
+    assert "<script" not in page
+    assert "<b>" not in page
+    assert "\x1b" not in page + markdown
+    assert "<" not in markdown
+    assert "\n# heading" not in markdown
+    assert "**bold**" not in markdown
+    assert "](" not in markdown
+    assert {path.parent for path in tmp_path.rglob("*.*")} == {tmp_path}
+
+
+def test_transcripts_stop_at_the_count(tmp_path: Path) -> None:
+    turn = {"seat": "service", "text": "<think>", "shown": "", "action": "", "arguments": {}}
+    records = [{"seed": seed, "turns": [turn], "outcome": {}, "costs": {}} for seed in range(5)]
+    path = transcripts.write(tmp_path, "a", records, 2)[0]
+    assert path.read_text(encoding="utf-8").count("## Dialogue") == 2

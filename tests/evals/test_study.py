@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals import study as study_command
+from evals.study_file import Arm, Run, find_run, load, result_path, runs
+from evals.study_summary import collect, paired, summarise
+from td_gym.errors import TdGymError
+
+STUDIES = sorted((Path(__file__).parents[2] / "evals" / "studies").glob("*.toml"))
+SMALL = """
+env = "td_gym/FoodDispute-v0"
+tuning_budget = "none"
+seeds = [0, 1, 2]
+fixed = ["random"]
+[train]
+steps = 2
+options = { lr = 1e-4, batch = 8 }
+[evaluation]
+episodes = 4
+[arms.sft]
+agent = "tiny"
+[arms.cmpo]
+method = "cmpo"
+budgets = { voucher = 0.3 }
+options = { batch = 16 }
+"""
+
+
+def a_study(folder: Path, text: str = SMALL) -> Path:
+    path = folder / "small.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def a_result(value: float, *, training: bool = False) -> dict[str, Any]:
+    metric = {"mean": value, "ci95": [value - 0.1, value + 0.1], "n": 4}
+    measured = {"metrics": {"satisfaction": metric, "voucher_rate": {**metric, "mean": value / 10}}}
+    return {
+        "evaluation": {"scripted": measured, "scripted_b": measured},
+        "training": [{"reward": value, "voucher_rate": 0.3, "lambda": 0.8}] * 3 if training else [],
+        "provenance": {"commit": "c0ffee", "machine": {"cores": 1}, "device": "cpu"},
+    }
+
+
+def save(path: Path, result: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result), encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_shipped_studies_load_and_name_runs_once(path: Path) -> None:
+    study = load(path)
+    names = [run.name for run in runs(study)]
+    assert len(names) == len(set(names))
+    assert study.evaluation.split == "test"
+    assert study.evaluation.customers == ("scripted", "scripted_b")
+
+
+def test_headline_has_the_four_arms_with_five_seeds() -> None:
+    study = load(next(path for path in STUDIES if path.stem == "food_dispute_headline"))
+    assert [arm.name for arm in study.arms] == ["sft", "ppo", "grpo", "cmpo"]
+    assert study.seeds == (0, 1, 2, 3, 4)
+    assert study.evaluation.episodes == 1000
+
+
+def test_arm_options_override_shared_ones(tmp_path: Path) -> None:
+    sft, cmpo = load(a_study(tmp_path)).arms
+    assert (sft.agent, sft.method) == ("tiny", "")
+    assert cmpo.steps == 2
+    assert cmpo.options == {"lr": 1e-4, "batch": 16}
+    assert cmpo.budgets == {"voucher": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('agent = "tiny"', 'agnet = "tiny"', "agnet"),
+        ('agent = "tiny"', "", "either 'method'"),
+        ("seeds = [0, 1, 2]", "seeds = []", "seeds"),
+        ("seeds = [0, 1, 2]", "seeds = [-1]", "seeds"),
+        ("steps = 2", "steps = 0", "steps"),
+        ("episodes = 4", "episodes = -4", "episodes"),
+        ("episodes = 4", "epsiodes = 4", "epsiodes"),
+        ('tuning_budget = "none"', "", "tuning_budget"),
+        ('fixed = ["random"]', 'fixed = ["sft"]', "sft"),
+        ("[arms.sft]", "[arms.sft", "TOML"),
+    ],
+)
+def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:
+    with pytest.raises(TdGymError, match="(?s)" + named):
+        load(a_study(tmp_path, SMALL.replace(old, new, 1)))
+
+
+def test_missing_file_and_unknown_run_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert study_command.main([str(tmp_path / "none.toml")]) == 2
+    assert study_command.main([str(a_study(tmp_path)), "--only", "cmpo-9"]) == 2
+    assert study_command.main([str(a_study(tmp_path)), "--jobs", "0"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("evals.study: error: ") for line in lines)
+
+
+def test_only_missing_runs_are_started_and_failures_do_not_stop_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = a_study(tmp_path)
+    study = load(path)
+    save(result_path(study, find_run(study, "cmpo-0")), a_result(4.0, training=True))
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import json, os, sys\n"
+        "name = sys.argv[-1]\n"
+        "assert os.environ['OMP_NUM_THREADS'] == '1'\n"
+        "if name == 'cmpo-1': print('it broke'); sys.exit(3)\n"
+        f"json.dump({a_result(3.5)!r}, open('results/small/' + name + '.json', 'w'))\n",
+        encoding="utf-8",
+    )
+    real = study_command.subprocess.Popen
+    started: list[str] = []
+
+    def popen(command: list[str], **options: Any) -> Any:
+        started.append(command[-1])
+        return real([sys.executable, str(script), *command[-1:]], **options)
+
+    monkeypatch.setattr(study_command.subprocess, "Popen", popen)
+    monkeypatch.setattr(study_command, "_POLL_SECONDS", 0.01)
+    assert study_command.main([str(path), "--jobs", "2"]) == 2
+    assert started == ["random-0", "sft-0", "sft-1", "cmpo-1", "sft-2", "cmpo-2"]
+    captured = capsys.readouterr()
+    assert "cmpo-1 FAILED (it broke)" in captured.out
+    assert captured.err.splitlines() == [
+        "evals.study: error: 1 of the runs failed: cmpo-1; the logs lie under runs/small."
+    ]
+    assert set(json.loads(Path("results/small/results.json").read_text())["agents"]) == {"sft", "cmpo", "random"}
+
+
+def test_summary_has_t_intervals_over_seeds_and_paired_differences(tmp_path: Path) -> None:
+    study = load(a_study(tmp_path))
+    done = [(run, a_result(3.0)) for run in runs(study) if run.fixed]
+    for arm, values in zip(study.arms, ((3.0, 3.1, 3.2), (3.5, 3.7, 3.6)), strict=True):
+        done += [(Run(arm, seed), a_result(value)) for seed, value in enumerate(values)]
+    results = collect(study, done, "scripted")
+    metric = results["agents"]["cmpo"]["metrics"]["satisfaction"]
+    # mean 3.6, sd 0.1, t(0.975, 2) = 4.30265: half width 0.1 / sqrt(3) * 4.30265 = 0.24841
+    assert metric["mean"] == pytest.approx(3.6)
+    assert metric["ci95"] == pytest.approx([3.6 - 0.24841, 3.6 + 0.24841], abs=1e-4)
+    assert metric["n"] == 3
+    # differences 0.5, 0.6, 0.4: the same spread
+    difference = results["paired"]["cmpo-sft"]["satisfaction"]
+    assert difference["mean"] == pytest.approx(0.5)
+    assert difference["ci95"] == pytest.approx([0.5 - 0.24841, 0.5 + 0.24841], abs=1e-4)
+    assert results["paired"]["sft-cmpo"]["satisfaction"]["mean"] == pytest.approx(-0.5)
+    assert results["agents"]["random"]["interval"] == "bootstrap over dialogues"
+
+
+def test_pairs_use_only_seeds_that_both_arms_have() -> None:
+    def measured(value: float) -> dict[str, Any]:
+        return a_result(value)["evaluation"]["scripted"]  # type: ignore[no-any-return]
+
+    by_arm = {"a": {0: measured(1.0), 1: measured(2.0), 2: measured(9.0)}, "b": {0: measured(0.5), 1: measured(1.0)}}
+    assert paired(by_arm)["a-b"]["satisfaction"]["mean"] == pytest.approx(0.75)
+    assert paired({"a": by_arm["a"], "b": {2: measured(1.0)}}) == {}
+
+
+def test_summarise_writes_tables_and_pictures(tmp_path: Path) -> None:
+    study = load(a_study(tmp_path))
+    for run in runs(study):
+        save(result_path(study, run, tmp_path), a_result(3.0 + run.seed / 10, training=bool(run.arm.method)))
+    written = {path.name for path in summarise(study, tmp_path)}
+    assert written == {"results.json", "results_b.json", "table.md", "curves.png", "pareto.png", "pareto_b.png"}
+    table = (tmp_path / "small" / "table.md").read_text(encoding="utf-8")
+    assert "satisfaction [t]" in table
+    assert "t-interval over training seeds" in table
+    assert str(tmp_path) not in table + (tmp_path / "small" / "results.json").read_text(encoding="utf-8")
+
+
+def test_summarise_without_any_run_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(TdGymError, match=r"run python -m evals\.study"):
+        summarise(load(a_study(tmp_path)), tmp_path)
+
+
+def test_a_fixed_agent_has_one_run(tmp_path: Path) -> None:
+    fixed = [run for run in runs(load(a_study(tmp_path))) if run.fixed]
+    assert fixed == [Run(Arm(name="random", agent="random"), 0, fixed=True)]
