@@ -1,0 +1,140 @@
+"""Run directories: what they hold, and checkpoints that a kill at any moment leaves usable.
+
+::
+
+    config.json      settings, versions, fingerprint of the starting weights
+    metrics.jsonl    one line per update
+    model/           Hugging Face directory (safetensors, tokenizer, td_gym.json)
+    state/           state.json (update, method) and tensors.safetensors (optimiser, value head)
+    tensorboard/     events
+
+``model`` and ``state`` must belong together.  A checkpoint is therefore written to
+``next.partial``, renamed to ``next`` (from then on it counts), and only then moved into place;
+whoever opens the run first finishes a move that was cut short.  Nothing here is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from td_gym.errors import TdGymError
+
+CONFIG, METRICS, MODEL, STATE = "config.json", "metrics.jsonl", "model", "state"
+_NEXT, _PARTIAL = "next", "next.partial"
+_COPIES = 6
+"""Weights and two moments of Adam, twice while one checkpoint replaces another."""
+_SLACK = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a run stood."""
+
+    update: int
+    """Updates done."""
+    state: Mapping[str, Any]
+    """Plain JSON."""
+    tensors: Mapping[str, Tensor]
+
+
+def check_room(run: Path, model_bytes: int) -> None:
+    """Raise ``TdGymError`` unless ``run`` can be written and has room for checkpoints of the model.
+
+    ``model_bytes`` is the size of the weights.  Creates ``run``.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        probe = run / ".probe"
+        probe.write_bytes(b"\0")
+        probe.unlink()
+        free = shutil.disk_usage(run).free
+    except OSError as error:
+        raise TdGymError(f"Cannot write to {str(run)!r} ({error.strerror}); take another --out.") from error
+    needed = _COPIES * model_bytes + _SLACK
+    if free < needed:
+        raise TdGymError(
+            f"{str(run)!r} has {free / 1e6:.0f} MB free and the run needs {needed / 1e6:.0f} MB; "
+            "free some space or take another --out."
+        )
+
+
+def begin(run: Path, config: Mapping[str, Any]) -> None:
+    """Write ``config.json`` of a new run; ``TdGymError`` when ``run`` already holds something."""
+    if any(run.iterdir()):
+        raise TdGymError(f"{str(run)!r} is not empty; add --resume to go on with a run, or take another --out.")
+    partial = run / f"{CONFIG}.partial"
+    partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(partial, run / CONFIG)
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """Return ``config.json`` of a run; ``TdGymError`` when there is none."""
+    try:
+        config: dict[str, Any] = json.loads((run / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TdGymError(f"{str(run)!r} holds no run to resume; start it without --resume.") from error
+    return config
+
+
+def save(
+    run: Path,
+    update: int,
+    write_model: Callable[[Path], None],
+    state: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Make the state after ``update`` updates the run's checkpoint; ``write_model`` fills a folder."""
+    finish_move(run)
+    partial = run / _PARTIAL
+    shutil.rmtree(partial, ignore_errors=True)
+    (partial / STATE).mkdir(parents=True)
+    write_model(partial / MODEL)
+    content = json.dumps({"update": update, **state}, indent=2, sort_keys=True)
+    (partial / STATE / "state.json").write_text(content + "\n", encoding="utf-8")
+    save_file({name: values.contiguous() for name, values in tensors.items()}, partial / STATE / "tensors.safetensors")
+    os.replace(partial, run / _NEXT)
+    finish_move(run)
+
+
+def finish_move(run: Path) -> None:
+    """Move a completed checkpoint into place; does nothing when none waits."""
+    waiting = run / _NEXT
+    if not waiting.exists():
+        return
+    for name in (MODEL, STATE):
+        if (waiting / name).exists():
+            shutil.rmtree(run / name, ignore_errors=True)
+            os.replace(waiting / name, run / name)
+    waiting.rmdir()
+
+
+def load(run: Path) -> Checkpoint | None:
+    """Return the last checkpoint of ``run``, or None when it was stopped before the first."""
+    if not (run / STATE / "state.json").exists():
+        return None
+    state = json.loads((run / STATE / "state.json").read_text(encoding="utf-8"))
+    return Checkpoint(state["update"], state, load_file(run / STATE / "tensors.safetensors"))
+
+
+def cut_metrics(run: Path, update: int) -> None:
+    """Drop from ``metrics.jsonl`` what was logged after ``update`` updates, a torn last line included."""
+    path = run / METRICS
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    partial = run / f"{METRICS}.partial"
+    partial.write_text("".join(lines[:update]), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def append_metrics(run: Path, update: int, metrics: Mapping[str, float]) -> None:
+    """Add the line of one update to ``metrics.jsonl``."""
+    with (run / METRICS).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"update": update, **dict(sorted(metrics.items()))}) + "\n")

@@ -1,0 +1,184 @@
+"""What a training run is asked to do, checked, and as ``config.json`` records it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from agents.token_policy import TokenPolicy
+from td_gym.errors import TdGymError, unknown
+from td_gym.protocol import PROTOCOL_VERSION
+from td_gym.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Settings of one training run."""
+
+    method: str
+    """Training method: ``sft``, ``ppo``, ``grpo`` or ``cmpo``."""
+    env: str
+    """Environment id, such as ``td_gym/FoodDispute-v0``."""
+    out: Path
+    """Run directory."""
+    model: str = "tiny"
+    """``tiny``, a run directory, or a Hugging Face causal LM; also the frozen reference."""
+    steps: int = 40
+    """Policy updates."""
+    seed: int = 0
+    """Fixes customers, sampling and the order of minibatches."""
+    preset: str = ""
+    """Preset of the method; its first when empty."""
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    """Limits on the mean cost per dialogue, by name; the scenario's own when empty."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the method's configuration that replace the preset's; nested ones as tables."""
+    customers: int = 32
+    """Groups in a batch, over all processes."""
+    copies: int = 4
+    """Dialogues with each customer."""
+    lr: float = 3e-4
+    """Adam's learning rate, constant."""
+    betas: tuple[float, float] = (0.5, 0.999)
+    """Adam's decay rates; the first is low because a multiplier must be able to turn the policy round."""
+    max_grad_norm: float = 1.0
+    """The gradient's norm is clipped to this."""
+    minibatches: int = 2
+    """Optimiser steps per rollout, each on its own share of the dialogues."""
+    micro_tokens: int = 4096
+    """Tokens, padding included, that one forward pass holds; a matter of memory, not of results."""
+    max_new_tokens: int | None = None
+    """Longest reply; the model's own default when none."""
+    population: str = ""
+    """Population of personas; the environment's default when empty."""
+    customer: str = ""
+    """Simulated customer; the scenario's first when empty."""
+    split: str = "train"
+    """Customers to learn from: ``train`` or ``validation``."""
+    device: str = "cpu"
+    """``cpu`` or ``cuda``; under ``torchrun`` each process takes the GPU of its local rank."""
+    checkpoint_every: int = 5
+    """Updates between two checkpoints; the last update is always kept."""
+    resume: bool = False
+    """Go on from the last checkpoint in ``out``."""
+
+    def __post_init__(self) -> None:
+        if self.split == "test":
+            raise TdGymError("The test split is for evaluation only; train on 'train' or 'validation'.")
+        if self.split not in ("train", "validation"):
+            raise unknown("split", self.split, ("train", "validation"))
+        for name in ("steps", "customers", "copies", "minibatches", "micro_tokens", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise TdGymError(f"{name} must be at least 1, it is {getattr(self, name)}.")
+        if self.seed < 0:
+            raise TdGymError(f"The seed must not be negative, it is {self.seed}.")
+        if self.lr <= 0:
+            raise TdGymError(f"The learning rate must be positive, it is {self.lr}.")
+
+
+_NOT_RECORDED = ("out", "resume")
+_MAY_CHANGE = ("steps", "checkpoint_every")
+
+
+def budgets_of(config: TrainConfig, scenario: Scenario) -> dict[str, float]:
+    """Return the limits a run keeps: those given, or the scenario's own.
+
+    Raises ``TdGymError`` for a cost the scenario does not have and for a negative limit.
+    """
+    if not config.budgets:
+        return {name: spec.limit for name, spec in scenario.costs.items() if spec.limit is not None}
+    for name, limit in config.budgets.items():
+        if name not in scenario.costs:
+            raise unknown("budget name", name, scenario.costs)
+        if limit < 0:
+            raise TdGymError(f"The budget of {name} must not be negative, it is {limit}.")
+    return dict(config.budgets)
+
+
+def versions_of(scenario: Scenario) -> dict[str, str]:
+    """Return what weights trained on ``scenario`` carry: protocol, scenario and wording versions."""
+    return {
+        "protocol": PROTOCOL_VERSION,
+        "scenario": scenario.name,
+        "version": scenario.version,
+        "wording": scenario.wording_version,
+    }
+
+
+def digest(model: nn.Module) -> str:
+    """Return a fingerprint of a model's weights, so that a resumed run finds the same reference."""
+    total = blake2b(digest_size=16)
+    for name, values in sorted(model.state_dict().items()):
+        total.update(name.encode())
+        total.update(values.detach().cpu().float().contiguous().numpy().data)
+    return total.hexdigest()
+
+
+def record(
+    config: TrainConfig,
+    method_config: Any,
+    budgets: Mapping[str, float],
+    versions: Mapping[str, str],
+    start: TokenPolicy,
+    processes: int,
+) -> dict[str, Any]:
+    """Return ``config.json``: every setting, the versions and the starting weights; no machine path."""
+    settings = {name: value for name, value in _plain(config).items() if name not in _NOT_RECORDED}
+    if Path(config.model).is_absolute():
+        settings["model"] = Path(config.model).name
+    return {
+        "settings": {**settings, "budgets": dict(budgets), "nproc": processes},
+        "method": _plain(method_config),
+        "environment": dict(versions),
+        "start": {
+            "parameters": sum(p.numel() for p in start.model.parameters()),
+            "digest": digest(start.model),
+            "versions": dict(start.versions),
+        },
+        "software": {name: _installed(name) for name in ("td-gym", "torch", "transformers", "numpy")},
+    }
+
+
+def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raise ``TdGymError`` naming the first setting in which a resumed run differs from the one it resumes.
+
+    The number of steps and of checkpoints may change; software versions are not compared.
+    """
+    for section in ("environment", "settings", "method", "start"):
+        for name, value in new[section].items():
+            before = old.get(section, {}).get(name)
+            if name not in _MAY_CHANGE and before != value:
+                raise TdGymError(
+                    f"This run was started with {name} {before!r}, not {value!r}; "
+                    "resume it with the same settings or take another --out."
+                )
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    """Return a configuration as JSON would read it back: tuples as lists, mappings as dicts."""
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        if isinstance(value, Mapping):
+            return {name: plain(item) for name, item in value.items()}
+        if isinstance(value, tuple | list):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    found: dict[str, Any] = plain(config)
+    return found
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,196 @@
+"""``Learner``: what happens to the weights once a batch is there; the same for every method."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from agents import distributed
+from agents.advantages import batch_mean, turn_mask, zero_variance_share
+from agents.config import TrainConfig
+from agents.losses import TokenScores, forward_log_probs, token_weights, value_loss
+from agents.methods import Method
+from agents.trajectories import Trajectories
+from td_gym.draws import mix
+from td_gym.errors import TdGymError
+
+
+class Learner:
+    """Holds the model being trained, its frozen reference, the method and the optimiser.
+
+    The model stays in evaluation mode, so that without dropout the first ratio is 1.
+    """
+
+    def __init__(self, model: Any, reference: Any | None, method: Method, config: TrainConfig) -> None:
+        self.model, self.method, self.config = model, method, config
+        self.reference = reference if method.loss.kl_beta > 0 else None
+        self.device = next(model.parameters()).device
+        method.build(model.config.hidden_size)
+        if method.value_head is not None:
+            method.value_head.to(self.device)
+        self.parameters: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
+        if method.value_head is not None:
+            self.parameters += list(method.value_head.parameters())
+        self.optimizer = torch.optim.Adam(self.parameters, lr=config.lr, betas=config.betas)
+
+    def update(self, batch: Trajectories, number: int) -> dict[str, float]:
+        """Learn from this process's share of a batch; return figures equal on all processes.
+
+        The method's own state (controllers, running scales) moves first, then the policy, once per
+        minibatch.
+        """
+        values = self._values(batch) if self.method.value_head is not None else None
+        found = self.method.advantages(batch, values)
+        reference = None
+        if self.reference is not None:
+            reference = self._evaluate(batch, lambda rows: self._score(self.reference, batch, rows).log_probs)
+
+        figures: defaultdict[str, float] = defaultdict(float)
+        generator = torch.Generator().manual_seed(mix(self.config.seed, "order", number, distributed.rank()) >> 1)
+        order = torch.randperm(len(batch), generator=generator).numpy()
+        for rows in np.array_split(order, self.config.minibatches):
+            for name, value in self._step(batch, rows, found.tokens, found.returns, reference).items():
+                figures[name] += value
+        mean = {name: total / self.config.minibatches for name, total in figures.items()}
+        return {**mean, **found.metrics}
+
+    def _step(
+        self, batch: Trajectories, rows: Any, advantages: Tensor, returns: Tensor | None, reference: Tensor | None
+    ) -> dict[str, float]:
+        """Take one optimiser step on ``rows`` of the batch."""
+        loss = self.method.loss
+        mask = torch.from_numpy(batch.agent_mask)
+        weights = torch.zeros(mask.shape)
+        weights[rows] = token_weights(mask[rows], loss.normalisation, loss.constant, distributed.all_sum)
+        old = torch.from_numpy(batch.log_probs)
+        figures: defaultdict[str, float] = defaultdict(float)
+        self.optimizer.zero_grad(set_to_none=True)
+        for micro in self._micro_batches(batch, rows):
+            length = int(batch.lengths[micro].max())
+
+            def cut(array: Tensor, micro: Any = micro, length: int = length) -> Tensor:
+                return array[micro, :length].to(self.device)
+
+            scores = self._score(self.model, batch, micro, want_entropy=True)
+            kept = None if reference is None else cut(reference)
+            per_token, logged = self.method.token_loss(scores, cut(old), kept, cut(advantages))
+            if returns is not None and self.method.value_head is not None and scores.hidden is not None:
+                errors = value_loss(self.method.value_head(scores.hidden)[..., 0], cut(returns))
+                per_token = per_token + self.method.value_coef * errors
+                logged["value_loss"] = errors.detach()
+            (cut(weights) * per_token).sum().backward()
+            for name, values in logged.items():
+                figures[f"losses/{name}"] += float((cut(weights) * values).sum())
+        distributed.sum_gradients(self.parameters)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise TdGymError("The gradient is not finite any more; lower the learning rate.")
+        self.optimizer.step()
+        totals = distributed.all_sum(torch.tensor(list(figures.values()), dtype=torch.float64))
+        return {**dict(zip(figures, totals.tolist(), strict=True)), "losses/grad_norm": float(norm)}
+
+    def _micro_batches(self, batch: Trajectories, rows: Any) -> Iterator[Any]:
+        """Yield ``rows`` in parts of similar length, each within ``micro_tokens`` with its padding."""
+        part: list[int] = []
+        for row in sorted(rows.tolist(), key=lambda i: -int(batch.lengths[i])):
+            if part and (len(part) + 1) * int(batch.lengths[part[0]]) > self.config.micro_tokens:
+                yield np.array(part)
+                part = []
+            part.append(row)
+        if part:
+            yield np.array(part)
+
+    def _score(self, model: Any, batch: Trajectories, rows: Any, want_entropy: bool = False) -> TokenScores:
+        length = int(batch.lengths[rows].max())
+        tokens, mask, allowed = (
+            torch.from_numpy(array[rows, :length]).to(self.device)
+            for array in (batch.tokens, batch.agent_mask, batch.allowed)
+        )
+        return forward_log_probs(
+            model,
+            tokens,
+            mask,
+            allowed,
+            torch.from_numpy(batch.allowed_sets).to(self.device),
+            want_entropy=want_entropy,
+            want_hidden=self.method.value_head is not None,
+        )
+
+    def _values(self, batch: Trajectories) -> Tensor:
+        head = self.method.value_head
+        assert head is not None
+
+        def values(rows: Any) -> Tensor:
+            hidden = self._score(self.model, batch, rows).hidden
+            assert hidden is not None
+            found: Tensor = head(hidden)[..., 0]
+            return found
+
+        return self._evaluate(batch, values)
+
+    def _evaluate(self, batch: Trajectories, score: Any) -> Tensor:
+        """Return ``[B, L]`` on the CPU: ``score`` of all rows, without gradients, 0 off the agent's tokens."""
+        result = torch.zeros(batch.tokens.shape)
+        with torch.no_grad():
+            for rows in self._micro_batches(batch, np.arange(len(batch))):
+                values = score(rows).cpu()
+                result[rows, : values.shape[1]] = values
+        return result * torch.from_numpy(batch.agent_mask)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the optimiser's moments and the value head, for a checkpoint."""
+        found: dict[str, Tensor] = {}
+        for i, state in self.optimizer.state_dict()["state"].items():
+            found |= {f"optimizer.{i}.{name}": values.cpu() for name, values in state.items()}
+        if self.method.value_head is not None:
+            head = self.method.value_head.state_dict()
+            found |= {f"value_head.{name}": values.cpu() for name, values in head.items()}
+        return found
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what ``tensors`` returned."""
+        state: dict[int, dict[str, Tensor]] = {}
+        head: dict[str, Tensor] = {}
+        for key, values in tensors.items():
+            kind, name = key.split(".", 1)
+            if kind == "optimizer":
+                index, moment = name.split(".", 1)
+                state.setdefault(int(index), {})[moment] = values
+            else:
+                head[name] = values
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        if self.method.value_head is not None:
+            self.method.value_head.load_state_dict(head)
+
+
+def describe(batch: Trajectories, budget_names: Sequence[str]) -> dict[str, float]:
+    """Return figures of a whole batch, all processes together: return, costs, turns, terms, endings."""
+
+    def mean(values: Any, mask: Tensor | None = None) -> float:
+        tensor = torch.as_tensor(np.asarray(values, dtype=np.float32))
+        return batch_mean(tensor, mask, distributed.all_sum).item()
+
+    group = torch.from_numpy(batch.group)
+    reached = turn_mask(torch.from_numpy(batch.turns), batch.turn_rewards.shape[1])
+    rewards = torch.from_numpy(batch.session_rewards)
+    figures = {
+        "charts/episodic_return": mean(rewards),
+        "charts/turns": mean(batch.turns),
+        "charts/agent_tokens": mean(batch.agent_mask.sum(axis=1)),
+        "charts/format_error": mean([o.get("ended_by") == "format_error" for o in batch.outcomes]),
+        "charts/turn_limit": mean([o.get("ended_by") == "turn_limit" for o in batch.outcomes]),
+        "groups/zero_variance_reward": distributed.all_mean(zero_variance_share(rewards, group)).item(),
+    }
+    for i, name in enumerate(batch.cost_names):
+        figures[f"costs/{name}"] = mean(batch.costs[:, i])
+    for i, name in enumerate(batch.term_names):
+        figures[f"turn_terms/{name}"] = mean(batch.turn_rewards[:, :, i], reached)
+    for name in budget_names[:1]:
+        still = zero_variance_share(torch.from_numpy(batch.cost(name)), group)
+        figures["groups/zero_variance_cost"] = distributed.all_mean(still).item()
+    return figures

@@ -1,0 +1,90 @@
+"""Where a batch of dialogues comes from: the policy itself, or the scenario's demonstrator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from agents import distributed
+from agents.config import TrainConfig
+from agents.rollout import rollout
+from agents.supervised import demonstrate, encode
+from agents.token_policy import TokenPolicy
+from agents.trajectories import Trajectories, pad_rows
+from td_gym.draws import mix
+from td_gym.envs.batch import ConversationBatch
+from td_gym.errors import TdGymError
+from td_gym.scenario import Scenario
+
+Source = Callable[[TokenPolicy, int], Trajectories]
+"""Returns this process's share of the batch of one update."""
+
+
+def share_of(config: TrainConfig, rank: int, processes: int) -> range:
+    """Return the numbers of the groups that process ``rank`` rolls out; groups stay whole.
+
+    Raises ``TdGymError`` when the groups cannot be shared out evenly.
+    """
+    if config.customers % processes:
+        raise TdGymError(f"{config.customers} customers cannot be shared evenly by {processes} processes.")
+    each = config.customers // processes
+    return range(rank * each, (rank + 1) * each)
+
+
+def policy_source(config: TrainConfig, scenario: Scenario) -> Source:
+    """Return the source that lets the policy talk to ``customers`` customers, ``copies`` times each.
+
+    A customer's seed is a function of (run seed, update, number of the group), and what is sampled
+    of that seed and the copy, so neither resuming nor sharing out changes any dialogue's draws.
+    """
+    mine = share_of(config, distributed.rank(), distributed.world_size())
+    customer = scenario.customer(config.customer or scenario.customers[0])
+    batch = ConversationBatch(
+        scenario, "service", len(mine) * config.copies, {"customer": customer}, split=config.split
+    )
+
+    def collect(policy: TokenPolicy, update: int) -> Trajectories:
+        groups = [group for group in mine for _ in range(config.copies)]
+        seeds = [mix(config.seed, "customer", update, group) >> 1 for group in groups]
+        generator = torch.Generator().manual_seed(mix(config.seed, "sampling", update) >> 1)
+        return rollout(policy, batch, seeds, groups, generator=generator, max_new_tokens=config.max_new_tokens)
+
+    return collect
+
+
+def expert_source(config: TrainConfig, scenario: Scenario) -> Source:
+    """Return the source of the demonstrator's dialogues, as many as the policy would hold.
+
+    Rewards, costs and turn terms are left out: nothing learns from them here.
+    """
+    mine = share_of(config, distributed.rank(), distributed.world_size())
+    count = len(mine) * config.copies
+
+    def collect(policy: TokenPolicy, update: int) -> Trajectories:
+        seed = mix(config.seed, "demonstration", update, distributed.rank()) >> 1
+        examples = [encode(policy, found) for found in demonstrate(scenario, count, seed, config.split)]
+        tokens = pad_rows([e.tokens for e in examples], np.int64, policy.pad_id)
+        mask = pad_rows([e.agent_mask for e in examples], np.bool_)
+        starts = mask & ~np.pad(mask, ((0, 0), (1, 0)))[:, :-1]
+        turn = np.where(mask, starts.cumsum(axis=1) - 1, -1)
+        return Trajectories(
+            tokens=tokens,
+            agent_mask=mask,
+            turn=turn,
+            seat=np.where(mask, 0, -1),
+            log_probs=np.zeros(tokens.shape, dtype=np.float32),
+            allowed=np.full(tokens.shape, -1),
+            lengths=np.array([len(e.tokens) for e in examples]),
+            turns=turn.max(axis=1) + 1,
+            turn_rewards=np.zeros((count, int(turn.max()) + 1, 0), dtype=np.float32),
+            session_rewards=np.zeros(count, dtype=np.float32),
+            costs=np.zeros((count, 0), dtype=np.float32),
+            group=np.arange(count),
+            term_names=(),
+            cost_names=(),
+            outcomes=tuple({} for _ in examples),
+        )
+
+    return collect

@@ -1,0 +1,138 @@
+"""``train``: the loop around rollout, method and optimiser, on one process or many.
+
+Every draw is keyed by (run seed, update), so a checkpoint holds no random state and a resumed run
+writes the same ``metrics.jsonl``, byte for byte, as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from agents import checkpoint, distributed
+from agents.config import TrainConfig, budgets_of, check_same, record, versions_of
+from agents.learner import Learner, describe
+from agents.methods import Method, build_method
+from agents.progress import TrainingProgress
+from agents.token_policy import TokenPolicy
+from td_gym.errors import TdGymError
+from td_gym.scenario import Scenario
+
+__all__ = ["TrainConfig", "train", "train_policy"]
+
+
+def train(config: TrainConfig) -> None:
+    """Train as ``config`` says and leave a run directory; under ``torchrun``, together with the others.
+
+    Raises ``TdGymError`` before anything is learnt when a name is unknown, the run directory cannot
+    be used, or the model was made for another protocol.
+    """
+    from agents.sources import expert_source, policy_source
+    from td_gym.registration import make_scenario
+
+    if config.device == "cpu":
+        torch.set_num_threads(1)
+    device = _device(config)
+    distributed.start(device)
+    try:
+        scenario = make_scenario(config.env, **({"population": config.population} if config.population else {}))
+        budgets = budgets_of(config, scenario)
+        method = build_method(config.method, config.preset, budgets, config.options)
+        start = TokenPolicy.load(config.model, device, scenario=scenario)
+        source = (expert_source if method.learns_from == "expert" else policy_source)(config, scenario)
+        train_policy(config, scenario, start, method, budgets, source)
+    finally:
+        distributed.stop()
+
+
+def train_policy(
+    config: TrainConfig,
+    scenario: Scenario,
+    start: TokenPolicy,
+    method: Method,
+    budgets: Mapping[str, float],
+    source: Any,
+) -> None:
+    """Train ``start`` by ``method`` on what ``source(policy, update)`` returns; see ``train``.
+
+    The weights of ``start`` stay as they are: they are the frozen reference.
+    """
+    run, first = config.out, distributed.rank() == 0
+    versions = versions_of(scenario)
+    settings = record(config, method.config, budgets, versions, start, distributed.world_size())  # type: ignore[attr-defined]
+    _on_first(lambda: _open(config, settings, start))
+    found = checkpoint.load(run) if config.resume else None
+    if found is not None:
+        policy = TokenPolicy.load(run / checkpoint.MODEL, str(start.device), scenario=scenario)
+    else:
+        policy = copy.copy(start)
+        policy.model = copy.deepcopy(start.model)
+        policy.versions = versions
+    start.model.requires_grad_(False)
+    learner = Learner(policy.model, start.model, method, config)
+    if found is not None:
+        method.load_state_dict(found.state["method"])
+        learner.load_tensors(found.tensors)
+    done = found.update if found is not None else 0
+
+    label = f"{config.method} {config.preset}".strip()
+    with ExitStack() as stack:
+        if first:
+            checkpoint.cut_metrics(run, done)
+            progress = stack.enter_context(TrainingProgress(label, done, config.steps, budgets))
+            events = SummaryWriter(str(run / "tensorboard"), purge_step=done + 1)
+            stack.callback(events.close)
+        for update in range(done + 1, config.steps + 1):
+            batch = source(policy, update)
+            metrics = describe(batch, list(budgets)) if method.learns_from == "policy" else {}
+            metrics |= learner.update(batch, update)
+            if not first:
+                continue
+            checkpoint.append_metrics(run, update, metrics)
+            for name, value in metrics.items():
+                events.add_scalar(name, value, update)
+            progress.show(update, metrics)
+            if update % config.checkpoint_every == 0 or update == config.steps:
+                state = {"method": method.state_dict()}
+                checkpoint.save(run, update, policy.save, state, learner.tensors())
+    distributed.wait_for_all()
+
+
+def _open(config: TrainConfig, settings: dict[str, Any], start: TokenPolicy) -> None:
+    """Start a run directory, or check that an old one may be resumed."""
+    size = sum(p.numel() * p.element_size() for p in start.model.parameters())
+    checkpoint.check_room(config.out, size)
+    if not config.resume:
+        checkpoint.begin(config.out, settings)
+        return
+    check_same(checkpoint.read_config(config.out), settings)
+    checkpoint.finish_move(config.out)
+
+
+def _on_first(action: Any) -> None:
+    """Let the first process act while the others wait; its error is everybody's."""
+    error: TdGymError | None = None
+    if distributed.rank() == 0:
+        try:
+            action()
+        except TdGymError as raised:
+            error = raised
+    if distributed.all_sum(torch.tensor(float(error is not None))).item():
+        raise error or TdGymError("The first process could not open the run directory.")
+
+
+def _device(config: TrainConfig) -> str:
+    if config.device == "cpu":
+        return "cpu"
+    if not torch.cuda.is_available():
+        raise TdGymError(f"There is no device {config.device!r} on this machine; take --device cpu.")
+    local = os.environ.get("LOCAL_RANK")
+    device = config.device if local is None else f"cuda:{local}"
+    torch.cuda.set_device(device)
+    return device
