@@ -1,0 +1,58 @@
+"""What users pass to the views, checked: scenarios, seats, rows, messages, render modes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from td_gym.errors import TdGymError, unknown
+from td_gym.registration import make_scenario
+from td_gym.scenario import Scenario, SeatPolicy
+
+RENDER_MODES = ("ansi",)
+
+
+def as_scenario(scenario: str | Scenario, options: Mapping[str, Any]) -> Scenario:
+    """Return ``scenario`` built with ``options``; a scenario that is built already takes none."""
+    if isinstance(scenario, str):
+        return make_scenario(scenario, **options)
+    if options:
+        raise TdGymError(f"A scenario that is already built takes no options, but got {', '.join(sorted(options))}.")
+    return scenario
+
+
+def as_render_mode(mode: str | None) -> str | None:
+    """Return ``mode``; ``TdGymError`` when it is not a known one."""
+    if mode is not None and mode not in RENDER_MODES:
+        raise unknown("render mode", mode, RENDER_MODES)
+    return mode
+
+
+def other_seats(scenario: Scenario, seat: str, customer: str | None) -> dict[str, SeatPolicy]:
+    """Return who plays the seats other than ``seat``: the simulated customer, or the reference agent.
+
+    ``customer`` is the name of a simulated customer, by default the scenario's first.  Raises
+    ``TdGymError`` for an unknown seat or customer.
+    """
+    if seat not in scenario.seats:
+        raise unknown("seat", seat, scenario.seats)
+    simulated = scenario.customer(scenario.customers[0] if customer is None else customer)
+    policies: dict[str, SeatPolicy] = {"customer": simulated, "service": scenario.expert()}
+    return {other: policies[other] for other in scenario.seats if other != seat}
+
+
+def as_row(options: Mapping[str, Any] | None) -> int | None:
+    """Return the row that ``reset(options={"scenario": row})`` names, ``None`` when it names none."""
+    row = (options or {}).get("scenario")
+    if row is None:
+        return None
+    if isinstance(row, bool) or not hasattr(row, "__index__"):
+        raise TdGymError(f"options['scenario'] must be the number of a row, not {row!r}.")
+    return int(row.__index__())
+
+
+def as_texts(actions: Any, count: int) -> list[str]:
+    """Return ``actions`` as a list of ``count`` messages; ``TdGymError`` when they are not that."""
+    if isinstance(actions, str) or not isinstance(actions, Sequence) or len(actions) != count:
+        raise TdGymError(f"step() takes one message for each of the {count} conversations, in a list or tuple.")
+    return list(actions)

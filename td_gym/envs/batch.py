@@ -1,0 +1,189 @@
+"""Conversations stepped together: the one place where messages move between the seats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from td_gym.errors import TdGymError, unknown
+from td_gym.scenario import SPLITS, Episode, Scenario, SeatPolicy, Turn, TurnResult
+
+
+@dataclass(slots=True)
+class Step:
+    """What a seat gets when it is its turn again, or when the conversation is over."""
+
+    observation: dict[str, Any]
+    """``observation``: float32 features in [0, 1]; ``text``: all that the seat may read."""
+    reward: float
+    """The seat's session reward paid since its last step."""
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+    relevance: int | None = None
+    """Grade 0..3 of the service turn that was answered in this step; for learning signals, not for agents."""
+
+
+class Ledger:
+    """What has happened since a seat's last step, and the text the seat has read so far."""
+
+    __slots__ = ("_read", "_seen", "costs", "relevance", "reward", "strategy", "terms", "truncated")
+
+    def __init__(self, episode: Episode, seat: str) -> None:
+        self._read = episode.briefing(seat)
+        self._seen = 0
+        self.truncated = False
+        self.open(episode.scenario)
+
+    def open(self, scenario: Scenario) -> None:
+        """Start counting afresh."""
+        self.reward = 0.0
+        self.costs = dict.fromkeys(scenario.costs, 0.0)
+        self.terms = dict.fromkeys(scenario.terms, 0.0)
+        self.strategy = ""
+        self.relevance: int | None = None
+
+    def add(self, result: TurnResult, seat: str) -> None:
+        """Count the result of one message, whoever sent it."""
+        rewards = result.rewards
+        if seat in rewards:
+            self.reward += rewards[seat]
+        for name, amount in result.costs.items():
+            self.costs[name] += amount
+        if result.seat == seat:
+            self.terms.update(result.terms)
+            self.strategy = result.strategy
+        if result.relevance is not None:
+            self.relevance = result.relevance
+        self.truncated = result.truncated
+
+    def read(self, episode: Episode, seat: str) -> str:
+        """Return the briefing and every message so far, as ``seat`` reads them."""
+        transcript = episode.transcript
+        while self._seen < len(transcript):
+            self._read += _lines(transcript[self._seen], seat, episode.scenario.max_chars)
+            self._seen += 1
+        return self._read
+
+    def step(self, episode: Episode, seat: str, debug: bool) -> Step:
+        """Return the seat's step; the ledger goes on counting until ``open``."""
+        over = episode.outcome is not None
+        info: dict[str, Any] = {
+            "cost": self.costs[episode.scenario.budgeted_cost],
+            "costs": dict(self.costs),
+            "rewards": dict(self.terms),
+            "messages": episode.messages(seat),
+            "strategy": self.strategy,
+            "scenario": -1 if episode.row is None else episode.row,
+            "seed": episode.seed,
+        }
+        if episode.outcome is not None:
+            info["outcome"] = dict(episode.outcome)
+        if debug:
+            info["debug"] = describe_case(episode)
+        observation = {"observation": episode.features(seat), "text": self.read(episode, seat)}
+        truncated = over and self.truncated
+        return Step(observation, self.reward, over and not truncated, truncated, info, self.relevance)
+
+
+def _lines(turn: Turn, seat: str, max_chars: int) -> str:
+    """Return a turn as lines of a transcript; continuation lines are indented, so none looks like a turn."""
+    text = turn.text[:max_chars] if turn.seat == seat else turn.shown
+    if "\n" in text:
+        text = text.replace("\n", "\n  ")
+    if turn.tool_message and turn.seat == seat:
+        return f"\n{turn.seat}: {text}\ntool: {turn.tool_message}"
+    return f"\n{turn.seat}: {text}"
+
+
+def describe_case(episode: Episode) -> Any:
+    """Return what is hidden from the service seat, as plain data; for ``debug=True`` only."""
+    describe = getattr(episode.case, "to_json", None)
+    return describe() if describe is not None else repr(episode.case)
+
+
+class ConversationBatch:
+    """``n`` conversations of one scenario, seen from one seat.
+
+    ``policies`` play the other seats; each is asked once per round for all conversations that wait
+    for it.  ``episodes[i]`` is the live conversation ``i``.  Raises ``TdGymError`` for an unknown
+    seat, split, or a seat that nobody plays.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seat: str,
+        n: int,
+        policies: Mapping[str, SeatPolicy],
+        split: str = "train",
+        debug: bool = False,
+    ) -> None:
+        if seat not in scenario.seats:
+            raise unknown("seat", seat, scenario.seats)
+        if split not in SPLITS:
+            raise unknown("split", split, SPLITS)
+        for other in scenario.seats:
+            if other != seat and other not in policies:
+                raise TdGymError(f"Nobody plays the seat {other!r}; pass a policy for it.")
+        if n < 1:
+            raise TdGymError(f"A batch needs at least one conversation, not {n}.")
+        self.scenario = scenario
+        self.seat = seat
+        self.policies = dict(policies)
+        self.split = split
+        self.debug = debug
+        self.size = n
+        self.episodes: dict[int, Episode] = {}
+        """The live conversations that have begun, by index."""
+        self._ledgers: dict[int, Ledger] = {}
+
+    def reset(
+        self, indices: Sequence[int], seeds: Sequence[int], rows: Sequence[int | None] | None = None
+    ) -> list[Step]:
+        """Start conversations ``indices`` with ``seeds`` and let the other seats speak until it is ``seat``'s turn."""
+        for k, i in enumerate(indices):
+            if not 0 <= i < self.size:
+                raise TdGymError(f"Conversation {i} is out of range; this batch holds {self.size}.")
+            episode = self.scenario.begin(seeds[k], self.split, None if rows is None else rows[k])
+            self.episodes[i] = episode
+            self._ledgers[i] = Ledger(episode, self.seat)
+        return self._advance(indices)
+
+    def step(self, indices: Sequence[int], texts: Sequence[str]) -> list[Step]:
+        """Submit ``seat``'s messages; return when each of ``indices`` waits for ``seat`` again or is over.
+
+        Raises ``TdGymError`` when a conversation is over, or a message is not text; nothing moves then.
+        """
+        for i, text in zip(indices, texts, strict=True):
+            if not isinstance(text, str):
+                raise TdGymError(f"A message must be text (str), not {type(text).__name__}.")
+            if i not in self.episodes:
+                raise TdGymError(f"Conversation {i} has not begun; call reset() first.")
+            if self.episodes[i].outcome is not None:
+                raise TdGymError(f"Conversation {i} is over; reset it before the next message.")
+        for i, text in zip(indices, texts, strict=True):
+            ledger = self._ledgers[i]
+            ledger.open(self.scenario)
+            ledger.add(self.episodes[i].submit(self.seat, text), self.seat)
+        return self._advance(indices)
+
+    def _advance(self, indices: Sequence[int]) -> list[Step]:
+        seat = self.seat
+        waiting = list(indices)
+        while True:
+            rounds: dict[str, list[int]] = {}
+            for i in waiting:
+                episode = self.episodes[i]
+                if episode.outcome is None and episode.next_seat != seat:
+                    rounds.setdefault(episode.next_seat, []).append(i)
+            if not rounds:
+                break
+            waiting = []
+            for other, members in rounds.items():
+                replies = self.policies[other].reply_batch([self.episodes[i] for i in members])
+                for i, reply in zip(members, replies, strict=True):
+                    self._ledgers[i].add(self.episodes[i].submit(other, reply), seat)
+                waiting += members
+        return [self._ledgers[i].step(self.episodes[i], seat, self.debug) for i in indices]

@@ -1,0 +1,64 @@
+"""The space of free text, and the spaces of a seat."""
+
+from __future__ import annotations
+
+import string
+from typing import Any, NoReturn
+
+import numpy as np
+from gymnasium.error import CustomSpaceError
+from gymnasium.spaces import Box, Dict, Text
+from gymnasium.vector.utils import create_shared_memory
+
+from td_gym.scenario import Scenario
+
+_SAMPLED = string.ascii_letters + string.digits + " .,!?'-<>=/[]:"
+_LONGEST_BRIEFING = 65_536
+
+
+class OpenText(Text):
+    """Any string of at most ``max_length`` characters, in any script.
+
+    Unlike ``Text``, membership asks for type and length only; the character set serves ``sample``.
+    """
+
+    def __init__(self, max_length: int, *, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(max_length, min_length=0, charset=_SAMPLED, seed=seed)
+
+    def contains(self, x: Any) -> bool:
+        """Return whether ``x`` is a string that is short enough."""
+        return isinstance(x, str) and len(x) <= self.max_length
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        """Open text has no code of fixed size."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"OpenText({self.max_length})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, OpenText) and self.max_length == other.max_length
+
+    __hash__ = None  # type: ignore[assignment]  # like every Gymnasium space that compares by value
+
+
+@create_shared_memory.register(OpenText)
+def _refuse_shared_memory(space: OpenText, n: int = 1, ctx: Any = None) -> NoReturn:
+    raise CustomSpaceError(
+        "Open text has no fixed size, so it cannot live in shared memory; "
+        "make the vector environment with shared_memory=False, or use gymnasium.make_vec without a vectorization_mode."
+    )
+
+
+def action_space(scenario: Scenario) -> OpenText:
+    """Return the space of a seat's messages."""
+    return OpenText(scenario.max_chars)
+
+
+def observation_space(scenario: Scenario) -> Dict:
+    """Return ``Dict(observation=Box, text=OpenText)``: the screen in [0, 1], and all the seat may read."""
+    longest_turn = 3 * scenario.max_chars + 64  # line breaks are indented, see td_gym.envs.batch
+    features = Box(0.0, 1.0, (len(scenario.feature_names),), np.float32)
+    text = OpenText(_LONGEST_BRIEFING + (4 * scenario.max_turns + 4) * longest_turn)
+    return Dict({"observation": features, "text": text})

@@ -1,0 +1,24 @@
+"""A conversation as a person reads it."""
+
+from __future__ import annotations
+
+from td_gym.scenario import Episode, Turn
+
+
+def render(episode: Episode) -> str:
+    """Return every message so far, tool calls included, and how it ended."""
+    lines = [_line(turn) for turn in episode.transcript]
+    if episode.outcome is not None:
+        lines.append("-- " + ", ".join(f"{name}: {_short(value)}" for name, value in episode.outcome.items()))
+    return "\n".join(lines) + "\n"
+
+
+def _line(turn: Turn) -> str:
+    call = " ".join([turn.action, *(f"{name}={value}" for name, value in turn.arguments.items())])
+    shown = turn.shown.replace("\n", "\n  ")
+    line = f"{turn.seat}: {shown}" if not call else f"{turn.seat} ({call}): {shown}"
+    return f"{line}\n  tool: {turn.tool_message}" if turn.tool_message else line
+
+
+def _short(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,80 @@
+"""Environment ids, in Gymnasium's and PettingZoo's registries, and scenarios by name."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import Any
+
+import gymnasium
+import pettingzoo
+
+from td_gym.errors import unknown
+from td_gym.scenario import Scenario
+from td_gym.scenarios import SCENARIOS
+
+NAMESPACE = "td_gym"
+VERSION = 0
+
+
+def env_id(name: str) -> str:
+    """Return the id under which scenario ``name`` is registered."""
+    return f"{NAMESPACE}/{name}-v{VERSION}"
+
+
+def scenario_names() -> tuple[str, ...]:
+    """Return the names of all scenarios."""
+    return tuple(SCENARIOS)
+
+
+def env_ids() -> tuple[str, ...]:
+    """Return all registered environment ids."""
+    return tuple(map(env_id, SCENARIOS))
+
+
+def register_envs() -> None:
+    """Register every scenario in Gymnasium's and PettingZoo's registries; calling it again changes nothing."""
+    for name in SCENARIOS:
+        known = env_id(name)
+        if known not in gymnasium.registry:
+            gymnasium.register(
+                known,
+                entry_point="td_gym.envs.gym:DialogueEnv",
+                vector_entry_point="td_gym.envs.vector:DialogueVectorEnv",
+                kwargs={"scenario": name},
+            )
+        if known not in pettingzoo.aec_registry:
+            pettingzoo.register("aec", known, "td_gym.envs.aec:env", kwargs={"scenario": name})
+        if known not in pettingzoo.parallel_registry:
+            pettingzoo.register("parallel", known, "td_gym.envs.aec:parallel_env", kwargs={"scenario": name})
+
+
+def scenario_class(name: str) -> type[Scenario]:
+    """Return the class of a scenario, given its name or its environment id.
+
+    Raises ``TdGymError`` naming the known ones when there is none.
+    """
+    short = name.rpartition(":")[2]
+    if "/" in short:
+        known = {env_id(scenario): scenario for scenario in SCENARIOS}
+        if short not in known:
+            raise unknown("environment", short, known)
+        short = known[short]
+    if short not in SCENARIOS:
+        raise unknown("scenario", short, SCENARIOS)
+    module, _, attribute = SCENARIOS[short].partition(":")
+    found: type[Scenario] = getattr(import_module(module), attribute)
+    return found
+
+
+def make_scenario(name: str, **options: Any) -> Scenario:
+    """Build a scenario by name (``FoodDispute``) or environment id (``td_gym/FoodDispute-v0``).
+
+    Raises ``TdGymError`` for an unknown name, an option the scenario does not have, or a bad value.
+    """
+    scenario = scenario_class(name)
+    accepted = inspect.signature(scenario).parameters
+    for option in options:
+        if option not in accepted:
+            raise unknown(f"option of {scenario.name}", option, accepted)
+    return scenario(**options)
