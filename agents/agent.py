@@ -1,0 +1,171 @@
+"""The ``Agent`` protocol and ``make``, which turns a spec such as ``scripted`` or a directory into an agent.
+
+An agent sees observations and messages and nothing else: no reward, no cost, no outcome.  Nothing
+here needs torch until a spec names a language model.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from td_gym.errors import TdGymError, unknown
+from td_gym.scenario import Episode, Scenario
+
+FLOORS = ("random", "do_nothing", "always_apologise", "always_voucher")
+SPECS = ("scripted", "oracle", *FLOORS, "tiny")
+_FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory")
+
+Messages = Sequence[Mapping[str, str]]
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """Occupant of a seat.  ``act_batch(observations, messages) -> list[str]`` is optional."""
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start afresh; ``seed`` fixes the agent's own draws."""
+
+    def act(self, observation: Any, messages: Messages) -> str:
+        """Return the next message; ``messages`` are ``info["messages"]`` of the environment."""
+
+
+class ScriptedAgent:
+    """A scenario's scripted agent: ``choose(scenario)`` has ``act(messages, seed) -> str``.
+
+    Without a scenario it is found from the briefing that the agent reads first.
+    """
+
+    def __init__(self, choose: Callable[[Scenario], Any], scenario: Scenario | None = None) -> None:
+        self._choose = choose
+        self._actors: dict[str, Any] = {}
+        self._fixed = choose(scenario) if scenario is not None else None
+        self._seed = 0
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start afresh; ``seed`` fixes the choice among wordings."""
+        self._seed = 0 if seed is None else seed
+
+    def act(self, observation: Any, messages: Messages) -> str:
+        """Return the next message."""
+        actor = self._fixed or self._actor_for(messages)
+        reply: str = actor.act([dict(message) for message in messages], self._seed)
+        return reply
+
+    def _actor_for(self, messages: Messages) -> Any:
+        briefing = messages[0]["content"] if messages and messages[0]["role"] == "system" else ""
+        heading = briefing.split("\n", 1)[0]
+        if heading not in self._actors:
+            self._actors[heading] = self._choose(scenario_of_briefing(briefing))
+        return self._actors[heading]
+
+
+class OracleAgent:
+    """The one privileged agent: it must be given the ``Episode``, which only the evaluation runner does."""
+
+    needs_episode = True
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start afresh; the oracle's draws are keyed by the episode's seed."""
+
+    def act(self, observation: Any, messages: Messages) -> str:
+        """Refuse: messages alone are not enough for an oracle."""
+        raise TdGymError(
+            "The oracle needs the episode itself, so only `td-gym evaluate` can run it; take another agent."
+        )
+
+    def act_episode(self, episode: Episode) -> str:
+        """Return the next message in ``episode``, knowing what is hidden in it."""
+        return episode.scenario.oracle().reply_batch([episode])[0]
+
+
+def make(
+    spec: str,
+    *,
+    env_id: str | None = None,
+    scenario: Scenario | None = None,
+    temperature: float = 1.0,
+    device: str = "cpu",
+) -> Agent:
+    """Return the agent that ``spec`` names.
+
+    ``scripted`` (the reference agent), ``oracle``, a floor (``random``, ``do_nothing``,
+    ``always_apologise``, ``always_voucher``), ``tiny`` (the weights shipped for the scenario), a run
+    directory or Hugging Face model directory, or ``package.module:factory``.  ``temperature`` and
+    ``device`` matter to language models only.  Raises ``TdGymError`` for anything else.
+    """
+    if scenario is None and env_id is not None:
+        scenario = scenario_of_id(env_id)
+    if spec == "scripted":
+        return ScriptedAgent(lambda found: found.expert(), scenario)
+    if spec == "oracle":
+        return OracleAgent()
+    if spec in FLOORS:
+        return ScriptedAgent(lambda found: _floor(found, spec), scenario)
+    if spec == "tiny" or Path(spec).is_dir():
+        return _language_model(spec, scenario, temperature, device)
+    if ":" in spec:
+        return _from_factory(spec)
+    raise unknown("agent", spec, (*SPECS, *_FORMS))
+
+
+def _floor(scenario: Scenario, name: str) -> Any:
+    if name not in scenario.floors:
+        raise unknown(f"floor agent of {scenario.name}", name, scenario.floors)
+    return scenario.floor(name)
+
+
+def _language_model(spec: str, scenario: Scenario | None, temperature: float, device: str) -> Agent:
+    if temperature < 0:
+        raise TdGymError(f"The temperature must not be negative, it is {temperature}.")
+    try:
+        from agents.token_policy import TokenAgent, TokenPolicy
+    except ModuleNotFoundError as error:
+        raise TdGymError(
+            f'Language models need {error.name}, which is not installed; run `pip install "td-gym[train]"`.'
+        ) from error
+    return TokenAgent(TokenPolicy.load(spec, device, scenario=scenario), temperature=temperature)
+
+
+def _from_factory(spec: str) -> Agent:
+    module_name, _, factory_name = spec.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever the user's module raises becomes one line
+        raise TdGymError(f"Cannot import agent {spec!r}: {type(error).__name__}: {error}.") from error
+    factory = getattr(module, factory_name, None)
+    if not callable(factory):
+        raise TdGymError(f"Module {module_name!r} has no factory {factory_name!r}; write package.module:factory.")
+    try:
+        agent = factory()
+    except Exception as error:  # as above
+        raise TdGymError(f"The factory {spec!r} failed: {type(error).__name__}: {error}.") from error
+    if not isinstance(agent, Agent):
+        raise TdGymError(f"The factory {spec!r} made a {type(agent).__name__}, which has no reset() and act().")
+    return agent
+
+
+def scenario_of_id(env_id: str) -> Scenario:
+    """Return the scenario of an environment id such as ``td_gym/FoodDispute-v0``."""
+    from td_gym.registration import make_scenario
+
+    return make_scenario(_scenario_name(env_id))
+
+
+def _scenario_name(env_id: str) -> str:
+    name = env_id.rpartition(":")[2].rpartition("/")[2]
+    return name.partition("-v")[0].removesuffix("Strategy")
+
+
+def scenario_of_briefing(briefing: str) -> Scenario:
+    """Return the registered scenario whose service briefings open with the same line as ``briefing``."""
+    from td_gym.registration import SCENARIOS
+
+    heading = briefing.split("\n", 1)[0]
+    for name in SCENARIOS:
+        scenario = scenario_of_id(name)
+        if scenario.begin(0).briefing("service").split("\n", 1)[0] == heading:
+            return scenario
+    raise TdGymError("This briefing is of no registered scenario; name the environment when making the agent.")

@@ -1,0 +1,125 @@
+"""``python -m agents.bench``: tokens sampled per second, kept cache against reading all again every turn.
+
+Without ``--env`` the conversations are synthetic, with lengths like FoodDispute's: an opening of
+about 60 tokens, replies of about 35, customers of about 20, five or six turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from agents.agent import scenario_of_id
+from agents.model import build_model, train_tokenizer
+from agents.rollout import rollout
+from agents.token_policy import TokenPolicy
+from td_gym.draws import choice, integer
+from td_gym.errors import TdGymError
+
+_WORDS = "the order was late and cold so what can you do about it please tell me now".split()
+
+
+class SyntheticBatch:
+    """Conversations of drawn lengths whose customers say nothing in particular."""
+
+    seat = "service"
+    scenario = SimpleNamespace(seats=("service", "customer"), terms={}, costs={})
+
+    def __init__(self) -> None:
+        self._left: dict[int, int] = {}
+        self._messages: dict[int, list[dict[str, str]]] = {}
+
+    def reset(self, indices: Sequence[int], seeds: Sequence[int]) -> list[Any]:
+        """Start a conversation of 4 to 7 turns for each of ``indices``."""
+        for i, seed in zip(indices, seeds, strict=True):
+            self._left[i] = integer(4, 8, seed, "turns")
+            self._messages[i] = [
+                {"role": "system", "content": _sentence(seed, 0, 36)},
+                {"role": "user", "content": _sentence(seed, 1, 20)},
+            ]
+        return [self._step(i) for i in indices]
+
+    def step(self, indices: Sequence[int], texts: Sequence[str]) -> list[Any]:
+        """Answer each message with about 20 words."""
+        for i, text in zip(indices, texts, strict=True):
+            self._left[i] -= 1
+            number = len(self._messages[i])
+            self._messages[i] += [
+                {"role": "assistant", "content": text},
+                {"role": "user", "content": _sentence(i, number, integer(10, 30, i, number))},
+            ]
+        return [self._step(i) for i in indices]
+
+    def _step(self, i: int) -> Any:
+        over = self._left[i] == 0
+        info = {"messages": list(self._messages[i]), "costs": {}, "rewards": {}, "outcome": {}}
+        return SimpleNamespace(observation=None, reward=0.0, terminated=over, truncated=False, info=info)
+
+
+def _sentence(seed: int, number: int, words: int) -> str:
+    return " ".join(choice(_WORDS, seed, number, i) for i in range(words))
+
+
+def _measure(policy: TokenPolicy, batch: Any, dialogues: int, length: int | None, keep: bool) -> tuple[int, float]:
+    """Return tokens sampled and seconds taken by one rollout."""
+    start = time.perf_counter()
+    record = rollout(
+        policy,
+        batch,
+        list(range(dialogues)),
+        [0] * dialogues,
+        generator=torch.Generator().manual_seed(0),
+        max_new_tokens=length,
+        keep_cache=keep,
+    )
+    return int(record.agent_mask.sum()), time.perf_counter() - start
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the benchmark and print its figures."""
+    parser = argparse.ArgumentParser(prog="python -m agents.bench", description=__doc__)
+    parser.add_argument("--env", help="environment id; default: synthetic conversations")
+    parser.add_argument("--model", default="tiny", help="with --env: tiny, a directory or a hub id")
+    parser.add_argument("--size", default="tiny", help="without --env: size of the random model")
+    parser.add_argument("--dialogues", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    options = parser.parse_args(argv)
+    if min(options.dialogues, options.repeats, options.threads) < 1:
+        parser.error("--dialogues, --repeats and --threads must be at least 1")
+    torch.set_num_threads(options.threads)
+    length: int | None = None
+    try:
+        if options.env:
+            from td_gym.envs.batch import ConversationBatch
+
+            scenario = scenario_of_id(options.env)
+            policy = TokenPolicy.load(options.model, options.device, scenario=scenario)
+            customers = {"customer": scenario.customer(scenario.customers[0])}
+            batch: Any = ConversationBatch(scenario, "service", options.dialogues, customers)
+        else:
+            tokenizer = train_tokenizer([" ".join(_WORDS)] * 2, 512)
+            model = build_model(options.size, 1024).to(options.device)
+            policy, batch, length = TokenPolicy(model, tokenizer), SyntheticBatch(), 35
+    except TdGymError as error:
+        print(error, file=sys.stderr)
+        return 2
+    rates = {}
+    for keep, name in ((True, "kept cache"), (False, "reading again")):
+        runs = [_measure(policy, batch, options.dialogues, length, keep) for _ in range(options.repeats)]
+        sampled, seconds = min(runs, key=lambda run: run[1])
+        rates[name] = sampled / seconds
+        print(f"{name}: {sampled} tokens sampled in {seconds:.2f} s, {rates[name]:.0f} a second")
+    print(f"ratio: {rates['kept cache'] / rates['reading again']:.2f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,322 @@
+"""Sampling many conversations at once, with the key/value cache kept across their turns.
+
+Rows decode together, one token a step, each at its own position.  A row whose turn is over waits
+until a group of rows is ready; what they read then enters the cache in one forward pass while the
+cache of all others stays as it is, and finished rows leave the batch.  Every draw is a function of
+its row's own key, so the schedule cannot change what is sampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache
+
+from td_gym.errors import TdGymError
+
+_PREFILL_ROWS = 16
+"""Rows that read together: more only adds padding."""
+_GROW = 128
+
+
+def turn_uniforms(key: int, count: int) -> npt.NDArray[np.float64]:
+    """Return ``count`` uniforms in [0, 1), the splitmix64 stream of ``key`` (64 bits)."""
+    with np.errstate(over="ignore"):
+        steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        x = np.uint64(key & ((1 << 64) - 1)) + steps
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x ^= x >> np.uint64(31)
+    uniforms: npt.NDArray[np.float64] = (x >> np.uint64(11)) * (1.0 / (1 << 53))
+    return uniforms
+
+
+def draw(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """Draw one token a row by inverting the distribution function; greedy at temperature 0.
+
+    ``logits [n, V]``, ``uniforms [n]`` (float64) -> tokens ``[n]`` and their log-probs at
+    temperature 1 ``[n]``.
+    """
+    log_probs = torch.log_softmax(logits.float(), dim=-1)
+    if temperature == 0.0:
+        tokens = log_probs.argmax(dim=-1)
+    else:
+        tempered = log_probs if temperature == 1.0 else torch.log_softmax(log_probs / temperature, dim=-1)
+        mass = tempered.exp().cumsum(dim=-1, dtype=torch.float64)
+        points = (uniforms * mass[:, -1])[:, None]
+        tokens = torch.searchsorted(mass, points, right=True)[:, 0].clamp_(max=mass.shape[1] - 1)
+    return tokens, log_probs.gather(1, tokens[:, None])[:, 0]
+
+
+class RowCache(Cache):
+    """A key/value cache in which every row writes at its own positions.
+
+    One slab ``[rows, heads, capacity, dim]`` a layer.  The last column takes the writes of padding
+    and of idle rows and is never read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(layers=[])
+        self._slabs: list[list[Tensor]] = []
+        self._rows = self.capacity = self.width = 0
+        self._selected: Tensor | None = None
+        self._at: tuple[Any, ...] = ()
+
+    def open(self, rows: int) -> None:
+        """Make room for ``rows`` empty rows."""
+        self._rows = rows
+
+    def plan(self, selected: Tensor | None, positions: Tensor, width: int) -> None:
+        """Set where the next forward pass writes (``positions [n, S]``) and how far it reads.
+
+        ``selected [n]`` names the rows that take part; ``None`` for all.
+        """
+        self.width, self._selected = width, selected
+        rows = torch.arange(self._rows, device=positions.device) if selected is None else selected
+        self._at = (rows[:, None], slice(None), positions)
+
+    def reserve(self, width: int) -> None:
+        """Grow to hold ``width`` positions and the column that is never read."""
+        if width < self.capacity:
+            return
+        grown = (width // _GROW + 1) * _GROW
+        for slabs in self._slabs:
+            for i, slab in enumerate(slabs):
+                larger = slab.new_zeros((*slab.shape[:2], grown, slab.shape[3]))
+                larger[:, :, : slab.shape[2]] = slab
+                slabs[i] = larger
+        self.capacity = grown
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all rows but these."""
+        self._rows = len(rows)
+        for slabs in self._slabs:
+            slabs[:] = [slab.index_select(0, rows) for slab in slabs]
+
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> Any:
+        """Write ``[n, heads, S, dim]`` keys and values and return all that the rows may read."""
+        while layer_idx >= len(self._slabs):
+            shape = (self._rows, key_states.shape[1], self.capacity)
+            self._slabs.append([states.new_zeros((*shape, states.shape[3])) for states in (key_states, value_states)])
+        slabs = self._slabs[layer_idx]
+        for slab, states in zip(slabs, (key_states, value_states), strict=True):
+            slab[self._at] = states.transpose(1, 2)
+        views = [slab[:, :, : self.width] for slab in slabs]
+        return tuple(views if self._selected is None else [view.index_select(0, self._selected) for view in views])
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return how many positions the next forward pass reads."""
+        return self.width
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+        """Return the key length and offset of the mask."""
+        return self.width, 0
+
+
+class Decoder:
+    """A model with a ``RowCache``: rows read chunks or one token, and get the next token's logits."""
+
+    def __init__(self, model: Any, rows: int, pad_id: int) -> None:
+        self._model = model
+        self._pad = pad_id
+        self._device = next(model.parameters()).device
+        self._dtype = next(model.parameters()).dtype
+        self._cache = RowCache()
+        self._cache.open(rows)
+        self._limit = getattr(model.config, "max_position_embeddings", None)
+
+    def read(self, rows: Sequence[int], chunks: Sequence[Sequence[int]], starts: Sequence[int]) -> Tensor:
+        """Let ``rows`` read ``chunks`` from the positions ``starts`` on; logits ``[len(rows), V]``."""
+        longest = max(map(len, chunks))
+        tokens = np.full((len(rows), longest), self._pad, dtype=np.int64)
+        positions = np.full((len(rows), longest), -1, dtype=np.int64)
+        for i, (chunk, start) in enumerate(zip(chunks, starts, strict=True)):
+            # Padded on the left, so that the last column is every row's last token.
+            tokens[i, longest - len(chunk) :] = chunk
+            positions[i, longest - len(chunk) :] = np.arange(start, start + len(chunk))
+        return self._forward(tokens, positions, torch.as_tensor(rows, device=self._device))
+
+    def step(self, tokens: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]) -> Tensor:
+        """Let every row read one token at its position, -1 for an idle row; logits ``[rows, V]``."""
+        return self._forward(tokens[:, None], positions[:, None], None)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drop all rows but these."""
+        self._cache.keep(torch.as_tensor(rows, device=self._device))
+
+    def _forward(self, tokens: npt.NDArray[np.int64], positions: npt.NDArray[np.int64], rows: Tensor | None) -> Tensor:
+        width = int(positions.max()) + 1
+        if self._limit is not None and width > self._limit:
+            raise TdGymError(f"A dialogue is longer than the model's context of {self._limit} tokens; lower max_turns.")
+        self._cache.reserve(width)
+        writes = torch.from_numpy(np.where(positions < 0, self._cache.capacity - 1, positions)).to(self._device)
+        places = torch.from_numpy(np.maximum(positions, 0)).to(self._device)
+        self._cache.plan(rows, writes, width)
+        hidden = torch.arange(width, device=self._device) > places[:, None, :, None]
+        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
+        mask.masked_fill_(hidden, torch.finfo(self._dtype).min)
+        output = self._model(
+            input_ids=torch.from_numpy(tokens).to(self._device),
+            attention_mask=mask,
+            position_ids=places,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: Tensor = output.logits[:, -1]
+        return logits
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """One conversation as tokens.  ``log_probs`` and ``turns`` run beside ``tokens``; a token read has turn -1."""
+
+    tokens: list[int] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
+    turns: list[int] = field(default_factory=list)
+    turn: int = -1
+    """The turn being sampled, or the last one."""
+    uniforms: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    start: int = 0
+    """Where that turn's first sampled token stands."""
+    cached: int = 0
+    """Tokens already in the cache."""
+
+    def read(self, tokens: Sequence[int]) -> None:
+        """Append tokens that others wrote."""
+        self.tokens += tokens
+        self.log_probs += [0.0] * len(tokens)
+        self.turns += [-1] * len(tokens)
+
+    def begin(self, uniforms: npt.NDArray[np.float64]) -> None:
+        """Start the next turn: one uniform for each token it may have."""
+        self.turn += 1
+        self.start = len(self.tokens)
+        self.uniforms = uniforms
+
+    def take(self, token: int, log_prob: float) -> None:
+        """Append a sampled token."""
+        self.tokens.append(token)
+        self.log_probs.append(log_prob)
+        self.turns.append(self.turn)
+
+    @property
+    def sampled(self) -> int:
+        """Tokens of the current turn so far."""
+        return len(self.tokens) - self.start
+
+    @property
+    def reply(self) -> list[int]:
+        """The current turn's tokens."""
+        return self.tokens[self.start :]
+
+
+Answer = Callable[[list[int]], list[int]]
+
+
+class _Sampling:
+    """The running state of ``sample``: which line holds which row of the cache, and what it waits for."""
+
+    def __init__(self, decoder: Decoder, lines: Sequence[Line], end_id: int, temperature: float, device: Any) -> None:
+        self.decoder, self.lines = decoder, lines
+        self.end_id, self.temperature, self.device = end_id, temperature, device
+        self.line_of = list(range(len(lines)))
+        self.row_of = {line: row for row, line in enumerate(self.line_of)}
+        self.decoding: set[int] = set()
+        self.ended: list[int] = []
+
+    def read(self, waiting: list[int]) -> None:
+        """Let the lines in ``waiting`` read what is new to them and sample their first token."""
+        lines = self.lines
+        waiting = sorted(waiting, key=lambda i: (len(lines[i].tokens) - lines[i].cached, i))
+        for first in range(0, len(waiting), _PREFILL_ROWS):
+            part = waiting[first : first + _PREFILL_ROWS]
+            chunks = [lines[i].tokens[lines[i].cached :] for i in part]
+            starts = [lines[i].cached for i in part]
+            logits = self.decoder.read([self.row_of[i] for i in part], chunks, starts)
+            self.decoding.update(part)
+            self._take(part, logits)
+
+    def step(self) -> None:
+        """Sample one token in every line that is in its turn."""
+        tokens = np.zeros(len(self.line_of), dtype=np.int64)
+        positions = np.full(len(self.line_of), -1, dtype=np.int64)
+        part = [i for i in self.line_of if i in self.decoding]
+        rows = [self.row_of[i] for i in part]
+        tokens[rows] = [self.lines[i].tokens[-1] for i in part]
+        positions[rows] = [len(self.lines[i].tokens) - 1 for i in part]
+        logits = self.decoder.step(tokens, positions)
+        self._take(part, logits if len(part) == len(self.line_of) else logits[rows])
+
+    def _take(self, part: list[int], logits: Tensor) -> None:
+        uniforms = np.array([self.lines[i].uniforms[self.lines[i].sampled] for i in part])
+        tokens, log_probs = draw(logits, torch.from_numpy(uniforms).to(self.device), self.temperature)
+        for i, token, log_prob in zip(part, tokens.tolist(), log_probs.tolist(), strict=True):
+            line = self.lines[i]
+            line.cached = len(line.tokens)
+            line.take(token, log_prob)
+            if token == self.end_id or line.sampled == len(line.uniforms):
+                self.decoding.discard(i)
+                self.ended.append(i)
+
+    def compact(self, alive: set[int]) -> None:
+        """Drop finished rows once they are a quarter of the batch."""
+        if len(alive) > 0.75 * len(self.line_of) or not alive:
+            return
+        kept = [row for row, i in enumerate(self.line_of) if i in alive]
+        self.decoder.keep(kept)
+        self.line_of = [self.line_of[row] for row in kept]
+        self.row_of = {i: row for row, i in enumerate(self.line_of)}
+
+
+@torch.inference_mode()
+def sample(
+    model: Any,
+    lines: Sequence[Line],
+    answer: Answer,
+    *,
+    end_id: int,
+    pad_id: int,
+    temperature: float = 1.0,
+    keep_cache: bool = True,
+) -> None:
+    """Sample turns in ``lines`` until ``answer`` continues none of them.
+
+    Each line has read its opening and begun its turn.  A turn ends at ``end_id`` or when its
+    uniforms are used up; ``answer`` then gets the indices of a group of such lines, lets those
+    that go on read and begin their next turn, and returns their indices.  ``keep_cache=False``
+    reads the whole conversation again at every turn; it is there to measure against.
+    """
+    if not lines:
+        return
+    was_training = model.training
+    model.eval()
+    try:
+        state = _Sampling(
+            Decoder(model, len(lines), pad_id), lines, end_id, temperature, next(model.parameters()).device
+        )
+        alive = set(range(len(lines)))
+        group = max(1, len(lines) // 8)
+        state.read(list(alive))
+        while alive:
+            if state.ended and (len(state.ended) >= group or not state.decoding):
+                ended, state.ended = sorted(state.ended), []
+                going_on = answer(ended)
+                alive -= set(ended) - set(going_on)
+                state.compact(alive)
+                if not keep_cache:
+                    for i in going_on:
+                        lines[i].cached = 0
+                if going_on:
+                    state.read(going_on)
+                group = max(1, min(group, len(alive) // 8))
+            else:
+                state.step()
+    finally:
+        model.train(was_training)

@@ -1,0 +1,208 @@
+"""Supervised learning on scripted dialogues: demonstrations, their tokens, and the loop ``fit``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from agents.token_policy import TokenPolicy
+from agents.trajectories import pad_rows
+from td_gym.draws import mix
+from td_gym.errors import TdGymError
+from td_gym.scenario import Scenario
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A scripted dialogue as the service seat saw it."""
+
+    opening: tuple[dict[str, str], ...]
+    """Briefing and first customer message."""
+    drafts: tuple[str, ...]
+    """Its replies with their slots unfilled."""
+    answers: tuple[tuple[dict[str, str], ...], ...]
+    """What the seat read after each reply but the last."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A demonstration as tokens; only those in ``agent_mask`` are learnt."""
+
+    tokens: Ints
+    agent_mask: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class FitConfig:
+    """Settings of ``fit``."""
+
+    tokens: int = 1_000_000
+    """Tokens to train on, those only read included; examples repeat as needed."""
+    batch_tokens: int = 3_000
+    """Tokens in a batch."""
+    lr: float = 2e-3
+    """Peak learning rate, reached linearly and left along a half cosine to 0."""
+    warmup: float = 0.03
+    """Share of the tokens over which the learning rate rises."""
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.95)
+    """Adam's decay rates."""
+    max_grad_norm: float = 1.0
+    """The gradient's norm is clipped to this."""
+    seed: int = 0
+    """Fixes the order of the examples."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitProgress:
+    """Where ``fit`` stands after a step."""
+
+    step: int
+    tokens: int
+    loss: float
+    """Mean cross entropy of this batch's agent tokens, in nats."""
+    lr: float
+
+
+def demonstrate(scenario: Scenario, count: int, seed: int, split: str = "train") -> Iterator[Demonstration]:
+    """Yield ``count`` dialogues of the scenario's demonstrator with its default customer.
+
+    The environment gets the demonstrator's drafts with their slots filled.  Raises ``TdGymError``
+    where the scenario has no demonstrator or ``split`` is ``test``.
+    """
+    if not hasattr(scenario, "demonstrator"):
+        raise TdGymError(f"{scenario.name} has no demonstrator, so no scripted dialogues to learn from.")
+    if split == "test":
+        raise TdGymError("The test split is for evaluation only; learn from split 'train'.")
+    teacher = scenario.demonstrator(seed)
+    customer = scenario.customer(scenario.customers[0])
+    for number in range(count):
+        episode = scenario.begin(mix(seed, "demonstration", number) >> 1, split)
+        drafts: list[str] = []
+        while episode.outcome is None:
+            if episode.next_seat == "service":
+                drafts.append(teacher.draft(episode))
+                episode.submit("service", fill(scenario, drafts[-1], episode.messages("service")))
+            else:
+                episode.submit(episode.next_seat, customer.reply_batch([episode])[0])
+        yield _demonstration(episode.messages("service"), drafts)
+
+
+def fill(scenario: Scenario, draft: str, messages: Sequence[dict[str, str]]) -> str:
+    """Return ``draft`` with the slots filled that the scenario knows."""
+    for name, value in scenario.slot_values(messages).items():
+        draft = draft.replace(f"[{name.strip('[]')}]", value)
+    return draft
+
+
+def _demonstration(messages: Sequence[dict[str, str]], drafts: Sequence[str]) -> Demonstration:
+    replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+    answers = [tuple(messages[here + 1 : following]) for here, following in pairwise(replies)]
+    return Demonstration(tuple(messages[: replies[0]]), tuple(drafts), tuple(answers))
+
+
+def encode(policy: TokenPolicy, demonstration: Demonstration) -> Example:
+    """Return the tokens of a demonstration exactly as a rollout would have recorded them."""
+    tokens = policy.render_opening(demonstration.opening)
+    mask = [False] * len(tokens)
+    for t, draft in enumerate(demonstration.drafts):
+        reply = policy.encode_reply(draft)
+        read = policy.render_reply(demonstration.answers[t]) if t < len(demonstration.answers) else []
+        tokens += reply + read
+        mask += [True] * len(reply) + [False] * len(read)
+    return Example(np.array(tokens, dtype=np.int64), np.array(mask, dtype=np.bool_))
+
+
+def batches(examples: Sequence[Example], batch_tokens: int, rng: np.random.Generator) -> Iterator[list[Example]]:
+    """Yield batches of similar length for ever, each about ``batch_tokens`` with its padding."""
+    pool_size = 512
+    while True:
+        order = rng.permutation(len(examples))
+        ready: list[list[Example]] = []
+        for first in range(0, len(order), pool_size):
+            pool = sorted((examples[i] for i in order[first : first + pool_size]), key=lambda e: len(e.tokens))
+            batch: list[Example] = []
+            for example in pool:
+                if batch and (len(batch) + 1) * len(example.tokens) > batch_tokens:
+                    ready.append(batch)
+                    batch = []
+                batch.append(example)
+            ready.append(batch)
+        for i in rng.permutation(len(ready)):
+            yield ready[i]
+
+
+def loss_of(model: Any, batch: Sequence[Example], pad_id: int) -> Tensor:
+    """Return the mean cross entropy of the batch's agent tokens, in nats."""
+    device = next(model.parameters()).device
+    tokens = torch.from_numpy(pad_rows([e.tokens for e in batch], np.int64, pad_id)).to(device)
+    mask = torch.from_numpy(pad_rows([e.agent_mask for e in batch], np.bool_, False)).to(device)
+    # Padding is on the right, so the causal mask alone keeps it out of every token that counts.
+    logits = model(input_ids=tokens[:, :-1], use_cache=False).logits
+    learnt = mask[:, 1:]
+    return torch.nn.functional.cross_entropy(logits[learnt].float(), tokens[:, 1:][learnt])
+
+
+def fit(
+    policy: TokenPolicy,
+    examples: Sequence[Example],
+    config: FitConfig,
+    *,
+    report: Callable[[FitProgress], None] | None = None,
+) -> FitProgress:
+    """Train ``policy.model`` on ``examples``; ``report`` is called after every step.
+
+    Returns the last progress with ``loss`` averaged over the final tenth of the steps.  Raises
+    ``TdGymError`` without examples, or when the loss is no longer finite.
+    """
+    if not examples or config.tokens < 1:
+        raise TdGymError("Supervised learning needs at least one example and one token.")
+    model = policy.model
+    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=config.lr,
+        betas=config.betas,
+    )
+    stream = batches(examples, config.batch_tokens, np.random.default_rng(config.seed))
+    seen, step, losses = 0, 0, []
+    progress = FitProgress(0, 0, math.nan, 0.0)
+    model.train()
+    while seen < config.tokens:
+        batch = next(stream)
+        seen += sum(len(example.tokens) for example in batch)
+        step += 1
+        lr = config.lr * _schedule(min(1.0, seen / config.tokens), config.warmup)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        loss = loss_of(model, batch, policy.pad_id)
+        if not torch.isfinite(loss):
+            raise TdGymError("The loss is not finite any more; lower the learning rate.")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+        optimizer.step()
+        losses.append(loss.item())
+        progress = FitProgress(step, seen, losses[-1], lr)
+        if report is not None:
+            report(progress)
+    model.eval()
+    return FitProgress(step, seen, float(np.mean(losses[-max(1, step // 10) :])), progress.lr)
+
+
+def _schedule(share: float, warmup: float) -> float:
+    """Return the learning rate's factor when ``share`` of the tokens are done."""
+    if share < warmup:
+        return share / warmup
+    return 0.5 * (1.0 + math.cos(math.pi * (share - warmup) / max(1e-9, 1.0 - warmup)))

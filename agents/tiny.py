@@ -1,0 +1,251 @@
+"""``python -m agents.tiny``: the recipe of the small models shipped per scenario.
+
+Scripted dialogues of the scenario's demonstrator, a tokenizer trained on them, a model from
+scratch, cross entropy on the service seat's tokens, and a gate on what it then writes by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents.agent import scenario_of_id
+from agents.model import MARKERS, build_model, train_tokenizer
+from agents.rollout import rollout
+from agents.supervised import Demonstration, FitConfig, FitProgress, demonstrate, encode, fit
+from agents.token_policy import TokenPolicy, shipped_weights
+from td_gym.draws import mix
+from td_gym.errors import TdGymError
+from td_gym.protocol import PROTOCOL_VERSION
+from td_gym.scenario import Scenario
+
+__all__ = ["Gate", "Recipe", "gate", "main", "shipped_weights", "train"]
+
+FORMAT_VALID = 0.99
+"""Share of sampled turns whose format must be valid for the weights to be good."""
+_MARKERS = re.compile("|".join(map(re.escape, MARKERS)))
+_BATCH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Settings that, with the code, fix the weights."""
+
+    size: str = "tiny"
+    vocabulary: int = 1024
+    dialogues: int = 5000
+    tokens: int = 2_500_000
+    lr: float = 2e-3
+    batch_tokens: int = 3000
+    seed: int = 0
+    gate_turns: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What the model writes at temperature 1 to customers of the train split."""
+
+    turns: int
+    """Sampled turns."""
+    format_valid: float
+    """Share of them whose format is valid."""
+    cut_off: float
+    """Share that ran into ``max_new_tokens``."""
+    session_reward: float
+    """Mean over dialogues."""
+    costs: dict[str, float]
+    """Mean sum per dialogue, by name."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the weights are good enough to ship."""
+        return self.format_valid > FORMAT_VALID
+
+
+def train(scenario: Scenario, recipe: Recipe, *, report: bool = True) -> tuple[TokenPolicy, dict[str, Any]]:
+    """Return a policy trained by ``recipe`` and a record of how; the gate is not yet run."""
+    started = time.perf_counter()
+    demonstrations = list(demonstrate(scenario, recipe.dialogues, recipe.seed))
+    _say(report, f"{len(demonstrations)} dialogues in {time.perf_counter() - started:.0f} s")
+    tokenizer = train_tokenizer(_texts(demonstrations), recipe.vocabulary)
+    model = build_model(
+        recipe.size,
+        recipe.vocabulary,
+        seed=recipe.seed,
+        pad_id=tokenizer.pad_token_id,
+        end_id=tokenizer.eos_token_id,
+    )
+    versions = {
+        "protocol": PROTOCOL_VERSION,
+        "scenario": scenario.name,
+        "version": scenario.version,
+        "wording": scenario.wording_version,
+    }
+    policy = TokenPolicy(model, tokenizer, scenario=scenario, versions=versions)
+    examples = [encode(policy, demonstration) for demonstration in demonstrations]
+    replies = [len(policy.encode_reply(draft)) for d in demonstrations for draft in d.drafts]
+    policy.max_new_tokens = 8 * int(np.ceil(1.25 * max(replies) / 8))
+    lengths = [len(example.tokens) for example in examples]
+    _say(
+        report,
+        f"{sum(lengths)} tokens: {np.mean(lengths):.0f} a dialogue (longest {max(lengths)}), "
+        f"{np.mean(replies):.0f} a reply (longest {max(replies)})",
+    )
+    config = FitConfig(recipe.tokens, recipe.batch_tokens, recipe.lr, seed=recipe.seed)
+    started = time.perf_counter()
+    result = fit(policy, examples, config, report=_progress(config, started) if report else None)
+    model.half().float()  # shipped as float16: whatever is measured later is measured after rounding
+    record = {
+        "recipe": asdict(recipe),
+        "versions": versions,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "demonstration_tokens": sum(lengths),
+        "mean_reply_tokens": round(float(np.mean(replies)), 2),
+        "trained_tokens": result.tokens,
+        "steps": result.step,
+        "final_loss": round(result.loss, 4),
+    }
+    return policy, record
+
+
+def gate(policy: TokenPolicy, batch: Any, *, turns: int = 500, seed: int = 0) -> Gate:
+    """Sample at least ``turns`` turns with ``policy`` in ``batch`` and say what they are worth."""
+    generator = np.random.default_rng(seed)
+    counted = broken = cut = 0
+    rewards: list[float] = []
+    costs: list[np.ndarray[Any, Any]] = []
+    names: tuple[str, ...] = ()
+    while counted < turns:
+        first = len(rewards)
+        seeds = [mix(seed, "gate", first + i) >> 1 for i in range(_BATCH)]
+        record = rollout(policy, batch, seeds, list(range(_BATCH)), generator=generator)
+        counted += int(record.turns.sum())
+        broken += sum(outcome["ended_by"] == "format_error" for outcome in record.outcomes)
+        closed = int((record.agent_mask & (record.tokens == policy.end_id)).sum())
+        cut += int(record.turns.sum()) - closed
+        rewards += record.session_rewards.tolist()
+        costs.append(record.costs)
+        names = record.cost_names
+    means = np.concatenate(costs).mean(axis=0)
+    return Gate(
+        turns=counted,
+        format_valid=round(1.0 - broken / counted, 4),
+        cut_off=round(cut / counted, 4),
+        session_reward=round(float(np.mean(rewards)), 4),
+        costs={name: round(float(mean), 4) for name, mean in zip(names, means, strict=True)},
+    )
+
+
+def open_batch(scenario: Scenario) -> Any:
+    """Return the conversations of the train split in which the gate samples."""
+    from td_gym.envs.batch import ConversationBatch
+
+    return ConversationBatch(scenario, "service", _BATCH, {"customer": scenario.customer(scenario.customers[0])})
+
+
+def write(policy: TokenPolicy, record: dict[str, Any], result: Gate, out: Path) -> None:
+    """Save the weights as float16 with tokenizer, versions and the record of how they were made."""
+    policy.save(out, half=True)
+    (out / "recipe.json").write_text(json.dumps({**record, "gate": asdict(result)}, indent=2) + "\n")
+
+
+def _texts(demonstrations: Iterable[Demonstration]) -> list[str]:
+    """Return what the model will read and write, chat markers removed."""
+    bare = train_tokenizer(["."], 512)
+    texts: list[str] = []
+    for demonstration in demonstrations:
+        read = [*demonstration.opening, *(message for answer in demonstration.answers for message in answer)]
+        rendered = bare.apply_chat_template(read, tokenize=False, add_generation_prompt=False)
+        texts += filter(None, _MARKERS.split(rendered))
+        texts += demonstration.drafts
+    return texts
+
+
+def _progress(config: FitConfig, started: float) -> Any:
+    recent: list[float] = []
+
+    def report(progress: FitProgress) -> None:
+        recent.append(progress.loss)
+        if progress.step % 25 == 0 or progress.tokens >= config.tokens:
+            speed = progress.tokens / (time.perf_counter() - started)
+            left = max(0.0, (config.tokens - progress.tokens) / speed)
+            _say(
+                True,
+                f"step {progress.step}: loss {np.mean(recent):.3f}, {progress.tokens / config.tokens:.0%} of the "
+                f"tokens, {speed:.0f} a second, {left:.0f} s left",
+            )
+            recent.clear()
+
+    return report
+
+
+def _say(report: bool, line: str) -> None:
+    if report:
+        print(line, flush=True)
+
+
+def _count(text: str) -> int:
+    """Parse a count such as ``2.5M`` or ``800k``."""
+    factor = {"k": 1e3, "m": 1e6}.get(text[-1:].lower(), 1.0)
+    try:
+        value = int(float(text[:-1] if factor > 1 else text) * factor)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a count such as 800k or 2.5M") from error
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the recipe; 0 when the weights pass the gate, 1 when not, 2 for bad input."""
+    parser = argparse.ArgumentParser(prog="python -m agents.tiny", description=__doc__)
+    default = Recipe()
+    parser.add_argument("--env", required=True, help="environment id, such as td_gym/FoodDispute-v0")
+    parser.add_argument("--out", type=Path, help="folder to write; default: the scenario's shipped weights")
+    parser.add_argument("--size", default=default.size)
+    parser.add_argument("--dialogues", type=_count, default=default.dialogues)
+    parser.add_argument("--tokens", type=_count, default=default.tokens, help="tokens to train on, such as 2.5M")
+    parser.add_argument("--lr", type=float, default=default.lr)
+    parser.add_argument("--vocabulary", type=_count, default=default.vocabulary)
+    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--gate-turns", type=_count, default=default.gate_turns)
+    parser.add_argument("--threads", type=_count, default=1)
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+    recipe = Recipe(
+        size=options.size,
+        vocabulary=options.vocabulary,
+        dialogues=options.dialogues,
+        tokens=options.tokens,
+        lr=options.lr,
+        seed=options.seed,
+        gate_turns=options.gate_turns,
+    )
+    try:
+        scenario = scenario_of_id(options.env)
+        out = options.out or shipped_weights(scenario.name)
+        out.mkdir(parents=True, exist_ok=True)
+        policy, record = train(scenario, recipe)
+        result = gate(policy, open_batch(scenario), turns=recipe.gate_turns, seed=recipe.seed)
+        write(policy, record, result, out)
+    except (TdGymError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(asdict(result)))
+    if not result.passed:
+        print(f"Only {result.format_valid:.2%} of turns are valid; train on more --tokens.", file=sys.stderr)
+    return 0 if result.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

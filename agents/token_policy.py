@@ -1,0 +1,351 @@
+"""``TokenPolicy``: a causal language model, its tokenizer, and how a conversation becomes tokens.
+
+A conversation is rendered by increments: the opening once, then what each new message adds.  Both
+come from the tokenizer's own chat template by difference, so any Hugging Face causal LM with a
+chat template works, and nothing that was sampled is ever tokenised again.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from importlib import resources
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from agents.model import SLOT
+from agents.sampler import Line, sample, turn_uniforms
+from td_gym.draws import mix
+from td_gym.errors import TdGymError
+from td_gym.protocol import PROTOCOL_VERSION
+from td_gym.scenario import Scenario
+
+Message = Mapping[str, str]
+VERSIONS = "td_gym.json"
+_REPLY = "@@reply@@"
+_REMEMBERED = 8192
+_BATCH = 128
+
+
+class TokenPolicy:
+    """A model that reads and writes a conversation as tokens.
+
+    ``scenario`` fills slots; without one they stay as written.  ``max_new_tokens`` is the longest
+    reply the model was made for, a default for whoever samples from it.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        scenario: Scenario | None = None,
+        max_new_tokens: int = 64,
+        versions: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not getattr(tokenizer, "chat_template", None):
+            raise TdGymError("This model's tokenizer has no chat template; take an instruction-tuned model.")
+        self.model = model
+        self.tokenizer = tokenizer
+        self.scenario = scenario
+        self.max_new_tokens = max_new_tokens
+        self.versions = dict(versions or {})
+        self._has_system_role = self._probe_system_role()
+        self.end_id = self._probe_end()
+        self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        device: str = "cpu",
+        *,
+        scenario: Scenario | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> TokenPolicy:
+        """Load ``tiny`` (the weights shipped for ``scenario``), a model or run directory, or a hub id.
+
+        Raises ``TdGymError`` when there is no such model or its protocol is another one; warns when
+        its wording or scenario is.
+        """
+        source = _locate(path, scenario)
+        enabled = transformers.utils.logging.is_progress_bar_enabled()
+        transformers.utils.logging.disable_progress_bar()
+        try:
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+            tokenizer = _load_tokenizer(source)
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise TdGymError(f"Cannot load a causal language model from {str(path)!r}: {reason}") from error
+        finally:
+            if enabled:
+                transformers.utils.logging.enable_progress_bar()
+        file = Path(source) / VERSIONS
+        versions = json.loads(file.read_text()) if file.is_file() else {}
+        policy = cls(
+            model.to(device).eval(),
+            tokenizer,
+            scenario=scenario,
+            max_new_tokens=versions.get("max_new_tokens", 64 if versions else 256),
+            versions=versions,
+        )
+        if scenario is not None:
+            policy.check_compatible(scenario)
+        return policy
+
+    def save(self, path: str | Path, *, half: bool = False) -> None:
+        """Write model (safetensors, float16 if ``half``), tokenizer and version file into ``path``."""
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        model = copy.deepcopy(self.model).to(torch.float16) if half else self.model
+        enabled = transformers.utils.logging.is_progress_bar_enabled()
+        transformers.utils.logging.disable_progress_bar()
+        try:
+            model.save_pretrained(folder)
+        finally:
+            if enabled:
+                transformers.utils.logging.enable_progress_bar()
+        self.tokenizer.save_pretrained(folder)
+        versions = {**self.versions, "max_new_tokens": self.max_new_tokens}
+        (folder / VERSIONS).write_text(json.dumps(versions, indent=2, sort_keys=True) + "\n")
+
+    def check_compatible(self, scenario: Scenario) -> None:
+        """Refuse weights of another protocol version; warn about another scenario or wording."""
+        written = self.versions.get("protocol", PROTOCOL_VERSION)
+        if written != PROTOCOL_VERSION:
+            raise TdGymError(
+                f"This model was trained under protocol version {written}, this is version {PROTOCOL_VERSION}; "
+                "train it again."
+            )
+        current = {"scenario": scenario.name, "version": scenario.version, "wording": scenario.wording_version}
+        for name, value in current.items():
+            if self.versions.get(name, value) != value:
+                warnings.warn(
+                    f"This model was trained on {name} {self.versions[name]}, here it is {value}.", stacklevel=2
+                )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        device: torch.device = next(self.model.parameters()).device
+        return device
+
+    # Text to tokens.
+
+    def render_opening(self, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens of everything before the first reply, assistant header included."""
+        return self._encode(self._template(messages, header=True))
+
+    def render_reply(self, messages: Sequence[Message], *, ended: bool = True) -> list[int]:
+        """Return the tokens that follow a sampled reply: ``messages`` of the others and the header.
+
+        ``ended`` says that the reply closed with the end-of-turn token, which is then not repeated.
+        """
+        tokens = self._encode(self._after_reply(messages))
+        if ended and self.end_id in tokens:
+            return tokens[tokens.index(self.end_id) + 1 :]
+        return tokens
+
+    def render_history(self, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens of a conversation that this policy did not itself hold so far."""
+        replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+        bounds = [*replies, len(messages)]
+        tokens = self.render_opening(messages[: bounds[0]])
+        for here, following in pairwise(bounds):
+            tokens += self.encode_reply(messages[here]["content"])
+            tokens += self.render_reply(messages[here + 1 : following])
+        return tokens
+
+    def encode_reply(self, text: str) -> list[int]:
+        """Return the tokens of a reply to learn from, end-of-turn token included."""
+        return [*self._encode(text), self.end_id]
+
+    # Tokens to text.
+
+    def decode_reply(self, tokens: Sequence[int]) -> str:
+        """Return a sampled reply as text, without chat markers."""
+        text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
+        return text.strip()
+
+    def fill(self, text: str, messages: Sequence[Message]) -> str:
+        """Replace every ``[slot]`` the scenario knows by its value, given what was read."""
+        if self.scenario is None or SLOT.search(text) is None:
+            return text
+        values = {name.strip("[]"): value for name, value in self.scenario.slot_values(messages).items()}
+        return SLOT.sub(lambda match: values.get(match[0][1:-1], match[0]), text)
+
+    # The template.
+
+    def _encode(self, text: str) -> list[int]:
+        tokens: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return tokens
+
+    def _template(self, messages: Sequence[Message], *, header: bool) -> str:
+        merged = _merge([self._harmless(message) for message in messages], system_role=self._has_system_role)
+        text: str = self.tokenizer.apply_chat_template(merged, tokenize=False, add_generation_prompt=header)
+        return text
+
+    def _after_reply(self, messages: Sequence[Message]) -> str:
+        past = [{"role": "user", "content": "."}, {"role": "assistant", "content": _REPLY}]
+        return self._template([*past, *messages], header=True).split(_REPLY, 1)[1]
+
+    def _harmless(self, message: Message) -> dict[str, str]:
+        """Keep what people write from being read as chat markers."""
+        content = message["content"]
+        for marker in self.tokenizer.all_special_tokens:
+            if marker in content:
+                content = content.replace(marker, f"{marker[0]} {marker[1:]}")
+        return {"role": message["role"], "content": content}
+
+    def _probe_system_role(self) -> bool:
+        user = {"role": "user", "content": "."}
+        try:
+            rendered = self.tokenizer.apply_chat_template(
+                [{"role": "system", "content": _REPLY}, user], tokenize=False, add_generation_prompt=True
+            )
+        except Exception:  # a template refuses a role in its own words, as whatever jinja raises
+            return False
+        return _REPLY in rendered
+
+    def _probe_end(self) -> int:
+        special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
+        following = self._encode(self._after_reply([{"role": "user", "content": "."}]))
+        end = next((token for token in following if token in special), self.tokenizer.eos_token_id)
+        if end is None:
+            raise TdGymError("This model's chat template has no end-of-turn token; take another model.")
+        return int(end)
+
+
+class TokenAgent:
+    """A ``TokenPolicy`` as an agent: it reads chat messages and returns text with its slots filled.
+
+    It remembers the tokens of its own replies, so that its history is what it sampled.  A draw is a
+    function of the seed and of the conversation so far; who else is in the batch does not matter.
+    Greedy at temperature 0.
+    """
+
+    def __init__(self, policy: TokenPolicy, *, temperature: float = 1.0) -> None:
+        self.policy = policy
+        self.temperature = temperature
+        self._seed = 0
+        self._histories: OrderedDict[int, list[int]] = OrderedDict()
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start afresh; ``seed`` fixes what is sampled from here on."""
+        self._seed = self._seed if seed is None else seed
+        self._histories.clear()
+
+    def act(self, observation: Any, messages: Sequence[Message]) -> str:
+        """Return the next reply in one conversation."""
+        return self.act_batch([observation], [messages])[0]
+
+    def act_batch(self, observations: Sequence[Any], messages: Sequence[Sequence[Message]]) -> list[str]:
+        """Return the next reply in each conversation."""
+        order = sorted(range(len(messages)), key=lambda i: len(messages[i]))
+        replies = [""] * len(messages)
+        for first in range(0, len(order), _BATCH):
+            part = order[first : first + _BATCH]
+            for i, reply in zip(part, self._reply([messages[i] for i in part]), strict=True):
+                replies[i] = reply
+        return replies
+
+    def _reply(self, conversations: Sequence[Sequence[Message]]) -> list[str]:
+        policy = self.policy
+        lines = []
+        for messages in conversations:
+            line = Line()
+            line.read(self._tokens(messages))
+            line.begin(turn_uniforms(mix(self._seed, _digest(messages)), policy.max_new_tokens))
+            lines.append(line)
+        sample(
+            policy.model,
+            lines,
+            lambda ended: [],
+            end_id=policy.end_id,
+            pad_id=policy.pad_id,
+            temperature=self.temperature,
+        )
+        replies = []
+        for messages, line in zip(conversations, lines, strict=True):
+            text = policy.fill(policy.decode_reply(line.reply), messages)
+            self._remember([*messages, {"role": "assistant", "content": text}], line.tokens)
+            replies.append(text)
+        return replies
+
+    def _tokens(self, messages: Sequence[Message]) -> list[int]:
+        replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+        if replies:
+            past = self._histories.get(_digest(messages[: replies[-1] + 1]))
+            if past is not None:
+                closed = past[-1] == self.policy.end_id
+                return past + self.policy.render_reply(messages[replies[-1] + 1 :], ended=closed)
+        return self.policy.render_history(messages)
+
+    def _remember(self, messages: Sequence[Message], tokens: list[int]) -> None:
+        self._histories[_digest(messages)] = tokens
+        while len(self._histories) > _REMEMBERED:
+            self._histories.popitem(last=False)
+
+
+def _digest(messages: Sequence[Message]) -> int:
+    """Return 64 bits that name a conversation so far."""
+    text = json.dumps([[message["role"], message["content"]] for message in messages])
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+def _merge(messages: Sequence[dict[str, str]], *, system_role: bool) -> list[dict[str, str]]:
+    """Join neighbours of one role; without a system role, put it at the head of the first user message."""
+    merged: list[dict[str, str]] = []
+    for message in messages:
+        role = message["role"] if system_role or message["role"] != "system" else "user"
+        if merged and merged[-1]["role"] == role:
+            merged[-1]["content"] += "\n" + message["content"]
+        else:
+            merged.append({"role": role, "content": message["content"]})
+    return merged
+
+
+def shipped_weights(scenario_name: str) -> Path:
+    """Return the folder of the tiny weights shipped for a scenario, whether or not it exists."""
+    return Path(str(resources.files("agents"))) / "weights" / scenario_name
+
+
+def is_model(path: Path) -> bool:
+    """Say whether ``path`` is a Hugging Face model directory."""
+    return (path / "config.json").is_file() and (path / "tokenizer_config.json").is_file()
+
+
+def _locate(path: str | Path, scenario: Scenario | None) -> str:
+    if str(path) == "tiny":
+        if scenario is None:
+            raise TdGymError("The model 'tiny' is shipped per scenario; name an environment too.")
+        folder = shipped_weights(scenario.name)
+        if not is_model(folder):
+            raise TdGymError(
+                f"No tiny weights are shipped for {scenario.name}; train some with `python -m agents.tiny`."
+            )
+        return str(folder)
+    folder = Path(path)
+    if is_model(folder / "model"):
+        return str(folder / "model")
+    if folder.exists() and not is_model(folder):
+        raise TdGymError(f"{str(path)!r} holds no Hugging Face model (no config.json beside tokenizer_config.json).")
+    return str(path)
+
+
+def _load_tokenizer(source: str) -> Any:
+    """Load a tokenizer as its file says; ``AutoTokenizer`` rebuilds some that declare no class."""
+    config = Path(source) / "tokenizer_config.json"
+    declared = json.loads(config.read_text()).get("tokenizer_class") if config.is_file() else None
+    if declared in ("TokenizersBackend", "PreTrainedTokenizerFast"):
+        return PreTrainedTokenizerFast.from_pretrained(source)
+    return AutoTokenizer.from_pretrained(source)

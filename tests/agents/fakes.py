@@ -1,0 +1,187 @@
+"""A scenario of a few lines, and a batch of its conversations with the interface of ``ConversationBatch``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from agents.model import build_model, train_tokenizer
+from agents.token_policy import TokenPolicy
+from td_gym.draws import choice, integer
+from td_gym.protocol import ParsedMessage, Tool
+from td_gym.scenario import (
+    CostSpec,
+    CustomerEffect,
+    Episode,
+    ScaffoldTask,
+    Scenario,
+    SeatPolicy,
+    ServiceEffect,
+    TermSpec,
+)
+
+ITEMS = ("soup", "pizza", "salad")
+HEADING = "You answer for a kitchen."
+
+
+class FakeEpisode(Episode):
+    """Ends after as many answers as its seed says."""
+
+    def briefing(self, seat: str) -> str:
+        return f"{HEADING}\n\nCASE\n{self.case['item']}; waits {self.case['patience']}\n\nBe brief."
+
+    def features(self, seat: str) -> Any:
+        return np.zeros(1, dtype=np.float32)
+
+    def hear_service(self, message: ParsedMessage) -> ServiceEffect:
+        voucher = float(message.action == "voucher")
+        return ServiceEffect(frozenset(), "answer", {"voucher": voucher}, {"polite": float("sorry" in message.response)})
+
+    def hear_customer(self, shown: str) -> CustomerEffect:
+        return CustomerEffect(frozenset(), 1, {"service": 0.5} if self.service_turns else {})
+
+    def conclude(self, ended_by: str, rating: float | None) -> tuple[dict[str, Any], dict[str, float]]:
+        return {"ended_by": ended_by, "turns": self.service_turns}, {"service": rating or 0.0}
+
+
+class FakeCustomer:
+    """Complains until its patience is used up."""
+
+    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+        return [self._reply(episode) for episode in episodes]
+
+    def _reply(self, episode: Episode) -> str:
+        if episode.service_turns >= episode.case["patience"]:
+            return "bye [end:4]"
+        words = ["my", episode.case["item"], "was", "cold", "and", "late"] * 3
+        return " ".join(words[: integer(4, 16, episode.seed, episode.service_turns)])
+
+
+class FakeService:
+    """Apologises; as demonstrator it leaves the slot open."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def draft(self, episode: Episode) -> str:
+        act = choice(("chat", "voucher"), self.seed, episode.seed, episode.service_turns)
+        return f"<think>cold</think><action>{act}</action><response>sorry for the [item]</response>"
+
+    def act(self, messages: Sequence[Mapping[str, str]], seed: int) -> str:
+        return f"sorry, {len(messages)} {seed}"
+
+    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+        return ["I know all" for _ in episodes]
+
+
+class FakeScenario(Scenario):
+    name: ClassVar[str] = "Fake"
+    version: ClassVar[str] = "1"
+    wording_version: ClassVar[str] = "1"
+    costs: ClassVar[Mapping[str, CostSpec]] = {"voucher": CostSpec("v", 0.3), "format": CostSpec("f")}
+    terms: ClassVar[Mapping[str, TermSpec]] = {"polite": TermSpec(0.0, 1.0, "p")}
+    reward_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"service": (0, 20), "customer": (0, 0)}
+    strategies: ClassVar[tuple[str, ...]] = ("answer",)
+    fallback_strategy: ClassVar[str] = "answer"
+    populations: ClassVar[tuple[str, ...]] = ("all",)
+    customers: ClassVar[tuple[str, ...]] = ("scripted",)
+    feature_names: ClassVar[tuple[str, ...]] = ("nothing",)
+
+    def __init__(self) -> None:
+        self.tools = {"voucher": Tool("voucher", frozenset(), "give")}
+        self.max_turns = 8
+
+    def begin(self, seed: int, split: str = "train", row: int | None = None) -> Episode:
+        case = {"item": choice(ITEMS, seed, "item"), "patience": integer(1, 7, seed, "patience")}
+        return FakeEpisode(self, seed, split, row, case)
+
+    def admissible(self, episode: Episode) -> tuple[str, ...]:
+        return self.strategies
+
+    def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
+        return []
+
+    def customer(self, name: str) -> SeatPolicy:
+        return FakeCustomer()
+
+    def expert(self) -> SeatPolicy:
+        return FakeService()
+
+    def oracle(self) -> SeatPolicy:
+        return FakeService()
+
+    def demonstrator(self, seed: int) -> FakeService:
+        return FakeService(seed)
+
+    def floor(self, name: str) -> SeatPolicy:
+        return FakeService()
+
+    def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
+        return {"item": messages[0]["content"].split("CASE\n")[1].split(";")[0]}
+
+
+@dataclass
+class FakeStep:
+    observation: Any
+    reward: float
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+
+
+class FakeBatch:
+    """``ConversationBatch`` for ``FakeScenario``; it also notes what it was given."""
+
+    seat = "service"
+
+    def __init__(self) -> None:
+        self.scenario = FakeScenario()
+        self.episodes: dict[int, Episode] = {}
+        self.submitted: dict[int, list[str]] = {}
+        self.calls: list[list[int]] = []
+
+    def reset(self, indices: Sequence[int], seeds: Sequence[int]) -> list[FakeStep]:
+        for i, seed in zip(indices, seeds, strict=True):
+            self.episodes[i] = self.scenario.begin(seed)
+            self.submitted[i] = []
+        return [self._hear(i, {}, {}, 0.0) for i in indices]
+
+    def step(self, indices: Sequence[int], texts: Sequence[str]) -> list[FakeStep]:
+        self.calls.append(list(indices))
+        steps = []
+        for i, text in zip(indices, texts, strict=True):
+            self.submitted[i].append(text)
+            result = self.episodes[i].submit("service", text)
+            reward = result.rewards.get("service", 0.0)
+            steps.append(self._hear(i, dict(result.costs), dict(result.terms), reward))
+        return steps
+
+    def _hear(self, i: int, costs: dict[str, float], terms: dict[str, float], reward: float) -> FakeStep:
+        episode = self.episodes[i]
+        truncated = False
+        if episode.outcome is None:
+            result = episode.submit("customer", FakeCustomer().reply_batch([episode])[0])
+            reward += result.rewards.get("service", 0.0)
+            truncated = result.truncated
+        info = {"messages": episode.messages("service"), "costs": costs, "rewards": terms}
+        over = episode.outcome is not None
+        if over:
+            info["outcome"] = episode.outcome
+        return FakeStep({}, reward, over and not truncated, truncated, info)
+
+
+TEXTS = (
+    "my soup was cold and late",
+    "<think>cold</think><action>chat</action><response>sorry for the [item]</response>",
+    "pizza salad soup; waits 3",
+)
+
+
+def fake_policy(size: str = "micro", seed: int = 0, max_new_tokens: int = 12) -> TokenPolicy:
+    """Return an untrained policy; replies of random tokens."""
+    tokenizer = train_tokenizer(TEXTS, 512)
+    model = build_model(size, len(tokenizer), seed=seed)
+    return TokenPolicy(model, tokenizer, scenario=FakeScenario(), max_new_tokens=max_new_tokens)

@@ -1,0 +1,137 @@
+"""Specs become agents, or one clear line; agents see messages and nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import agents.agent as agent_module
+from agents.agent import FLOORS, Agent, OracleAgent, ScriptedAgent, make
+from td_gym.errors import TdGymError
+from tests.agents.fakes import HEADING, FakeScenario, fake_policy
+
+MESSAGES = [{"role": "system", "content": f"{HEADING}\n\nCASE\nsoup; waits 3"}, {"role": "user", "content": "cold"}]
+
+
+class Echo:
+    """An agent of a user's own."""
+
+    def reset(self, seed: int | None = None) -> None:
+        self.seed = seed
+
+    def act(self, observation: Any, messages: Sequence[Any]) -> str:
+        return str(messages[-1]["content"])
+
+
+def broken() -> Agent:
+    raise RuntimeError("no such key")
+
+
+def not_an_agent() -> object:
+    return object()
+
+
+def test_scripted_and_seed() -> None:
+    agent = make("scripted", scenario=FakeScenario())
+    assert isinstance(agent, Agent)
+    agent.reset(seed=7)
+    assert agent.act(None, MESSAGES) == "sorry, 2 7"
+    agent.reset()
+    assert agent.act(None, MESSAGES) == "sorry, 2 0"
+
+
+def test_scripted_finds_its_scenario_in_the_briefing(monkeypatch: pytest.MonkeyPatch) -> None:
+    registration = SimpleNamespace(SCENARIOS={"Fake": None}, make_scenario=lambda name: FakeScenario())
+    monkeypatch.setitem(sys.modules, "td_gym.registration", registration)
+    assert make("scripted").act(None, MESSAGES) == "sorry, 2 0"
+    with pytest.raises(TdGymError, match="no registered scenario"):
+        make("scripted").act(None, [{"role": "system", "content": "Something else."}])
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_floors(name: str) -> None:
+    scenario = FakeScenario()
+    scenario.floors = FLOORS
+    assert make(name, scenario=scenario).act(None, MESSAGES).startswith("sorry")
+
+
+def test_a_floor_the_scenario_lacks_is_refused() -> None:
+    with pytest.raises(TdGymError, match="floor agent of Fake 'always_voucher'"):
+        make("always_voucher", scenario=FakeScenario())
+
+
+def test_the_oracle_wants_the_episode() -> None:
+    oracle = make("oracle", scenario=FakeScenario())
+    assert isinstance(oracle, OracleAgent)
+    assert oracle.needs_episode
+    with pytest.raises(TdGymError, match="needs the episode itself"):
+        oracle.act(None, MESSAGES)
+    assert oracle.act_episode(FakeScenario().begin(1)) == "I know all"
+
+
+def test_a_factory() -> None:
+    agent = make("tests.agents.test_agent:Echo")
+    agent.reset(3)
+    assert agent.act(None, MESSAGES) == "cold"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("nonsense", "Unknown agent 'nonsense'"),
+        ("scriptd", "Did you mean 'scripted'"),
+        ("no.such.module:f", "Cannot import agent"),
+        ("tests.agents.test_agent:missing", "has no factory 'missing'"),
+        ("tests.agents.test_agent:broken", "no such key"),
+        ("tests.agents.test_agent:not_an_agent", "no reset\\(\\) and act\\(\\)"),
+        ("tiny", "name an environment"),
+    ],
+)
+def test_bad_specs_are_one_line(spec: str, words: str) -> None:
+    with pytest.raises(TdGymError, match=words) as caught:
+        make(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_spec_lists_the_known() -> None:
+    with pytest.raises(TdGymError) as caught:
+        make("nonsense")
+    for name in ("scripted", "oracle", "tiny", "RUN_DIRECTORY", "package.module:factory"):
+        assert name in str(caught.value)
+
+
+def test_a_run_directory_and_a_model_directory(tmp_path: Path) -> None:
+    fake_policy().save(tmp_path / "model")
+    for folder in (tmp_path, tmp_path / "model"):
+        agent = make(str(folder), scenario=FakeScenario(), temperature=0.0)
+        agent.reset(seed=1)
+        assert isinstance(agent.act(None, MESSAGES), str)
+    with pytest.raises(TdGymError, match="negative"):
+        make(str(tmp_path), temperature=-1.0)
+
+
+def test_scripted_agents_need_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'transformers', 'tokenizers', 'safetensors'): sys.modules[name] = None\n"
+        "import agents\n"
+        "from agents.agent import make\n"
+        "from td_gym.errors import TdGymError\n"
+        "make('scripted'); make('oracle')\n"
+        "try: make('tiny')\n"
+        "except TdGymError as error: print(error)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 'pip install "td-gym[train]"' in result.stdout
+
+
+def test_ids_name_scenarios() -> None:
+    for env_id in ("td_gym/FoodDispute-v0", "td_gym:td_gym/FoodDispute-v0", "td_gym/FoodDisputeStrategy-v0"):
+        assert agent_module._scenario_name(env_id) == "FoodDispute"
+    assert ScriptedAgent(lambda scenario: scenario.expert(), FakeScenario()).act(None, MESSAGES)

@@ -1,0 +1,188 @@
+"""The sampler draws what a plain loop over single rows would draw, whatever the schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+from agents.sampler import Decoder, Line, draw, sample, turn_uniforms
+from td_gym.draws import mix
+from td_gym.errors import TdGymError
+
+END, PAD, VOCABULARY = 1, 0, 40
+SHAPE = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 512,
+}
+
+
+def random_model(kind: str, attention: str = "sdpa") -> Any:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        if kind == "llama":
+            model = LlamaForCausalLM(LlamaConfig(**SHAPE, num_key_value_heads=4))
+        else:
+            model = Qwen2ForCausalLM(Qwen2Config(**SHAPE, num_key_value_heads=2, tie_word_embeddings=True))
+        for parameter in model.parameters():
+            parameter.data *= 3  # sharper, so that a wrong cache shows
+    model.set_attn_implementation(attention)
+    return model.eval()
+
+
+def opening(i: int) -> list[int]:
+    return [2 + (7 * i + 3 * j) % (VOCABULARY - 2) for j in range(3 + i % 5)]
+
+
+def heard(i: int, turn: int) -> list[int]:
+    return [2 + (5 * i + 11 * turn + j) % (VOCABULARY - 2) for j in range(1 + (i + turn) % 6)]
+
+
+def turns_of(i: int) -> int:
+    return 1 + i % 4
+
+
+def uniforms(i: int, turn: int) -> np.ndarray[Any, Any]:
+    return turn_uniforms(mix(9, i, turn), 10)
+
+
+def run(model: Any, rows: list[int], keep_cache: bool = True, temperature: float = 1.0) -> list[Line]:
+    lines = []
+    for i in rows:
+        lines.append(Line())
+        lines[-1].read(opening(i))
+        lines[-1].begin(uniforms(i, 0))
+
+    def answer(ended: list[int]) -> list[int]:
+        going_on = [k for k in ended if lines[k].turn + 1 < turns_of(rows[k])]
+        for k in going_on:
+            lines[k].read(heard(rows[k], lines[k].turn))
+            lines[k].begin(uniforms(rows[k], lines[k].turn + 1))
+        return going_on
+
+    sample(model, lines, answer, end_id=END, pad_id=PAD, temperature=temperature, keep_cache=keep_cache)
+    return lines
+
+
+@torch.no_grad()
+def plain(model: Any, i: int) -> Line:
+    """One row, no cache, the whole model on the whole history for every token."""
+    line = Line()
+    line.read(opening(i))
+    for turn in range(turns_of(i)):
+        line.begin(uniforms(i, turn))
+        for u in uniforms(i, turn):
+            logits = model(torch.tensor([line.tokens])).logits[:, -1]
+            token, log_prob = draw(logits, torch.tensor([u]), 1.0)
+            line.take(int(token), float(log_prob))
+            if int(token) == END:
+                break
+        if turn + 1 < turns_of(i):
+            line.read(heard(i, turn))
+    return line
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "llama"])
+@pytest.mark.parametrize("keep_cache", [True, False])
+def test_same_tokens_and_log_probs_as_a_plain_loop(kind: str, keep_cache: bool) -> None:
+    model = random_model(kind)
+    for i, line in enumerate(run(model, list(range(24)), keep_cache)):
+        expected = plain(model, i)
+        assert line.tokens == expected.tokens
+        assert line.turns == expected.turns
+        np.testing.assert_allclose(line.log_probs, expected.log_probs, atol=1e-4)
+
+
+def test_works_with_eager_attention() -> None:
+    assert [line.tokens for line in run(random_model("qwen2", "eager"), [0, 3, 7])] == [
+        plain(random_model("qwen2"), i).tokens for i in (0, 3, 7)
+    ]
+
+
+def test_company_in_the_batch_does_not_matter() -> None:
+    model = random_model("qwen2")
+    together = run(model, list(range(12)))
+    for i in (0, 5, 11):
+        assert run(model, [i])[0].tokens == together[i].tokens
+
+
+def test_some_turns_end_by_themselves_and_some_are_cut() -> None:
+    lines = run(random_model("qwen2"), list(range(24)))
+    ends = [line.tokens[-1] == END for line in lines]
+    assert any(ends)
+    assert not all(ends)
+    assert max(len(line.reply) for line in lines) == 10
+
+
+def test_the_mode_of_the_model_is_left_as_it_was() -> None:
+    model = random_model("qwen2").train()
+    run(model, [0])
+    assert model.training
+
+
+def test_greedy_takes_the_likeliest_token() -> None:
+    model = random_model("llama")
+    line = run(model, [2], temperature=0.0)[0]
+    with torch.no_grad():
+        logits = model(torch.tensor([line.tokens])).logits[0]
+    for position, turn in enumerate(line.turns):
+        if turn >= 0:
+            assert line.tokens[position] == int(logits[position - 1].argmax())
+
+
+def test_draw_follows_the_softmax() -> None:
+    logits = torch.tensor([[0.0, 1.0, -50.0, 2.0]]).expand(20_000, 4)
+    tokens, log_probs = draw(logits, torch.from_numpy(turn_uniforms(5, 20_000)), 1.0)
+    shares = torch.bincount(tokens, minlength=4) / 20_000
+    torch.testing.assert_close(shares, logits[0].softmax(0), atol=0.015, rtol=0)
+    torch.testing.assert_close(log_probs, logits.log_softmax(1)[torch.arange(20_000), tokens])
+
+
+def test_draw_at_the_edges_never_takes_an_impossible_token() -> None:
+    logits = torch.tensor([[-torch.inf, 0.0, 0.0, -torch.inf]] * 2)
+    tokens, _ = draw(logits, torch.tensor([0.0, 1.0 - 2**-53], dtype=torch.float64), 1.0)
+    assert tokens.tolist() == [1, 2]
+
+
+def test_temperature_sharpens_the_draw_but_not_the_log_prob() -> None:
+    logits = torch.tensor([[0.0, 1.0]]).expand(5_000, 2)
+    tokens, log_probs = draw(logits, torch.from_numpy(turn_uniforms(1, 5_000)), 0.25)
+    assert tokens.float().mean() > 0.95
+    torch.testing.assert_close(log_probs, logits.log_softmax(1)[torch.arange(5_000), tokens])
+
+
+def test_uniforms_are_uniform_and_keyed() -> None:
+    values = turn_uniforms(7, 10_000)
+    assert values.min() >= 0.0
+    assert values.max() < 1.0
+    assert abs(values.mean() - 0.5) < 0.01
+    assert abs(np.corrcoef(values[1:], values[:-1])[0, 1]) < 0.03
+    np.testing.assert_array_equal(values[:10], turn_uniforms(7, 10))
+    assert not np.array_equal(values[:10], turn_uniforms(8, 10))
+
+
+def test_a_cache_that_grows_keeps_what_it_holds() -> None:
+    model = random_model("qwen2")
+    tokens = [2 + j % 30 for j in range(300)]
+    decoder = Decoder(model, 1, PAD)
+    with torch.inference_mode():
+        decoder.read([0], [tokens[:100]], [0])
+        decoder.read([0], [tokens[100:270]], [100])
+        logits = decoder.read([0], [tokens[270:]], [270])
+        torch.testing.assert_close(logits, model(torch.tensor([tokens])).logits[:, -1], atol=1e-4, rtol=0)
+
+
+def test_a_dialogue_beyond_the_context_is_refused() -> None:
+    with pytest.raises(TdGymError, match="context of 512"):
+        Decoder(random_model("qwen2"), 1, PAD).read([0], [[2] * 513], [0])
+
+
+def test_no_lines_is_no_work() -> None:
+    sample(None, [], lambda ended: [], end_id=END, pad_id=PAD)

@@ -1,0 +1,124 @@
+"""The recipe of the shipped weights, end to end with a scenario of a few lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agents import tiny
+from agents.supervised import Example, FitConfig, FitProgress, batches, demonstrate, encode, fit, loss_of
+from agents.token_policy import TokenPolicy
+from td_gym.errors import TdGymError
+from tests.agents.fakes import ITEMS, FakeBatch, FakeScenario, fake_policy
+
+RECIPE = ["--env", "Fake", "--size", "micro", "--vocabulary", "512", "--dialogues", "60", "--lr", "1e-2"]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> int:
+    monkeypatch.setattr(tiny, "scenario_of_id", lambda env_id: FakeScenario())
+    monkeypatch.setattr(tiny, "open_batch", lambda scenario: FakeBatch())
+    return tiny.main([*RECIPE, "--out", str(out), *options])
+
+
+def test_recipe_end_to_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, tmp_path, "--tokens", "100k", "--gate-turns", "200") == 0
+    assert "left" in capsys.readouterr().out
+    record = json.loads((tmp_path / "recipe.json").read_text())
+    assert record["gate"]["format_valid"] > 0.99
+    assert record["gate"]["turns"] >= 200
+    assert record["trained_tokens"] >= 100_000
+    policy = TokenPolicy.load(tmp_path, scenario=FakeScenario())
+    assert policy.versions["protocol"] == "1"
+    assert policy.max_new_tokens % 8 == 0
+    assert next(policy.model.parameters()).dtype == torch.float32
+    assert (tmp_path / "model.safetensors").stat().st_size < 3 * 2**20
+    # What it learnt to write is filled before anyone reads it.
+    batch = FakeBatch()
+    tiny.gate(policy, batch, turns=1)
+    texts = [text for texts in batch.submitted.values() for text in texts]
+    assert any(item in text for text in texts for item in ITEMS)
+    assert not any("[item]" in text for text in texts)
+
+
+def test_too_little_training_fails_the_gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert run(monkeypatch, tmp_path, "--tokens", "2k", "--gate-turns", "50") == 1
+    assert json.loads((tmp_path / "recipe.json").read_text())["gate"]["format_valid"] < 0.99
+
+
+def test_bad_input_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, tmp_path, "--size", "huge") == 2
+    assert "Unknown model size 'huge'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(monkeypatch, tmp_path, "--tokens", "many")
+
+
+def test_the_same_recipe_gives_the_same_weights() -> None:
+    recipe = tiny.Recipe(size="micro", vocabulary=512, dialogues=10, tokens=3000)
+    first, record = tiny.train(FakeScenario(), recipe, report=False)
+    torch.rand(3)  # the global random state is of no consequence
+    second, again = tiny.train(FakeScenario(), recipe, report=False)
+    assert record == again
+    for mine, theirs in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_demonstrations_show_the_customer_filled_slots_and_the_model_open_ones() -> None:
+    for demonstration in demonstrate(FakeScenario(), 5, seed=1):
+        assert len(demonstration.answers) == len(demonstration.drafts) - 1
+        assert all("[item]" in draft for draft in demonstration.drafts)
+        assert demonstration.opening[0]["role"] == "system"
+    assert list(demonstrate(FakeScenario(), 3, seed=1)) == list(demonstrate(FakeScenario(), 3, seed=1))
+    assert list(demonstrate(FakeScenario(), 3, seed=1)) != list(demonstrate(FakeScenario(), 3, seed=2))
+    with pytest.raises(TdGymError, match="test split"):
+        next(demonstrate(FakeScenario(), 1, seed=1, split="test"))
+
+
+def test_examples_mark_exactly_the_drafts() -> None:
+    policy = fake_policy()
+    for demonstration in demonstrate(FakeScenario(), 5, seed=1):
+        example = encode(policy, demonstration)
+        learnt = example.tokens[example.agent_mask].tolist()
+        assert learnt == [token for draft in demonstration.drafts for token in policy.encode_reply(draft)]
+
+
+def test_batches_hold_every_example_once_a_round() -> None:
+    examples = [Example(np.full(3 + i % 40, i), np.ones(3 + i % 40, dtype=bool)) for i in range(100)]
+    stream = batches(examples, 120, np.random.default_rng(0))
+    seen: list[int] = []
+    while len(seen) < 100:
+        batch = next(stream)
+        assert len(batch) * max(len(e.tokens) for e in batch) <= 120
+        seen += [int(e.tokens[0]) for e in batch]
+    assert sorted(seen) == list(range(100))
+
+
+def test_loss_ignores_padding_and_what_was_only_read() -> None:
+    policy = fake_policy()
+    first, second = [encode(policy, d) for d in demonstrate(FakeScenario(), 2, seed=3)]
+    with torch.no_grad():
+        both = loss_of(policy.model, [first, second], policy.pad_id)
+        each = [loss_of(policy.model, [e], policy.pad_id) * e.agent_mask.sum() for e in (first, second)]
+    expected = sum(each) / (first.agent_mask.sum() + second.agent_mask.sum())
+    torch.testing.assert_close(both.double(), torch.as_tensor(expected).double(), atol=1e-5, rtol=0)
+
+
+def test_fit_lowers_the_loss_and_reports() -> None:
+    policy = fake_policy()
+    examples = [encode(policy, d) for d in demonstrate(FakeScenario(), 20, seed=0)]
+    seen: list[FitProgress] = []
+    result = fit(policy, examples, FitConfig(tokens=20_000, batch_tokens=1000, lr=1e-2), report=seen.append)
+    assert result.loss < 0.5 * seen[0].loss
+    assert result.tokens >= 20_000
+    assert max(p.lr for p in seen) <= 1e-2
+    assert seen[-1].lr < 1e-3
+    assert not policy.model.training
+    with pytest.raises(TdGymError, match="at least one"):
+        fit(policy, [], FitConfig())
