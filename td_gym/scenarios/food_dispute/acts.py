@@ -66,29 +66,29 @@ _UNK, _NUM, _MONEY, _TIME, _PCT = "\u00a1", "\u00a2", "\u00a3", "\u00a4", "\u00a
 _BUILTIN = {"UNK": _UNK, "NUM": _NUM + _MONEY + _TIME + _PCT, "MONEY": _MONEY, "TIME": _TIME, "PCT": _PCT}
 _FIRST_WORD = 0x100
 _MEMO_LIMIT = 20_000
+_MEMO_LENGTH = 24
 _LEFT_WINDOW = 12
 _TOKEN = re.compile(
-    r"[£$€]?\d+(?:[.:,]\d+)*[£$€%]?[^\W\d_]{0,12}|[^\W_]+(?:'[^\W_]+)?|[.!\n…]+|\?[?!]*|[,;:()–—]|(?<=\s)-+(?=\s)"
+    r"[£$€]?\d+(?:[.:,]\d+)*[£$€%]?[^\W\d_]{0,12}|[^\W_]+(?:'[^\W_]+)?|[.!\n…]+|\?[?!]*|[,;:()–—]|^-+$|--+"
 )
 _SPACED = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'", "＇": "'", "\u00a0": " ", "‑": " "})
-_RUN = re.compile(r"([^.,?])\1\1+")
 _CLAUSE = re.compile(r"[^.!?,;:\n…()–—]+")
 _ATOM = re.compile(r"[!<]?[A-Za-z0-9',$^|]+[?*+]?\Z")
 _REPEAT = {"?": "?", "*": "{0,4}", "+": "{1,4}"}
 
 
 @dataclass(frozen=True)
-class _Act:
-    """One act: where it is stated, and the contexts left and right of a match that cancel it."""
+class _Pattern:
+    """One way to state an act, and the contexts left and right of a match that cancel it."""
 
-    name: str
-    pattern: re.Pattern[str]
+    act: str
+    stated: re.Pattern[str]
     left: re.Pattern[str] | None
     right: re.Pattern[str] | None
 
     def holds(self, coded: str) -> bool:
         """Say whether some clause of the coded text carries the act and nothing governs it away."""
-        for found in self.pattern.finditer(coded):
+        for found in self.stated.finditer(coded):
             start, end = found.span()
             if self.left is not None and self.left.search(coded, max(0, start - _LEFT_WINDOW), start):
                 continue
@@ -108,8 +108,10 @@ class _Lexicon(dict[str, str]):
         self._room = _MEMO_LIMIT
 
     def __missing__(self, token: str) -> str:
-        code = self._analyse(token)
-        if self._room:
+        token = token.replace("a.i.", "ai")
+        parts = _TOKEN.findall(token)
+        code = "".join([self.get(part) or self._analyse(part) for part in parts])
+        if self._room and len(token) <= _MEMO_LENGTH:
             self._room -= 1
             self[token] = code
         return code
@@ -136,36 +138,49 @@ class _Lexicon(dict[str, str]):
 
 @dataclass(frozen=True)
 class _Reader:
-    """The compiled lexicon and acts of one side of the conversation."""
+    """The compiled lexicon and patterns of one side of the conversation.
+
+    ``keys`` maps a character to three bit sets over ``patterns``: those that may match only if this character, or
+    another of the same key, is there. A pattern is tried when all three of its keys are met.
+    """
 
     lexicon: _Lexicon
     broken: re.Pattern[str]
-    acts: tuple[_Act, ...]
-    wanted: frozenset[str]
-    masks: Mapping[str, int]
+    patterns: tuple[_Pattern, ...]
+    keys: Mapping[str, tuple[int, int, int]]
+    keyed: frozenset[str]
+    keyless: tuple[int, int, int]
 
     def read(self, text: str) -> frozenset[str]:
         """Return the acts of ``text``."""
         coded = self.encode(text)
-        mask = 0
-        masks = self.masks
-        for char in self.wanted.intersection(coded):
-            mask |= masks[char]
-        if not mask:
-            return frozenset()
-        return frozenset([act.name for bit, act in enumerate(self.acts) if mask >> bit & 1 and act.holds(coded)])
+        first, second, third = self.keyless
+        keys = self.keys
+        for char in self.keyed.intersection(coded):
+            one, two, three = keys[char]
+            first |= one
+            second |= two
+            third |= three
+        open_bits = first & second & third
+        found: set[str] = set()
+        while open_bits:
+            bit = open_bits & -open_bits
+            open_bits ^= bit
+            pattern = self.patterns[bit.bit_length() - 1]
+            if pattern.act not in found and pattern.holds(coded):
+                found.add(pattern.act)
+        return frozenset(found)
 
     def encode(self, text: str) -> str:
         """Return the word characters of ``text``, without its ill-formed clauses."""
         text = text.lower()
         if not text.isascii():
             text = text.translate(_SPACED)
-        if "a.i" in text:
-            text = text.replace("a.i.", "ai").replace("a.i", "ai")
-        coded = "".join(map(self.lexicon.__getitem__, _TOKEN.findall(text)))
-        if self.broken.search(coded) or _RUN.search(coded):
-            clauses = re.split(r"([.,?])", coded)
-            coded = "".join("" if self.broken.search(part) or _RUN.search(part) else part for part in clauses)
+        if "\n" in text:
+            text = text.replace("\n", " . ")
+        coded = "".join(map(self.lexicon.__getitem__, text.split()))
+        if self.broken.search(coded):
+            coded = "".join(part for part in re.split(r"([.,?])", coded) if not self.broken.search(part))
         return coded
 
 
@@ -216,28 +231,32 @@ def build_reader(data: Mapping[str, Any], side: str, names: tuple[str, ...]) -> 
     if set(table) != set(names):
         raise TdGymError(f"acts.toml [{side}] must hold exactly {', '.join(names)}; it holds {', '.join(table)}.")
     grammar = _Grammar(data["classes"], data["macros"], data["aliases"])
-    acts = []
-    masks: dict[str, int] = {}
-    for bit, name in enumerate(names):
+    patterns: list[_Pattern] = []
+    masks: dict[str, list[int]] = {}
+    keyless = [0, 0, 0]
+    for name in names:
         entry = table[name]
         where = f"[{side}.{name}]"
-        if unknown := set(entry) - {"triggers", "patterns", "left", "right"}:
+        if unknown := set(entry) - {"patterns", "left", "right"}:
             raise TdGymError(f"acts.toml {where} has unknown keys: {', '.join(sorted(unknown))}.")
-        if not entry.get("triggers") or not entry.get("patterns"):
-            raise TdGymError(f"acts.toml {where} needs non-empty triggers and patterns.")
-        for char in grammar.members("|".join(entry["triggers"]), where):
-            masks[char] = masks.get(char, 0) | 1 << bit
-        left, right = entry.get("left"), entry.get("right")
-        acts.append(
-            _Act(
-                name,
-                re.compile(grammar.alternatives(entry["patterns"], where)),
-                re.compile(grammar.alternatives(left, where) + r"\Z") if left else None,
-                re.compile(grammar.alternatives(right, where)) if right else None,
-            )
-        )
+        if not entry.get("patterns"):
+            raise TdGymError(f"acts.toml {where} needs non-empty patterns.")
+        left = re.compile(grammar.alternatives(entry["left"], where) + r"\Z") if entry.get("left") else None
+        right = re.compile(grammar.alternatives(entry["right"], where)) if entry.get("right") else None
+        for source in entry["patterns"]:
+            bit = 1 << len(patterns)
+            patterns.append(_Pattern(name, re.compile(grammar.alternatives([source], where)), left, right))
+            rarest = sorted(grammar.keys(source, where), key=grammar.commonness)[:3]
+            for level in range(3):
+                if level >= len(rarest):
+                    keyless[level] |= bit
+                    continue
+                for char in rarest[level]:
+                    masks.setdefault(char, [0, 0, 0])[level] |= bit
     broken = re.compile(grammar.alternatives(data["broken"], "broken"))
-    return _Reader(_lexicon(data, grammar), broken, tuple(acts), frozenset(masks), masks)
+    keys = {char: (bits[0], bits[1], bits[2]) for char, bits in masks.items()}
+    lexicon = _lexicon(data, grammar)
+    return _Reader(lexicon, broken, tuple(patterns), keys, frozenset(keys), (keyless[0], keyless[1], keyless[2]))
 
 
 class _Grammar:
@@ -252,6 +271,7 @@ class _Grammar:
             self._classes[name] = "".join(
                 self._classes[word] if word in self._classes else self.code(word) for word in words.split()
             )
+        self._common = frozenset(self._classes.get("COMMON", "") + _UNK + _BOUNDS)
         self._no_gap = self._classes.get("NEG", "")
 
     def code(self, word: str) -> str:
@@ -284,6 +304,32 @@ class _Grammar:
                 raise TdGymError(f"acts.toml {where}: pattern {pattern!r} is malformed ({error}).") from error
             parts.append(expression)
         return f"(?:{'|'.join(parts)})"
+
+    def keys(self, pattern: str, where: str) -> list[frozenset[str]]:
+        """Return character sets, each of which must have a member in any text that ``pattern`` matches."""
+        branches: list[list[frozenset[str]]] = [[]]
+        stack: list[list[list[frozenset[str]]]] = []
+        for token in ["(", *self._expand(pattern, where), ")"]:
+            if token == "(":
+                stack.append(branches)
+                branches = [[]]
+            elif token == "|":
+                branches.append([])
+            elif token[0] == ")":
+                inner, branches = branches, stack.pop()
+                if token in (")", ")+") and all(inner):
+                    one_way = len(inner) == 1
+                    rarest = [min(branch, key=self.commonness) for branch in inner]
+                    branches[-1] += inner[0] if one_way else [frozenset().union(*rarest)]
+            elif token == "QM":
+                branches[-1].append(frozenset("?"))
+            elif token[0] not in "!<_%&^$,;" and token[-1] not in "?*" and not set("^$") & set(token):
+                branches[-1].append(frozenset(self.members(token.rstrip("+"), where)))
+        return branches[0]
+
+    def commonness(self, chars: frozenset[str]) -> int:
+        """Return a rough weight of how often a text holds one of ``chars``; rare keys spare the most work."""
+        return len(chars) + 30 * len(chars & self._common)
 
     def _expand(self, pattern: str, where: str) -> list[str]:
         tokens: list[str] = []
@@ -342,9 +388,7 @@ def _lexicon(data: Mapping[str, Any], grammar: _Grammar) -> _Lexicon:
             words[form] = spell(phrase)
     words.setdefault("not", _UNK)
     near: dict[str, str] = {}
-    for word in data["typos"]:
-        if word not in words:
-            raise TdGymError(f"acts.toml: typos lists {word!r}, which no pattern, class or alias holds.")
+    for word in filter(words.__contains__, data["typos"]):
         for form in (word, *_deletions(word)):
             near.setdefault(form, words[word])
     return _Lexicon(words, {suffix: spell(word) for suffix, word in data["suffixes"].items()}, near)
