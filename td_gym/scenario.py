@@ -233,6 +233,8 @@ class Episode(ABC):
 
     def _submit_customer(self, text: str) -> TurnResult:
         shown, mark = split_end_mark(text[: self.scenario.max_chars])
+        if not self.service_turns:
+            mark = None  # nobody has served yet, so there is nothing to rate
         effect = self.hear_customer(shown)
         self._record(Turn("customer", text, shown, acts=effect.acts))
         self.next_seat = "service"
@@ -369,6 +371,10 @@ class Scenario(ABC):
     @abstractmethod
     def floor(self, name: str) -> SeatPolicy:
         """Return the floor agent called ``name``, one of ``floors``."""
+
+    def references(self) -> Mapping[str, SeatPolicy]:
+        """Return further scripted agents that a calibration table shows, by name."""
+        return {}
 
     @abstractmethod
     def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
