@@ -1,0 +1,94 @@
+"""Conversations moved together: increments, text, and who is asked when."""
+
+from __future__ import annotations
+
+import pytest
+
+from td_gym.envs.batch import ConversationBatch
+from td_gym.errors import TdGymError
+from tests.engine.echo_scenario import EchoCustomer, EchoScenario, EchoService
+
+
+def plums(n: int = 1, **options: int) -> tuple[ConversationBatch, EchoCustomer]:
+    customer = EchoCustomer()
+    batch = ConversationBatch(EchoScenario(("plum",), **options), "service", n, {"customer": customer})
+    return batch, customer
+
+
+def test_a_conversation_by_hand() -> None:
+    batch, _ = plums()
+    (step,) = batch.reset([0], [7], [0])
+    assert step.observation["text"] == "Echo. Say what the customer wants.\ncustomer: 1: I want to hear plum."
+    assert step.info == {
+        "cost": 0.0,
+        "costs": {"gift": 0.0, "chars": 0.0, "format": 0.0, "closing": 0.0},
+        "rewards": {"said": 0.0},
+        "messages": batch.episodes[0].messages("service"),
+        "strategy": "",
+        "scenario": 0,
+        "seed": 7,
+    }
+    (step,) = batch.step([0], ["<action>gift</action>a\nfig"])
+    assert step.info["costs"] == {"gift": 1.0, "chars": 5.0, "format": 0.0, "closing": 0.0}
+    assert (step.info["cost"], step.info["rewards"], step.info["strategy"]) == (1.0, {"said": 0.0}, "chat")
+    assert step.observation["text"].endswith(
+        "\nservice: <action>gift</action>a\n  fig\ncustomer: 2: I want to hear plum."
+    )
+    batch.step([0], ["plum"])
+    (step,) = batch.step([0], ["<action>gift size=huge</action>bye"])
+    assert (step.reward, step.terminated, step.truncated, step.relevance) == (5.0, True, False, 2)
+    assert step.info["costs"] == {"gift": 0.0, "chars": 3.0, "format": 0.0, "closing": 1.0}
+    assert step.info["outcome"] == {"mark": 5.0, "ended_by": "resolved", "turns": 3}
+    assert step.info["messages"][-1] == {"role": "user", "content": "Goodbye."}
+    assert step.observation["text"].endswith("\ntool: gift: there is no huge one\ncustomer: Goodbye.")
+
+
+def test_the_customer_is_asked_once_a_round_for_all_who_wait() -> None:
+    batch, customer = plums(3)
+    batch.reset([0, 1, 2], [1, 2, 3], [0, 0, 0])
+    batch.step([0, 2], ["a", "b"])
+    batch.step([0, 1], ["<think>", "c"])  # a format error ends conversation 0 without its customer
+    assert customer.batches == [3, 2, 1]
+
+
+def test_rewards_of_the_customers_seat() -> None:
+    batch = ConversationBatch(EchoScenario(("plum",)), "customer", 1, {"service": EchoService()})
+    (step,) = batch.reset([0], [0], [0])
+    assert step.observation["text"] == "Echo. Say the word plum."
+    (step,) = batch.step([0], ["please say plum"])
+    assert (step.reward, step.terminated) == (-0.25, False)
+    assert step.observation["text"].endswith("customer: please say plum\nservice: plum")
+    (step,) = batch.step([0], ["good [end:4]"])
+    assert (step.reward, step.terminated, step.info["outcome"]["mark"]) == (-0.5, True, 4.0)
+    assert step.observation["text"].endswith("\ncustomer: good [end:4]")
+
+
+def test_truncation() -> None:
+    batch, _ = plums(max_turns=1)
+    batch.reset([0], [0], [0])
+    (step,) = batch.step([0], ["hm"])
+    assert (step.terminated, step.truncated) == (False, True)
+    assert step.info["outcome"]["ended_by"] == "turn_limit"
+
+
+def test_bad_use_says_what_to_do_and_moves_nothing() -> None:
+    batch, _ = plums(2)
+    with pytest.raises(TdGymError, match="reset"):
+        batch.step([0], ["early"])
+    batch.reset([0, 1], [0, 0], [0, 0])
+    batch.step([0], ["<think>"])
+    with pytest.raises(TdGymError, match="Conversation 0 is over"):
+        batch.step([1, 0], ["x", "y"])
+    with pytest.raises(TdGymError, match="not bytes"):
+        batch.step([1], [b"x"])  # type: ignore[list-item]
+    assert batch.episodes[1].service_turns == 0
+    with pytest.raises(TdGymError, match="out of range"):
+        batch.reset([2], [0])
+    with pytest.raises(TdGymError, match="Nobody plays the seat 'customer'"):
+        ConversationBatch(EchoScenario(), "service", 1, {})
+    with pytest.raises(TdGymError, match="'service'"):
+        ConversationBatch(EchoScenario(), "servcie", 1, {})
+    with pytest.raises(TdGymError, match="'train'"):
+        ConversationBatch(EchoScenario(), "service", 1, {"customer": EchoCustomer()}, split="trian")
+    with pytest.raises(TdGymError, match="at least one"):
+        ConversationBatch(EchoScenario(), "service", 0, {"customer": EchoCustomer()})
