@@ -1,0 +1,162 @@
+"""A run stopped anywhere goes on to the same numbers; everything else is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from agents import checkpoint
+from td_gym.errors import TdGymError
+from tests.agents.toy import run_toy, toy_config, toy_source
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def _finished(run: Path) -> tuple[str, dict[str, torch.Tensor], str]:
+    state = (run / "state" / "state.json").read_text()
+    return (run / "metrics.jsonl").read_text(), load_file(run / "model" / "model.safetensors"), state
+
+
+def _assert_same(one: Path, other: Path) -> None:
+    (metrics, weights, state), (expected, expected_weights, expected_state) = _finished(one), _finished(other)
+    assert metrics == expected
+    assert state == expected_state
+    assert weights.keys() == expected_weights.keys()
+    assert all(torch.equal(weights[name], expected_weights[name]) for name in weights)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return a function that gives the directory of a finished run of a method."""
+    runs: dict[tuple[str, str], Path] = {}
+
+    def run(method: str, preset: str) -> Path:
+        if (method, preset) not in runs:
+            runs[method, preset] = tmp_path_factory.mktemp("whole") / "run"
+            run_toy(toy_config(runs[method, preset], method=method, preset=preset))
+        return runs[method, preset]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("method", "preset", "at"),
+    [("cmpo", "", 1), ("cmpo", "", 2), ("cmpo", "", 4), ("cmpo", "released", 4), ("ppo", "", 4), ("grpo", "", 6)],
+)
+def test_a_killed_run_resumes_to_the_same_numbers(
+    tmp_path: Path, uninterrupted: Any, method: str, preset: str, at: int
+) -> None:
+    run = tmp_path / "run"
+    config = toy_config(run, method=method, preset=preset)
+    collect = toy_source(config)
+
+    def dies(policy: Any, update: int) -> Any:
+        if update == at:
+            raise Killed
+        return collect(policy, update)
+
+    with pytest.raises(Killed):
+        run_toy(config, dies)
+    run_toy(toy_config(run, method=method, preset=preset, resume=True))
+    _assert_same(run, uninterrupted(method, preset))
+
+
+@pytest.mark.parametrize("call", range(3))
+def test_a_kill_while_a_checkpoint_is_written_loses_nothing(
+    tmp_path: Path, uninterrupted: Any, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """The second checkpoint is renamed three times: as a whole, then model, then state."""
+    run = tmp_path / "run"
+    replace, seen = os.replace, []
+
+    def dies(source: Any, target: Any) -> None:
+        if "next" in str(source):
+            seen.append(source)
+            if len(seen) == 3 + call + 1:
+                raise Killed
+        replace(source, target)
+
+    monkeypatch.setattr(checkpoint.os, "replace", dies)
+    with pytest.raises(Killed):
+        run_toy(toy_config(run))
+    monkeypatch.undo()
+    run_toy(toy_config(run, resume=True))
+    _assert_same(run, uninterrupted("cmpo", ""))
+
+
+def test_a_torn_last_line_is_dropped(tmp_path: Path, uninterrupted: Any) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted("cmpo", ""), run)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"update": 7, "cha')
+    run_toy(toy_config(run, resume=True))
+    _assert_same(run, uninterrupted("cmpo", ""))
+
+
+def test_a_finished_run_can_be_made_longer(tmp_path: Path, uninterrupted: Any) -> None:
+    run = tmp_path / "run"
+    run_toy(toy_config(run, steps=3))
+    run_toy(toy_config(run, steps=6, resume=True))
+    _assert_same(run, uninterrupted("cmpo", ""))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": 2e-3}, "started with lr 0.001, not 0.002"),
+        ({"seed": 1}, "started with seed 0, not 1"),
+        ({"budgets": {"voucher": 0.1}}, "started with budgets"),
+        ({"method": "grpo"}, "started with method 'cmpo'"),
+        ({"options": {"pid": {"kp": 1.0}}}, "started with options"),
+    ],
+)
+def test_other_settings_are_not_resumed(
+    tmp_path: Path, uninterrupted: Any, changes: dict[str, Any], message: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted("cmpo", ""), run)
+    with pytest.raises(TdGymError, match=message):
+        run_toy(toy_config(run, resume=True, **changes))
+
+
+def test_another_protocol_is_refused_by_name(tmp_path: Path, uninterrupted: Any) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted("cmpo", ""), run)
+    file = run / "model" / "td_gym.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "protocol": "0"}))
+    with pytest.raises(TdGymError, match="protocol version 0, this is version 1"):
+        run_toy(toy_config(run, resume=True))
+
+
+def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(TdGymError, match="not empty; add --resume"):
+        run_toy(toy_config(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(TdGymError, match="no run to resume"):
+        run_toy(toy_config(tmp_path, resume=True))
+
+
+def test_an_unwritable_place_is_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TdGymError, match="Cannot write to"):
+        run_toy(toy_config(tmp_path / "file" / "run"))
+
+
+def test_a_full_disk_is_refused_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    with pytest.raises(TdGymError, match=r"has 1 MB free and the run needs \d+ MB"):
+        run_toy(toy_config(tmp_path / "run"))

@@ -1,0 +1,159 @@
+"""The loop on a two-armed conversation: it learns, it keeps its budget, it describes itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from agents.learner import Learner
+from agents.methods import build_method, method_names
+from agents.progress import summary
+from agents.sources import share_of
+from agents.token_policy import TokenPolicy
+from td_gym.errors import TdGymError
+from tests.agents.toy import SCENARIO, run_toy, toy_config, toy_policy, toy_source
+
+
+def metrics_of(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_first_ratio_is_one_and_the_reference_is_the_start(tmp_path: Path) -> None:
+    config = toy_config(tmp_path, minibatches=1)
+    policy, start = toy_policy(), toy_policy()
+    learner = Learner(policy.model, start.model, build_method("grpo"), config)
+    metrics = learner.update(toy_source(config)(policy, 1), 1)
+    assert abs(metrics["losses/approx_kl"]) < 1e-6
+    assert abs(metrics["losses/kl_reference"]) < 1e-6
+    assert metrics["losses/clipfrac"] == 0.0
+    assert metrics["losses/grad_norm"] > 0.0
+
+
+def test_micro_batches_change_nothing(tmp_path: Path) -> None:
+    found = []
+    for micro_tokens in (4, 4096):
+        config = toy_config(tmp_path, micro_tokens=micro_tokens)
+        policy = toy_policy()
+        learner = Learner(policy.model, toy_policy().model, build_method("ppo"), config)
+        found.append(learner.update(toy_source(config)(policy, 1), 1))
+    assert found[0] == pytest.approx(found[1], rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("method", ["grpo", "ppo"])
+def test_unconstrained_methods_spend(tmp_path: Path, method: str) -> None:
+    run_toy(toy_config(tmp_path / "run", method=method, steps=25, checkpoint_every=25))
+    metrics = metrics_of(tmp_path / "run")
+    assert metrics[0]["costs/voucher"] < 0.7
+    assert metrics[-1]["costs/voucher"] > 0.9
+
+
+@pytest.mark.parametrize("preset", ["hybrid", "outcome_scale_group"])
+def test_cmpo_keeps_its_budget(tmp_path: Path, preset: str) -> None:
+    run_toy(toy_config(tmp_path / "run", steps=60, preset=preset, checkpoint_every=60))
+    late = [line["costs/voucher"] for line in metrics_of(tmp_path / "run")[30:]]
+    assert sum(late) / len(late) == pytest.approx(0.3, abs=0.06)
+    assert max(late) < 0.6
+
+
+def test_a_run_directory_holds_what_it_promises(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run_toy(toy_config(run, model=str(tmp_path / "weights"), steps=2))
+    assert {path.name for path in run.iterdir()} == {"config.json", "metrics.jsonl", "model", "state", "tensorboard"}
+    config = (run / "config.json").read_text()
+    assert str(tmp_path) not in config
+    recorded = json.loads(config)
+    assert recorded["settings"]["budgets"] == {"voucher": 0.3}
+    assert recorded["method"]["pid"]["kp"] == 3.0
+    assert recorded["environment"]["protocol"] == "1"
+    versions = json.loads((run / "model" / "td_gym.json").read_text())
+    assert (versions["protocol"], versions["scenario"]) == ("1", "Toy")
+    names = metrics_of(run)[0].keys()
+    assert {
+        "losses/policy_loss", "losses/approx_kl", "losses/clipfrac", "losses/entropy", "losses/kl_reference",
+        "charts/episodic_return", "charts/turns", "charts/format_error", "costs/voucher", "pid/voucher/lambda",
+        "groups/zero_variance_reward", "groups/zero_variance_cost",
+    } <= names  # fmt: skip
+    assert not any("time" in name or "second" in name for name in names)
+    assert not list(run.rglob("*.pt")) + list(run.rglob("*.pkl")) + list(run.rglob("*.bin"))
+    TokenPolicy.load(run, scenario=SCENARIO)
+
+
+def test_progress_without_a_terminal_is_plain_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_toy(toy_config(tmp_path / "run", steps=1))
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("cmpo 1/1: reward 3.")
+    assert "voucher 0." in line
+    assert "(limit 0.30), lambda " in line
+
+
+def test_progress_of_supervised_learning_shows_the_loss() -> None:
+    assert summary({"losses/policy_loss": 1.25, "losses/entropy": 0.5}, {"voucher": 0.3}) == "entropy 0.500, loss 1.250"
+
+
+@pytest.mark.parametrize("method", method_names())
+def test_every_method_trains(tmp_path: Path, method: str) -> None:
+    run_toy(toy_config(tmp_path / "run", method=method, steps=1))
+    assert all(torch.isfinite(torch.tensor(value)) for value in metrics_of(tmp_path / "run")[0].values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"split": "test"}, "test split is for evaluation"),
+        ({"split": "tests"}, "Unknown split"),
+        ({"steps": 0}, "steps must be at least 1"),
+        ({"seed": -1}, "seed must not be negative"),
+        ({"lr": 0.0}, "learning rate must be positive"),
+    ],
+)
+def test_bad_settings_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(TdGymError, match=message):
+        toy_config(tmp_path, **changes)
+
+
+def test_groups_are_shared_out_whole(tmp_path: Path) -> None:
+    config = toy_config(tmp_path)
+    assert [list(share_of(config, rank, 4)) for rank in range(4)] == [list(range(i, i + 4)) for i in (0, 4, 8, 12)]
+    with pytest.raises(TdGymError, match="evenly by 3"):
+        share_of(config, 0, 3)
+
+
+_WORKER = """
+import sys
+from pathlib import Path
+from agents import distributed
+from tests.agents.toy import run_toy, toy_config
+distributed.start("cpu")
+run_toy(toy_config(Path(sys.argv[1]), steps=3, minibatches=1))
+distributed.stop()
+"""
+
+
+def _two_processes(script: Path, run: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([*command, str(run)], env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_would_and_always_the_same(tmp_path: Path) -> None:
+    (tmp_path / "worker.py").write_text(_WORKER)
+    _two_processes(tmp_path / "worker.py", tmp_path / "two")
+    run_toy(toy_config(tmp_path / "one", steps=3, minibatches=1))
+    one, two = metrics_of(tmp_path / "one"), metrics_of(tmp_path / "two")
+    assert len(two) == 3
+    for line, other in zip(one, two, strict=True):
+        assert line == pytest.approx(other, rel=1e-3, abs=1e-4)
+    before = (tmp_path / "two" / "metrics.jsonl").read_text()
+    shutil.rmtree(tmp_path / "two")
+    _two_processes(tmp_path / "worker.py", tmp_path / "two")
+    assert (tmp_path / "two" / "metrics.jsonl").read_text() == before
