@@ -87,7 +87,7 @@ def reply(episode: Episode) -> str:
     turn = episode.transcript[-1]
     if turn.action == "transfer" and not turn.tool_message:
         return f"{say('reaction', 'heard', case.order.item.name, episode.split, episode.seed, 99)} {_mark(mind.mood)}"
-    text, ending = _react(mind, episode, case, turn)
+    text, ending = (_part if mind.settled else _react)(mind, episode, case, turn)
     text = colour(text, case.persona, episode.seed, episode.service_turns)
     return f"{text} {ending}" if ending else text
 
@@ -128,11 +128,6 @@ def _react(mind: Mind, episode: Episode, case: Case, turn: Turn) -> tuple[str, s
     def line(section: str, act: str) -> str:
         return say(section, act, case.order.item.name, episode.split, seed, episode.service_turns)
 
-    if mind.settled:
-        if "close" in acts and not _repeats(episode, turn):
-            mind.mood += GOODBYE
-        return line("verdict", "bye"), _mark(mind.mood - _penalty(mind, episode))
-
     answer = _judge_manner(mind, episode, turn, line)
     if not answer:
         _credit(mind, case, acts)
@@ -142,17 +137,25 @@ def _react(mind: Mind, episode: Episode, case: Case, turn: Turn) -> tuple[str, s
     if episode.service_turns > persona.patience:
         mind.frustration += 0.35
     if mind.frustration > 1.0 + 0.25 * persona.cooperativeness:
-        return line("verdict", "hangup"), _mark(mind.mood - HANGUP - _penalty(mind, episode), hung_up=True)
+        return line("verdict", "hangup"), _mark(mind.mood - HANGUP - _penalty(mind), hung_up=True)
     if mind.settled:
-        ending = _mark(mind.mood + GOODBYE - _penalty(mind, episode)) if "close" in acts else ""
+        ending = _mark(mind.mood + GOODBYE - _penalty(mind)) if "close" in acts else ""
         return answer, ending
     if "close" in acts:
         mind.mood -= WALKED_OUT
-        return line("reaction", "early_goodbye"), _mark(mind.mood - _penalty(mind, episode), hung_up=True)
+        return line("reaction", "early_goodbye"), _mark(mind.mood - _penalty(mind), hung_up=True)
     return answer, ""
 
 
-def _penalty(mind: Mind, episode: Episode) -> float:
+def _part(mind: Mind, episode: Episode, case: Case, turn: Turn) -> tuple[str, str]:
+    """Take leave after the matter was settled, whatever the service still says."""
+    if "close" in turn.acts and not _repeats(episode, turn):
+        mind.mood += GOODBYE
+    words = say("verdict", "bye", case.order.item.name, episode.split, episode.seed, episode.service_turns)
+    return words, _mark(mind.mood - _penalty(mind))
+
+
+def _penalty(mind: Mind) -> float:
     empty = EMPTY_VOUCHER if mind.vouchers_said and not mind.voucher else 0.0
     return FRUSTRATION_WEIGHT * mind.frustration + empty
 

@@ -18,7 +18,8 @@ from typing import Protocol
 from td_gym.draws import choice, mix, uniform
 from td_gym.protocol import parse_message
 from td_gym.scenario import Episode
-from td_gym.scenarios.food_dispute.acts import detect_acts, detect_customer_acts
+from td_gym.scenarios.food_dispute.acts import detect_acts
+from td_gym.scenarios.food_dispute.customer_acts import detect_customer_acts
 from td_gym.scenarios.food_dispute.briefing import Facts, read_facts, slot_values
 
 Messages = Sequence[Mapping[str, str]]
@@ -92,7 +93,8 @@ def read(messages: Messages) -> Reading:
         want = "feedback"
     done = frozenset().union(*(_own_acts(text) for text in own))
     judged = voucher or bool(done & {"explain", "refuse_refund"})
-    accepted = "accept" in last or "leave" in last or (judged and "thank" in last)
+    going_on = last & {"show_photo", "withhold_photo", "give_details", "ask_refund", "ask_compensation", "ask_robot"}
+    accepted = not going_on and ("accept" in last or "leave" in last or (judged and "thank" in last))
     return Reading(
         facts, want, evidence, told_item, accepted, "ask_robot" in last, done, voucher, len(own), frozenset(own)
     )

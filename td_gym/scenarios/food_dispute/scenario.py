@@ -29,7 +29,8 @@ from td_gym.scenario import (
     TermSpec,
 )
 from td_gym.scenarios.food_dispute import briefing, sop
-from td_gym.scenarios.food_dispute.acts import CUSTOMER_ACTS, detect_acts, detect_customer_acts
+from td_gym.scenarios.food_dispute.acts import detect_acts
+from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS, detect_customer_acts
 from td_gym.scenarios.food_dispute.orders import Case, amount_owed, case_of_row, draw_case, menu
 
 _ROBOT_STYLE = re.compile(
@@ -187,6 +188,13 @@ class FoodDispute(Scenario):
         from td_gym.scenarios.food_dispute.expert import Oracle
 
         return Oracle()
+
+    def references(self) -> Mapping[str, SeatPolicy]:
+        """Return the skilled agent with vouchers for nobody, for a random 30 %, and for everybody."""
+        from td_gym.scenarios.food_dispute.expert import Habits, ScriptedService
+
+        rates = {"skilled_never": 0.0, "skilled_random_30": 0.3, "skilled_always": 1.0}
+        return {name: ScriptedService(Habits(1.0, rate, rate)) for name, rate in rates.items()}
 
     def demonstrator(self, seed: int) -> SeatPolicy:
         """Return the agent of mixed skill whose dialogues the tiny model is first trained on."""
