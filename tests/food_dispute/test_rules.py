@@ -100,7 +100,7 @@ def test_words_and_actions_about_the_voucher_must_agree() -> None:
 
 
 def test_blame_needs_ground() -> None:
-    blame = "This was the fault of the restaurant."
+    blame = "It was the restaurant's fault."
     assert "unfounded_fault" in say(episode_with("none"), blame).costs
     assert "unfounded_fault" not in say(episode_with("merchant"), blame).costs
 
