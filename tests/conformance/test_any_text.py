@@ -1,0 +1,66 @@
+"""Nothing anybody writes raises, at any view and any seat."""
+
+from __future__ import annotations
+
+import json
+
+import gymnasium
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import td_gym
+from td_gym.envs.aec import env as aec_env
+
+TAGS = ("<think>", "</think>", "<response>", "</response>", "<action>", "</action>", "<tool_result>")
+WORDS = ("voucher", " amount=", "nan", "1e309", "-", "1" * 400, "[end:5]", "[hangup:1]", "sorry ", "[item]")
+ODD = ("\0", "\ud800", "\n", "x" * 50_000)
+PIECES = st.sampled_from((*TAGS, *WORDS, *ODD))
+TEXT = st.one_of(
+    st.text(st.characters(), max_size=60),
+    st.lists(st.one_of(PIECES, st.text(st.characters(), max_size=10)), max_size=8).map("".join),
+)
+CALL = st.text(st.characters(), max_size=20).map(lambda value: f'<action>voucher amount="{value}"</action>ok')
+TEXTS = st.lists(st.one_of(TEXT, CALL), min_size=1, max_size=6)
+SLOW = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.mark.parametrize("env_id", td_gym.env_ids())
+@pytest.mark.parametrize("seat", ["service", "customer"])
+@SLOW
+@given(seed=st.integers(0, 2**70), texts=TEXTS)
+def test_single(env_id: str, seat: str, seed: int, texts: list[str]) -> None:
+    env = gymnasium.make(env_id, seat=seat).unwrapped
+    observation, info = env.reset(seed=seed)
+    for text in texts:
+        observation, _, terminated, truncated, info = env.step(text)
+        assert observation in env.observation_space
+        json.dumps(info)
+        if terminated or truncated:
+            observation, info = env.reset()
+    assert observation in env.observation_space
+
+
+@pytest.mark.parametrize("env_id", td_gym.env_ids())
+@SLOW
+@given(seed=st.integers(0, 2**40), texts=TEXTS)
+def test_aec(env_id: str, seed: int, texts: list[str]) -> None:
+    env = aec_env(env_id)
+    env.reset(seed=seed)
+    for text in texts:
+        observation, _, terminated, truncated, _ = env.last()
+        assert observation in env.observation_space(env.agent_selection)
+        if terminated or truncated:
+            break
+        env.step(text)
+
+
+@pytest.mark.parametrize("env_id", td_gym.env_ids())
+@SLOW
+@given(texts=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4))
+def test_vector(env_id: str, texts: list[tuple[str, str]]) -> None:
+    env = gymnasium.make_vec(env_id, num_envs=2)
+    env.reset(seed=0)
+    for pair in texts:
+        observations, *_ = env.step(pair)
+        assert observations in env.observation_space

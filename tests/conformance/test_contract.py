@@ -1,0 +1,212 @@
+"""What a scenario owes every method, agent and recorder, whatever it is about."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from td_gym.scenario import Episode, Scenario
+from tests.conformance.conftest import dialogue, players
+
+SEEDS = range(6)
+INFO = {"cost", "costs", "rewards", "messages", "strategy", "scenario", "seed"}
+FORBIDDEN = ("hidden", "persona", "demand", "fault")
+
+
+def converse(scenario: Scenario, name: str, seed: int) -> tuple[Episode, list[Any]]:
+    """Return a finished conversation of the service agent ``name`` and all turn results."""
+    customer = scenario.customer(scenario.customers[0])
+    player, episode = players(scenario)[name], scenario.begin(seed)
+    results = []
+    while episode.outcome is None:
+        if episode.next_seat == "customer":
+            results.append(episode.submit("customer", customer.reply_batch([episode])[0]))
+        else:
+            results.append(episode.submit("service", player(episode, episode.service_turns)))
+    return episode, results
+
+
+def keys_of(value: Any) -> list[str]:
+    """Return every key in nested dicts."""
+    if not isinstance(value, dict):
+        return []
+    return [*value, *(key for item in value.values() for key in keys_of(item))]
+
+
+def test_declarations(scenario: Scenario) -> None:
+    assert set(scenario.seats) >= {"service", "customer"}
+    assert len(scenario.terms) >= 4
+    assert all(math.isfinite(term.low) and term.low < term.high for term in scenario.terms.values())
+    budgeted = [cost for cost in scenario.costs.values() if cost.budgeted]
+    assert len(budgeted) == 1
+    assert budgeted[0].limit is not None
+    assert budgeted[0].limit > 0
+    assert "format" in scenario.costs
+    assert set(scenario.reward_ranges) >= {"service", "customer"}
+    assert scenario.fallback_strategy in scenario.strategies
+    assert len(set(scenario.strategies)) == len(scenario.strategies)
+    assert set(scenario.floors) >= {"random", "do_nothing"}
+    assert scenario.populations
+    assert scenario.customers
+    assert scenario.max_turns == scenario.default_max_turns
+    for name, tool in scenario.tools.items():
+        assert (tool.name, name == "chat") == (name, False)
+
+
+def test_results_keep_to_their_ranges(scenario: Scenario) -> None:
+    for name in players(scenario):
+        for seed in SEEDS:
+            episode, results = converse(scenario, name, seed)
+            paid = {seat: sum(result.rewards.get(seat, 0.0) for result in results) for seat in scenario.seats}
+            for seat, (low, high) in scenario.reward_ranges.items():
+                assert low <= paid[seat] <= high, (name, seed, seat)
+            for result in results:
+                assert set(result.costs) <= set(scenario.costs)
+                assert all(math.isfinite(amount) and amount >= 0 for amount in result.costs.values())
+                if result.seat == "service":
+                    assert set(result.terms) == set(scenario.terms)
+                    for term, value in result.terms.items():
+                        assert scenario.terms[term].low <= value <= scenario.terms[term].high
+                    assert result.strategy in (*scenario.strategies, "")
+                else:
+                    assert result.relevance in (0, 1, 2, 3)
+            assert [result.terminated or result.truncated for result in results].index(True) == len(results) - 1
+            assert episode.outcome is not None
+            assert episode.outcome["turns"] == episode.service_turns <= scenario.max_turns
+            assert json.loads(json.dumps(episode.outcome)) == episode.outcome
+
+
+def test_the_breaker_ends_by_format_error(scenario: Scenario) -> None:
+    for seed in SEEDS:
+        episode, results = converse(scenario, "breaker", seed)
+        assert episode.outcome is not None
+        if episode.outcome["ended_by"] == "format_error":
+            assert results[-1].costs["format"] == 1.0
+            assert results[-1].terms == scenario.zero_terms
+            return
+    pytest.fail("no conversation lived long enough for the malformed message")
+
+
+def test_all_strategies_of_the_procedure_are_admissible_somewhere(scenario: Scenario) -> None:
+    customer = scenario.customer(scenario.customers[0])
+    for name, player in players(scenario).items():
+        for seed in SEEDS:
+            episode = scenario.begin(seed)
+            while episode.outcome is None:
+                if episode.next_seat == "customer":
+                    episode.submit("customer", customer.reply_batch([episode])[0])
+                    continue
+                allowed = scenario.admissible(episode)
+                assert allowed, (name, seed)
+                assert list(allowed) == [strategy for strategy in scenario.strategies if strategy in allowed]
+                episode.submit("service", player(episode, episode.service_turns))
+
+
+def test_scaffold_answers_stand_in_the_briefing(scenario: Scenario) -> None:
+    for seed in range(30):
+        episode = scenario.begin(seed)
+        tasks = scenario.scaffold_tasks(episode)
+        assert {task.kind for task in tasks} == {"mac", "pnr"}
+        briefing = episode.briefing("service").lower()
+        for task in tasks:
+            assert task.question.strip()
+            if task.kind == "pnr":
+                assert math.isfinite(float(task.answer)), (seed, task)
+            elif task.answer not in ("yes", "no"):
+                assert task.answer.lower() in briefing, (seed, task)
+
+
+def test_floors_and_references_run_to_the_end(scenario: Scenario) -> None:
+    for name in ("expert", "oracle", *scenario.floors):
+        for seed in SEEDS:
+            episode, results = converse(scenario, name, seed)
+            assert all(result.costs.get("format", 0.0) == 0.0 for result in results), (name, seed)
+            assert episode.outcome is not None
+
+
+def test_a_conversation_branches_at_any_turn(scenario: Scenario) -> None:
+    customer = scenario.customer(scenario.customers[0])
+    for name in ("expert", "caller"):
+        reference, results = converse(scenario, name, 5)
+        texts = [turn.text for turn in reference.transcript]
+        for cut in range(len(texts)):
+            episode = scenario.begin(5)
+            for k in range(cut):
+                reply = customer.reply_batch([episode])[0] if episode.next_seat == "customer" else texts[k]
+                episode.submit(episode.next_seat, reply)
+            branch = scenario.restore(json.loads(json.dumps(episode.snapshot())))
+            for k in range(cut, len(texts)):
+                seat = branch.next_seat
+                text = customer.reply_batch([branch])[0] if seat == "customer" else texts[k]
+                assert text == texts[k]
+                assert branch.submit(seat, text) == results[k]
+            assert branch.outcome == reference.outcome
+            assert branch.messages("service") == reference.messages("service")
+
+
+def test_infos_have_the_contracted_keys_and_hide_what_is_hidden(env_id: str, scenario: Scenario) -> None:
+    env = gymnasium.make(env_id)
+    declared = {*scenario.costs, *scenario.terms}  # always all there, so their presence tells nothing
+    for seed, (_name, player) in enumerate(players(scenario).items()):
+        for observation, reward, terminated, truncated, info in dialogue(env, player, seed=seed):
+            over = terminated or truncated
+            assert set(info) == (INFO | {"outcome"} if over else INFO)
+            assert not [key for key in keys_of(info) if key not in declared for word in FORBIDDEN if word in key]
+            assert set(info["costs"]) == set(scenario.costs)
+            assert info["cost"] == info["costs"][scenario.budgeted_cost]
+            assert set(info["rewards"]) == set(scenario.terms)
+            assert all(type(value) is float for value in [*info["costs"].values(), *info["rewards"].values()])
+            assert (info["seed"], info["scenario"]) == (seed, -1)
+            assert json.loads(json.dumps(info)) == info
+            assert type(reward) is float
+            assert observation in env.observation_space
+            assert np.isfinite(observation["observation"]).all()
+            messages = info["messages"]
+            assert messages[0]["role"] == "system"
+            assert all(set(message) == {"role", "content"} for message in messages)
+            for message in messages:
+                assert message["content"].split("\n")[0] in observation["text"] or "<tool_result>" in message["content"]
+        assert messages == env.unwrapped.episode.messages("service")  # type: ignore[attr-defined]
+        assert not env.unwrapped.episode.memory.get("service")  # type: ignore[attr-defined]
+
+
+def test_debug_shows_the_case_and_nothing_else_does(env_id: str) -> None:
+    env = gymnasium.make(env_id, debug=True)
+    _, info = env.reset(seed=1)
+    assert set(info) == INFO | {"debug"}
+    json.dumps(info["debug"])
+
+
+def test_the_agent_does_not_choose_its_customer(env_id: str, scenario: Scenario) -> None:
+    for seed in (0, 1, 2**31 - 1, 2**40, 2**80):
+        met = set()
+        for player in players(scenario).values():
+            env = gymnasium.make(env_id, debug=True)
+            first, *_rest = dialogue(env, player, seed=seed)
+            met.add((json.dumps(first[4]["debug"]), first[0]["text"]))
+        assert len(met) == 1, seed
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_seed_zero_is_a_seed_in_every_split(env_id: str, split: str) -> None:
+    env = gymnasium.make(env_id, split=split)
+    observation, info = env.reset(seed=0)
+    assert info["seed"] == 0
+    again, _ = env.reset(seed=0)
+    other, _ = env.reset(seed=1)
+    assert observation["text"] == again["text"] != other["text"]
+
+
+def test_splits_hold_different_customers(env_id: str) -> None:
+    met = {}
+    for split in ("train", "validation", "test"):
+        env = gymnasium.make(env_id, split=split, debug=True)
+        met[split] = {json.dumps(env.reset(seed=seed)[1]["debug"]) for seed in range(40)}
+    assert not met["train"] & met["test"]
+    assert not met["train"] & met["validation"]
+    assert not met["validation"] & met["test"]

@@ -1,0 +1,197 @@
+"""Every id keeps Gymnasium's rules: checks, determinism, seeds, vectors."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+
+import td_gym
+from td_gym.envs.spaces import OpenText
+from td_gym.envs.vector import DialogueVectorEnv
+from td_gym.envs.wrappers import SafetyStep
+from td_gym.errors import TdGymError
+from td_gym.registration import register_envs
+from td_gym.scenario import Scenario
+from tests.conformance.conftest import dialogue, players
+
+
+@pytest.mark.parametrize("options", [{}, {"seat": "customer"}, {"debug": True, "split": "test"}], ids=str)
+def test_check_env_without_warnings(env_id: str, options: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(gymnasium.make(env_id, disable_env_checker=True, **options).unwrapped)
+
+
+def test_two_copies_side_by_side(env_id: str, scenario: Scenario) -> None:
+    """Equal over 30 and more dialogues, by seed and by the seeds they draw themselves."""
+    agents = players(scenario)
+    first, second = gymnasium.make(env_id), gymnasium.make(env_id)
+    for number in range(5 * len(agents)):
+        player = list(agents.values())[number % len(agents)]
+        reset = {"seed": number} if number % 3 == 0 else {}
+        left, right = dialogue(first, player, **reset), dialogue(second, player, **reset)
+        for one, other in zip(left, right, strict=True):
+            assert data_equivalence(one, other, exact=True)
+
+
+def test_wrong_actions_are_one_sentence(env_id: str) -> None:
+    env = gymnasium.make(env_id, disable_env_checker=True)
+    env.reset(seed=0)
+    for action in (None, 3, b"text", ["a"], np.array(["a"])):
+        with pytest.raises(TdGymError, match=r"must be text \(str\)"):
+            env.step(action)
+    env.step("still alive")
+
+
+def test_wrong_arguments_name_what_is_known(env_id: str, scenario: Scenario) -> None:
+    for argument in ("population", "split", "customer", "seat", "render_mode"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Gymnasium warns of the render mode before we refuse it
+            with pytest.raises(TdGymError, match=r"'nobody'.*Known: "):
+                gymnasium.make(env_id, **{argument: "nobody"})
+    with pytest.raises(TdGymError, match=r"'populatoin'.*'population'"):
+        gymnasium.make(env_id, populatoin="hard")
+    with pytest.raises(TdGymError, match="'populatoin'"):
+        gymnasium.make_vec(env_id, num_envs=2, populatoin="hard")
+    with pytest.raises(TdGymError, match="Unknown environment"):
+        td_gym.make_scenario("td_gym/Nothing-v0")
+    with pytest.raises(TdGymError, match="Unknown scenario"):
+        td_gym.make_scenario("Nothing")
+
+
+def test_rows_need_a_file(env_id: str) -> None:
+    env = gymnasium.make(env_id)
+    with pytest.raises(TdGymError, match="scenarios=FILE"):
+        env.reset(options={"scenario": 0})
+    with pytest.raises(TdGymError, match="number of a row"):
+        env.reset(options={"scenario": "first"})
+
+
+def test_rendering_is_the_transcript(env_id: str, scenario: Scenario) -> None:
+    env = gymnasium.make(env_id, render_mode="ansi")
+    for _ in dialogue(env, players(scenario)["expert"], seed=0):
+        text = env.render()
+        assert isinstance(text, str)
+        for turn in env.unwrapped.episode.transcript:  # type: ignore[attr-defined]
+            assert turn.shown.split("\n")[0] in text
+    assert "turns: " in text
+
+
+def test_safety_step_has_six_values(env_id: str) -> None:
+    env = SafetyStep(gymnasium.make(env_id))
+    env.reset(seed=0)
+    observation, reward, cost, terminated, truncated, info = env.step("Hello.")
+    assert observation in env.observation_space
+    assert (reward, cost, terminated, truncated) == (0.0, info["cost"], False, False)
+
+
+def test_registration_is_idempotent_and_ids_load_by_module(env_id: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        register_envs()
+    gymnasium.make(f"td_gym:{env_id}").close()
+    assert td_gym.make_scenario(f"td_gym:{env_id}").name in td_gym.scenario_names()
+
+
+def test_import_is_light() -> None:
+    code = (
+        "import sys, time; begun = time.perf_counter(); import td_gym; spent = time.perf_counter() - begun;"
+        "assert not {'torch', 'transformers'} & set(sys.modules); print(spent)"
+    )
+    spent = float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    assert spent < 5  # an order of magnitude of room for a busy machine
+
+
+MODES = [AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_vectors_equal_single_environments(env_id: str, mode: AutoresetMode) -> None:
+    """Against ``SyncVectorEnv`` of single environments, until every conversation has ended twice and more."""
+    count = 3
+    ours = gymnasium.make_vec(env_id, num_envs=count, autoreset_mode=mode)
+    assert isinstance(ours, DialogueVectorEnv)
+    theirs = SyncVectorEnv([lambda: gymnasium.make(env_id)] * count, autoreset_mode=mode)
+    assert ours.single_observation_space == theirs.single_observation_space
+    assert ours.observation_space == theirs.observation_space
+    assert ours.action_space == theirs.action_space
+    assert data_equivalence(ours.reset(seed=11), theirs.reset(seed=11), exact=True)
+    ends = np.zeros(count, dtype=int)
+    over = np.zeros(count, dtype=bool)
+    step = 0
+    while ends.min() <= 2:
+        if mode is AutoresetMode.DISABLED and over.any():
+            seeds = [None, 100 + step, None]
+            reset = [env.reset(seed=seeds, options={"reset_mask": over.copy()}) for env in (ours, theirs)]  # type: ignore[arg-type]
+            assert data_equivalence(*reset, exact=True)
+        texts = [f"Sorry, I see, {step}.", "<think>" if step % 4 == 3 else "Hm.", f"What was wrong? {step}"]
+        one, other = ours.step(texts), theirs.step(tuple(texts))
+        assert data_equivalence(one, other, exact=True)
+        over = one[2] | one[3]
+        ends += over
+        step += 1
+
+
+def test_disabled_vectors_refuse_to_step_what_is_over(env_id: str) -> None:
+    env = gymnasium.make_vec(env_id, num_envs=2, autoreset_mode="Disabled")
+    env.reset(seed=0)
+    env.step(["<think>", "Hello."])
+    with pytest.raises(TdGymError, match="Conversation 0 is over"):
+        env.step(["Hello.", "Hello."])
+
+
+def test_vector_arguments(env_id: str) -> None:
+    with pytest.raises(TdGymError, match="autoreset mode"):
+        gymnasium.make_vec(env_id, num_envs=2, autoreset_mode="Sometimes")
+    env = gymnasium.make_vec(env_id, num_envs=2)
+    with pytest.raises(TdGymError, match="reset"):
+        env.step(["a", "b"])
+    _, infos = env.reset(seed=2**70)
+    assert list(infos["seed"]) == [2**70, 2**70 + 1]
+    for actions in ("ab", ["a"], [["a"], ["b"], ["c"]], None):
+        with pytest.raises(TdGymError, match="one message for each of the 2"):
+            env.step(actions)
+    for mask in ([True, False], np.zeros(2, dtype=bool), np.ones(3, dtype=bool), np.ones(2)):
+        with pytest.raises(TdGymError, match="reset_mask"):
+            env.reset(options={"reset_mask": mask})
+    with pytest.raises(TdGymError, match="3 seeds"):
+        env.reset(seed=[1, 2, 3])  # type: ignore[arg-type]
+    with pytest.raises(TdGymError, match="rows"):
+        env.reset(options={"scenario": [1]})
+
+
+def test_async_vectors_refuse_shared_memory_and_work_without(env_id: str) -> None:
+    make = [lambda: gymnasium.make(env_id)] * 2
+    with pytest.raises(ValueError, match="shared_memory=False"):
+        AsyncVectorEnv(make)
+    parallel, plain = AsyncVectorEnv(make, shared_memory=False), SyncVectorEnv(make)
+    try:
+        assert data_equivalence(parallel.reset(seed=5), plain.reset(seed=5), exact=True)
+        for text in ("What happened?", "Sorry \ud83d \U0001f600 <b>", "<think>", "Hello."):
+            assert data_equivalence(parallel.step((text, text)), plain.step((text, text)), exact=True)
+    finally:
+        parallel.close()
+
+
+def test_open_text() -> None:
+    space = OpenText(5, seed=1)
+    assert "a b\0é" in space
+    assert "" in space
+    assert "\ud800" in space
+    assert "123456" not in space
+    assert b"a" not in space
+    assert 3 not in space
+    drawn = [space.sample() for _ in range(50)]
+    assert all(text in space for text in drawn)
+    assert drawn == [OpenText(5, seed=1).sample() if i == 0 else text for i, text in enumerate(drawn)]
+    assert copy.deepcopy(space) == space != OpenText(6)
+    assert repr(space) == "OpenText(5)"
