@@ -100,11 +100,11 @@ def point(name: str, entry: Mapping[str, Any]) -> plots.Point | None:
     """Return an agent's place in the figure, ``None`` when it lacks satisfaction or voucher rate."""
     metrics = entry["metrics"]
     spent, pleased = metrics.get("voucher_rate"), metrics.get("satisfaction")
-    if spent is None or pleased is None or None in (spent["mean"], pleased["mean"]):
+    if spent is None or pleased is None:
         return None
     return plots.Point(name, spent["mean"], tuple(spent["ci95"]), pleased["mean"], tuple(pleased["ci95"]))
 
 
 def _mean(entry: Mapping[str, Any], metric: str) -> float:
     found = entry["metrics"].get(metric)
-    return float(found["mean"]) if found and found["mean"] is not None else 0.0
+    return float(found["mean"]) if found else 0.0

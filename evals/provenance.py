@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 _DISTRIBUTIONS = ("td-gym", "numpy", "gymnasium", "pettingzoo", "faker", "torch", "transformers")
+_URL = re.compile(r"(\w+://)(?:[^/\s]*@)?([^?#\s]*)\S*")
+"""A URL; only scheme, host and path are kept."""
 
 
 def provenance(arguments: Sequence[str], **settings: Any) -> dict[str, Any]:
@@ -32,10 +34,7 @@ def public(argument: str) -> str:
         name, _, value = argument.partition("=")
         return f"{name}={public(value)}"
     if "://" in argument:
-        before, _, address = argument.rpartition("@") if "@http" in argument else ("", "", argument)
-        parts = urlsplit(address)
-        host = parts.netloc.rpartition("@")[2]
-        return (f"{before}@" if before else "") + urlunsplit((parts.scheme, host, parts.path, "", ""))
+        return _URL.sub(r"\1\2", argument)
     return public_path(Path(argument)) if argument.startswith(("/", "~")) else argument
 
 

@@ -145,8 +145,8 @@ def converse(
             _ask(name, seeds[0], lambda seed=own_seed: agent.reset(seed))  # type: ignore[misc]
         recorders = _chunk(batch, name, agent, seeds, finished)
         known = {"env": setting.env, "agent": name, "customer": setting.customer_name(scenario)}
-        for i, (recorder, episode) in enumerate(zip(recorders, batch.episodes, strict=False)):
-            dialogues.append(recorder.dialogue(episode, **known, index=first + i))
+        for i, recorder in enumerate(recorders):
+            dialogues.append(recorder.dialogue(batch.episodes[i], **known, index=first + i))
     return dialogues
 
 
@@ -181,8 +181,7 @@ def _replies(
 ) -> list[str]:
     first = seeds[active[0]]
     if getattr(agent, "needs_episode", False):
-        live = batch.episodes
-        replies = [_ask(name, seeds[i], lambda i=i: agent.act_episode(live[i])) for i in active]  # type: ignore[misc]
+        replies = [_ask(name, seeds[i], lambda i=i: agent.act_episode(batch.episodes[i])) for i in active]  # type: ignore[misc]
     elif hasattr(agent, "act_batch"):
         observations = [steps[i].observation for i in active]
         messages = [steps[i].info["messages"] for i in active]

@@ -26,7 +26,9 @@ class Arm:
     model: str = "tiny"
     budgets: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Further fields of the training configuration."""
+    """Fields of the method's configuration that replace the preset's."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Further settings of the training run: ``lr``, ``customers``, ``copies`` and so on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def load(path: Path) -> Study:
     where = f"study {str(path)!r}"
     _check_keys(data, {"env", "title", "tuning_budget", "seeds", "train", "arms", "fixed", "evaluation"}, where)
     shared = data.get("train", {})
-    _check_keys(shared, {"model", "steps", "options"}, f"{where}, [train]")
+    _check_keys(shared, {"model", "steps", "options", "settings"}, f"{where}, [train]")
     arms = tuple(_arm(name, shared, table, where) for name, table in _need(data, "arms", dict, where).items())
     seeds = tuple(_need(data, "seeds", list, where))
     if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
@@ -129,10 +131,11 @@ def _arm(name: str, shared: Mapping[str, Any], table: Mapping[str, Any], where: 
     where = f"{where}, [arms.{name}]"
     if not isinstance(table, dict):
         raise TdGymError(f"{where} must be a table with 'method' or 'agent'.")
-    _check_keys(table, {"method", "agent", "preset", "steps", "model", "budgets", "options"}, where)
+    _check_keys(table, {"method", "agent", "preset", "steps", "model", "budgets", "options", "settings"}, where)
     if ("method" in table) == ("agent" in table):
         raise TdGymError(f"{where} needs either 'method' (to train) or 'agent' (as it is).")
-    arm = Arm(**{"name": name, **shared, **table, "options": {**shared.get("options", {}), **table.get("options", {})}})
+    merged = {key: {**shared.get(key, {}), **table.get(key, {})} for key in ("options", "settings")}
+    arm = Arm(**{"name": name, **shared, **table, **merged})
     if arm.method and (not isinstance(arm.steps, int) or arm.steps < 1):
         raise TdGymError(f"{where} needs 'steps' of at least 1, here or in [train].")
     return arm

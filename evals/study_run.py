@@ -15,10 +15,13 @@ from evals.study_file import ROOT, RUNS, Run, Study, result_path
 
 CURVES = {
     "reward": "charts/episodic_return",
-    "kl": "losses/approx_kl",
+    "turns": "charts/turns",
+    "format_error": "charts/format_error",
+    "kl": "losses/kl_reference",
+    "approx_kl": "losses/approx_kl",
     "entropy": "losses/entropy",
 }
-"""Names in a study's curves and what the trainer calls them; costs and multipliers are found by prefix."""
+"""Names in a study's curves and what the trainer calls them; ``costs/`` and ``lambda/`` are added by prefix."""
 
 
 def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -> Path:
@@ -73,7 +76,9 @@ def train_arm(study: Study, run: Run, folder: Path) -> list[dict[str, float]]:
             preset=arm.preset,
             budgets=dict(arm.budgets),
             options=dict(arm.options),
-            resume=(folder / "metrics.jsonl").exists(),
+            population=study.evaluation.population,
+            resume=(folder / "config.json").exists(),
+            **arm.settings,
         )
     )
     return curves(folder / "metrics.jsonl")
@@ -87,9 +92,9 @@ def curves(path: Path) -> list[dict[str, float]]:
         update = {name: record[key] for name, key in CURVES.items() if key in record}
         for key, value in record.items():
             if key.startswith("costs/"):
-                update[key.removeprefix("costs/")] = value
+                update[key] = value
             elif key.startswith("pid/") and key.endswith("/lambda"):
-                update["lambda"] = value
+                update["lambda/" + key.split("/")[1]] = value
         updates.append({name: round(value, 6) for name, value in update.items() if _is_number(value)})
     return updates
 

@@ -14,7 +14,8 @@ from typing import Any
 from evals import leaderboard, plots, tables
 from evals.files import read_json, write_json, write_text
 from evals.provenance import public_path
-from evals.statistics import Interval, mean_t, paired_t
+from evals.scores import entry
+from evals.statistics import mean_t, paired_t
 from evals.study_file import ROOT, Run, Study, result_path, runs
 from td_gym.errors import TdGymError
 
@@ -80,7 +81,7 @@ def paired(by_arm: Mapping[str, Mapping[int, Result]]) -> dict[str, dict[str, An
         shared = [metric for metric in one[0] if all(metric in each for each in (*one, *other))]
         for a, b, left, right in ((first, second, one, other), (second, first, other, one)):
             found[f"{a}-{b}"] = {
-                metric: _entry(paired_t([e[metric]["mean"] for e in left], [e[metric]["mean"] for e in right]))
+                metric: entry(paired_t([e[metric]["mean"] for e in left], [e[metric]["mean"] for e in right]))
                 for metric in shared
             }
     return found
@@ -92,14 +93,10 @@ def _over_seeds(seeds: Mapping[int, Result]) -> dict[str, Any]:
     measured = [seeds[seed]["metrics"] for seed in sorted(seeds)]
     shared = [metric for metric in measured[0] if all(metric in each for each in measured)]
     return {
-        "metrics": {metric: _entry(mean_t([each[metric]["mean"] for each in measured])) for metric in shared},
+        "metrics": {metric: entry(mean_t([each[metric]["mean"] for each in measured])) for metric in shared},
         "seeds": {metric: [each[metric]["mean"] for each in measured] for metric in shared},
         "interval": f"t over {len(seeds)} seeds",
     }
-
-
-def _entry(interval: Interval) -> dict[str, Any]:
-    return {"mean": interval.mean, "ci95": [interval.low, interval.high], "n": interval.n}
 
 
 def _origin(result: Result) -> dict[str, Any]:
@@ -152,8 +149,8 @@ def _curves(study: Study, done: Sequence[tuple[Run, Result]], path: Path) -> lis
     limits = {limit for arm in study.arms for limit in arm.budgets.values()}
     panels = [
         plots.Panel("reward", "satisfaction\n(training, 0 to 5)"),
-        plots.Panel("voucher_rate", "voucher rate\n(share of dialogues)", limits.pop() if len(limits) == 1 else None),
-        plots.Panel("lambda", "multiplier lambda"),
+        plots.Panel("costs/voucher", "voucher rate\n(share of dialogues)", limits.pop() if len(limits) == 1 else None),
+        plots.Panel("lambda/voucher", "multiplier lambda"),
     ]
     plots.training_curves(curves, panels, path, title=f"{study.title}: mean and range over seeds")
     return [path]

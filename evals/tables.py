@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from evals.metrics import BY_SCENARIO
+
 Results = Mapping[str, Any]
 
 COLUMNS = (
@@ -18,8 +20,7 @@ COLUMNS = (
     "inconsistent",
     "turns",
 )
-TRAINED_ON = frozenset({"satisfaction", "voucher_rate", "finish_rate", "inconsistent"})
-"""Metrics that a training signal of ours also reads: reward, budgeted cost, format and process credit."""
+TRAINED_ON = frozenset(spec.name for specs in BY_SCENARIO.values() for spec in specs if spec.trained_on)
 
 NOTE_TRAINED_ON = (
     "[t] a training signal reads this figure, so by itself it is no evidence of better service; "
@@ -30,12 +31,12 @@ NOTE_BOOTSTRAP = "Intervals: 95 %, bootstrap over dialogues."
 
 def heading(metric: str) -> str:
     """Return the column heading of ``metric``, ``[t]`` added where training reads it."""
-    return f"{metric} [t]" if metric in TRAINED_ON else metric
+    return f"{metric} [t]" if metric.partition("/")[0] in TRAINED_ON else metric
 
 
 def cell(metric: Mapping[str, Any] | None) -> str:
     """Return ``mean [low, high]``, or a dash for a metric that was not measured."""
-    if metric is None or metric["mean"] is None:
+    if metric is None:
         return "-"
     low, high = metric["ci95"]
     digits = 1 if abs(metric["mean"]) >= 10 else 2

@@ -70,7 +70,15 @@ def add(commands: Any) -> None:
         metavar="NAME=VALUE",
         help="replace one setting of the preset; repeatable (default: none)",
     )
-    parser.add_argument("--lr", type=positive_float, metavar="RATE", help="learning rate (default: the trainer's)")
+    parser.add_argument(
+        "--lr", type=positive_float, metavar="RATE", help="learning rate (default: the trainer's, 3e-4)"
+    )
+    parser.add_argument(
+        "--customers", type=positive_int, metavar="N", help="customers a batch (default: the trainer's, 32)"
+    )
+    parser.add_argument(
+        "--copies", type=positive_int, metavar="N", help="dialogues with each (default: the trainer's, 4)"
+    )
     parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
     parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
     parser.add_argument("--split", default="train", metavar="NAME", help="train or validation customers")
@@ -105,11 +113,12 @@ def run(args: argparse.Namespace) -> int:
     """Check the request, then train here or start ``--nproc`` processes that do."""
     check(args)
     if args.nproc > 1 and _WORKER not in os.environ:
-        return _spawn(args.nproc, args.argv)
+        return _spawn(args)
     from agents.trainer import TrainConfig, train
 
     train(TrainConfig(**settings(args)))
-    print(f"trained; next: td-gym evaluate --env {args.env} --agent {args.out} --out {args.out}/evaluation")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"trained; next: td-gym evaluate --env {args.env} --agent {args.out} --out {args.out}/evaluation")
     return 0
 
 
@@ -141,10 +150,16 @@ def _check_budgets(budgets: Sequence[tuple[str, float]], scenario: Scenario) -> 
             raise unknown("budget name", name, scenario.costs)
 
 
-def _spawn(processes: int, argv: Sequence[str]) -> int:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
+def _spawn(args: argparse.Namespace) -> int:
+    """Start the processes; what can be wrong with method or model is found here, where it is one line."""
+    from agents.methods import build_method
+    from agents.token_policy import TokenPolicy
+
+    build_method(args.method, args.preset, dict(args.budget), dict(args.option))
+    TokenPolicy.load(args.model, "cpu", scenario=make_scenario(args.env))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(args.nproc)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", _WORKER: "1"}
-    return subprocess.run([*command, "-m", "evals", *argv], env=environment, check=False).returncode
+    return subprocess.run([*command, "-m", "evals", *args.argv], env=environment, check=False).returncode
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -162,5 +177,5 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
         "device": args.device,
         "resume": args.resume,
     }
-    optional = {"lr": args.lr, "population": args.population, "customer": args.customer, "split": args.split}
+    optional = {name: getattr(args, name) for name in ("lr", "customers", "copies", "population", "customer", "split")}
     return stated | {name: value for name, value in optional.items() if value is not None}

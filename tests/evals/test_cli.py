@@ -131,7 +131,9 @@ def test_a_base_install_evaluates_scripted_agents(tmp_path: Path) -> None:
     done = subprocess.run(board, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "td-gym[evals]" in done.stdout
-    tiny = subprocess.run([*command, *words, "--agent", "tiny"], capture_output=True, text=True, env=environment, check=False)
+    tiny = subprocess.run(
+        [*command, *words, "--agent", "tiny"], capture_output=True, text=True, env=environment, check=False
+    )
     assert tiny.returncode == 2
     assert len(tiny.stderr.splitlines()) == 1
     assert "td-gym[train]" in tiny.stderr

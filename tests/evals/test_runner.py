@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evals import transcripts
 from evals.runner import Setting, agent_names, evaluate, make_agents
-from evals.scores import paired, summary
+from evals.scores import entries, paired
 from td_gym.errors import TdGymError
 
 ENV = "td_gym/FoodDispute-v0"
@@ -147,16 +148,13 @@ def test_results_have_the_layout_that_scripts_read() -> None:
     assert results["provenance"]["scenario_version"]
 
 
-def test_summary_leaves_out_dialogues_without_a_value() -> None:
-    import numpy as np
-
-    assert summary(np.array([1.0, np.nan, 3.0]), "m")["mean"] == 2.0
-    assert summary(np.array([np.nan]), "m") == {"mean": None, "ci95": [None, None], "n": 0}
+def test_metrics_leave_out_dialogues_they_do_not_apply_to() -> None:
+    found = entries({"m": np.array([1.0, np.nan, 3.0]), "none": np.array([np.nan])})
+    assert set(found) == {"m"}
+    assert (found["m"]["mean"], found["m"]["n"]) == (2.0, 2)
 
 
 def test_paired_differences_are_per_dialogue_and_both_ways() -> None:
-    import numpy as np
-
     found = paired({"a": {"m": np.array([1.0, 2.0, 3.0])}, "b": {"m": np.array([0.5, 1.5, 2.5])}})
     assert found["a-b"]["m"] == {"mean": 0.5, "ci95": [0.5, 0.5], "n": 3}
     assert found["b-a"]["m"] == {"mean": -0.5, "ci95": [-0.5, -0.5], "n": 3}
@@ -165,7 +163,13 @@ def test_paired_differences_are_per_dialogue_and_both_ways() -> None:
 def test_names_are_specs_directories_their_own_name_and_doubles_numbered(tmp_path: Path) -> None:
     for place in ("x/run", "y/run"):
         (tmp_path / place).mkdir(parents=True)
-    specs = ["scripted", str(tmp_path / "x/run"), str(tmp_path / "y/run"), "scripted", "openai:m@https://k:s@host/v1?k=1"]
+    specs = [
+        "scripted",
+        str(tmp_path / "x/run"),
+        str(tmp_path / "y/run"),
+        "scripted",
+        "openai:m@https://k:s@host/v1?k=1",
+    ]
     assert agent_names(specs) == ["scripted", "run", "run-2", "scripted-2", "openai:m@https://host/v1"]
 
 

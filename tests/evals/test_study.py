@@ -43,7 +43,7 @@ def a_result(value: float, *, training: bool = False) -> dict[str, Any]:
     measured = {"metrics": {"satisfaction": metric, "voucher_rate": {**metric, "mean": value / 10}}}
     return {
         "evaluation": {"scripted": measured, "scripted_b": measured},
-        "training": [{"reward": value, "voucher_rate": 0.3, "lambda": 0.8}] * 3 if training else [],
+        "training": [{"reward": value, "costs/voucher": 0.3, "lambda/voucher": 0.8}] * 3 if training else [],
         "provenance": {"commit": "c0ffee", "machine": {"cores": 1}, "device": "cpu"},
     }
 
