@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from td_gym.errors import TdGymError, unknown
+from td_gym.registration import make_scenario, scenario_names
 from td_gym.scenario import Episode, Scenario
 
 FLOORS = ("random", "do_nothing", "always_apologise", "always_voucher")
@@ -97,7 +98,7 @@ def make(
     ``device`` matter to language models only.  Raises ``TdGymError`` for anything else.
     """
     if scenario is None and env_id is not None:
-        scenario = scenario_of_id(env_id)
+        scenario = make_scenario(env_id)
     if spec == "scripted":
         return ScriptedAgent(lambda found: found.expert(), scenario)
     if spec == "oracle":
@@ -147,25 +148,11 @@ def _from_factory(spec: str) -> Agent:
     return agent
 
 
-def scenario_of_id(env_id: str) -> Scenario:
-    """Return the scenario of an environment id such as ``td_gym/FoodDispute-v0``."""
-    from td_gym.registration import make_scenario
-
-    return make_scenario(_scenario_name(env_id))
-
-
-def _scenario_name(env_id: str) -> str:
-    name = env_id.rpartition(":")[2].rpartition("/")[2]
-    return name.partition("-v")[0].removesuffix("Strategy")
-
-
 def scenario_of_briefing(briefing: str) -> Scenario:
     """Return the registered scenario whose service briefings open with the same line as ``briefing``."""
-    from td_gym.registration import SCENARIOS
-
     heading = briefing.split("\n", 1)[0]
-    for name in SCENARIOS:
-        scenario = scenario_of_id(name)
+    for name in scenario_names():
+        scenario = make_scenario(name)
         if scenario.begin(0).briefing("service").split("\n", 1)[0] == heading:
             return scenario
     raise TdGymError("This briefing is of no registered scenario; name the environment when making the agent.")

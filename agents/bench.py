@@ -15,14 +15,16 @@ from typing import Any
 
 import torch
 
-from agents.agent import scenario_of_id
 from agents.model import build_model, train_tokenizer
 from agents.rollout import rollout
 from agents.token_policy import TokenPolicy
 from td_gym.draws import choice, integer
+from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
+from td_gym.registration import make_scenario
 
-_WORDS = "the order was late and cold so what can you do about it please tell me now".split()
+_TEXT = "the order was late and cold so what can you do about it please tell me now"
+_WORDS = _TEXT.split()
 
 
 class SyntheticBatch:
@@ -98,14 +100,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     length: int | None = None
     try:
         if options.env:
-            from td_gym.envs.batch import ConversationBatch
-
-            scenario = scenario_of_id(options.env)
+            scenario = make_scenario(options.env)
             policy = TokenPolicy.load(options.model, options.device, scenario=scenario)
             customers = {"customer": scenario.customer(scenario.customers[0])}
             batch: Any = ConversationBatch(scenario, "service", options.dialogues, customers)
         else:
-            tokenizer = train_tokenizer([" ".join(_WORDS)] * 2, 512)
+            tokenizer = train_tokenizer([_TEXT, _TEXT], 512)
             model = build_model(options.size, 1024).to(options.device)
             policy, batch, length = TokenPolicy(model, tokenizer), SyntheticBatch(), 35
     except TdGymError as error:

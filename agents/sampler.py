@@ -27,13 +27,12 @@ _GROW = 128
 
 def turn_uniforms(key: int, count: int) -> npt.NDArray[np.float64]:
     """Return ``count`` uniforms in [0, 1), the splitmix64 stream of ``key`` (64 bits)."""
-    with np.errstate(over="ignore"):
-        steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        x = np.uint64(key & ((1 << 64) - 1)) + steps
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x ^= x >> np.uint64(31)
-    uniforms: npt.NDArray[np.float64] = (x >> np.uint64(11)) * (1.0 / (1 << 53))
+    steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    x = np.uint64(key & ((1 << 64) - 1)) + steps
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    uniforms: npt.NDArray[np.float64] = (x >> np.uint64(11)).astype(np.float64) * 2.0**-53
     return uniforms
 
 

@@ -19,14 +19,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.agent import scenario_of_id
 from agents.model import MARKERS, build_model, train_tokenizer
 from agents.rollout import rollout
 from agents.supervised import Demonstration, FitConfig, FitProgress, demonstrate, encode, fit
 from agents.token_policy import TokenPolicy, shipped_weights
 from td_gym.draws import mix
+from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
 from td_gym.protocol import PROTOCOL_VERSION
+from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
 
 __all__ = ["Gate", "Recipe", "gate", "main", "shipped_weights", "train"]
@@ -148,8 +149,6 @@ def gate(policy: TokenPolicy, batch: Any, *, turns: int = 500, seed: int = 0) ->
 
 def open_batch(scenario: Scenario) -> Any:
     """Return the conversations of the train split in which the gate samples."""
-    from td_gym.envs.batch import ConversationBatch
-
     return ConversationBatch(scenario, "service", _BATCH, {"customer": scenario.customer(scenario.customers[0])})
 
 
@@ -215,6 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", default=default.size)
     parser.add_argument("--dialogues", type=_count, default=default.dialogues)
     parser.add_argument("--tokens", type=_count, default=default.tokens, help="tokens to train on, such as 2.5M")
+    parser.add_argument("--batch-tokens", type=_count, default=default.batch_tokens)
     parser.add_argument("--lr", type=float, default=default.lr)
     parser.add_argument("--vocabulary", type=_count, default=default.vocabulary)
     parser.add_argument("--seed", type=int, default=default.seed)
@@ -228,11 +228,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         dialogues=options.dialogues,
         tokens=options.tokens,
         lr=options.lr,
+        batch_tokens=options.batch_tokens,
         seed=options.seed,
         gate_turns=options.gate_turns,
     )
     try:
-        scenario = scenario_of_id(options.env)
+        scenario = make_scenario(options.env)
         out = options.out or shipped_weights(scenario.name)
         out.mkdir(parents=True, exist_ok=True)
         policy, record = train(scenario, recipe)

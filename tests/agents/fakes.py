@@ -38,7 +38,9 @@ class FakeEpisode(Episode):
 
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         voucher = float(message.action == "voucher")
-        return ServiceEffect(frozenset(), "answer", {"voucher": voucher}, {"polite": float("sorry" in message.response)})
+        return ServiceEffect(
+            frozenset(), "answer", {"voucher": voucher}, {"polite": float("sorry" in message.response)}
+        )
 
     def hear_customer(self, shown: str) -> CustomerEffect:
         return CustomerEffect(frozenset(), 1, {"service": 0.5} if self.service_turns else {})

@@ -6,13 +6,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import agents.agent as agent_module
-from agents.agent import FLOORS, Agent, OracleAgent, ScriptedAgent, make
+from agents.agent import FLOORS, Agent, OracleAgent, make
 from td_gym.errors import TdGymError
 from tests.agents.fakes import HEADING, FakeScenario, fake_policy
 
@@ -47,8 +46,8 @@ def test_scripted_and_seed() -> None:
 
 
 def test_scripted_finds_its_scenario_in_the_briefing(monkeypatch: pytest.MonkeyPatch) -> None:
-    registration = SimpleNamespace(SCENARIOS={"Fake": None}, make_scenario=lambda name: FakeScenario())
-    monkeypatch.setitem(sys.modules, "td_gym.registration", registration)
+    monkeypatch.setattr(agent_module, "scenario_names", lambda: ("Fake",))
+    monkeypatch.setattr(agent_module, "make_scenario", lambda name: FakeScenario())
     assert make("scripted").act(None, MESSAGES) == "sorry, 2 0"
     with pytest.raises(TdGymError, match="no registered scenario"):
         make("scripted").act(None, [{"role": "system", "content": "Something else."}])
@@ -131,7 +130,6 @@ def test_scripted_agents_need_no_torch() -> None:
     assert 'pip install "td-gym[train]"' in result.stdout
 
 
-def test_ids_name_scenarios() -> None:
-    for env_id in ("td_gym/FoodDispute-v0", "td_gym:td_gym/FoodDispute-v0", "td_gym/FoodDisputeStrategy-v0"):
-        assert agent_module._scenario_name(env_id) == "FoodDispute"
-    assert ScriptedAgent(lambda scenario: scenario.expert(), FakeScenario()).act(None, MESSAGES)
+def test_an_unknown_environment_is_one_line() -> None:
+    with pytest.raises(TdGymError, match="Unknown environment"):
+        make("scripted", env_id="td_gym/Nothing-v0")

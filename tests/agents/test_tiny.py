@@ -16,17 +16,16 @@ from td_gym.errors import TdGymError
 from tests.agents.fakes import ITEMS, FakeBatch, FakeScenario, fake_policy
 
 RECIPE = ["--env", "Fake", "--size", "micro", "--vocabulary", "512", "--dialogues", "60", "--lr", "1e-2"]
+RECIPE += ["--batch-tokens", "800"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> int:
-    monkeypatch.setattr(tiny, "scenario_of_id", lambda env_id: FakeScenario())
+    monkeypatch.setattr(tiny, "make_scenario", lambda env_id: FakeScenario())
     monkeypatch.setattr(tiny, "open_batch", lambda scenario: FakeBatch())
     return tiny.main([*RECIPE, "--out", str(out), *options])
 
 
-def test_recipe_end_to_end(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_recipe_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, tmp_path, "--tokens", "100k", "--gate-turns", "200") == 0
     assert "left" in capsys.readouterr().out
     record = json.loads((tmp_path / "recipe.json").read_text())

@@ -44,11 +44,13 @@ def test_increments_add_up_to_the_whole_template(template: str | None) -> None:
     messages = [SYSTEM, FIRST, REPLY, SECOND]
     if template == NO_SYSTEM:
         merged = {"role": "user", "content": f"{SYSTEM['content']}\n{FIRST['content']}"}
-        whole = policy.tokenizer.apply_chat_template([merged, REPLY, SECOND], tokenize=False, add_generation_prompt=True)
+        whole = policy.tokenizer.apply_chat_template(
+            [merged, REPLY, SECOND], tokenize=False, add_generation_prompt=True
+        )
     else:
         whole = policy.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     spaced = whole.replace(" sorry", "sorry").replace("pizza <|end|>", "pizza<|end|>")
-    history = policy.tokenizer.decode(policy.render_history(messages))
+    history = policy.tokenizer.decode(policy.render_history([SYSTEM, FIRST, REPLY, SECOND]))
     assert history == spaced
     assert policy.tokenizer.convert_ids_to_tokens(policy.end_id) == "<|end|>"
 
