@@ -120,7 +120,7 @@ class CMPO(Method):
         return Advantages(to_tokens(fused, turn, mask), metrics)
 
     def _update_outcome_std(self, fresh: float) -> float:
-        if self.outcome_std is None:
+        if not self.outcome_std:  # a first batch without variance says nothing about the scale
             self.outcome_std = fresh
         self.outcome_std = self.config.scale_decay * self.outcome_std + (1.0 - self.config.scale_decay) * fresh
         return self.outcome_std
