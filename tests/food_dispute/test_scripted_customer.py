@@ -16,10 +16,13 @@ GOOD = (
     "Hello, I am sorry about your order. What exactly was the problem?",
     "I understand how frustrating that must be. Could you send me a photo of it?",
     "Our records show that the order was delivered on the promised day. I am not able to refund the order here.",
-    "I am checking what else there is. There is a report by the restaurant on this order.",
+    "I can see why you are upset. We cannot refund it because the order was delivered.",
     "Thank you for telling us, have a good day.",
 )
-VOUCHER = "<action>voucher</action><response>I have added a voucher to your account.</response>"
+VOUCHER = (
+    "<action>voucher</action><response>Our records show that the order was delivered on the promised day. "
+    "I have added a voucher to your account.</response>"
+)
 
 
 def play(case_change: dict[str, object], replies: tuple[str, ...], seed: int = 3) -> FoodDisputeEpisode:
