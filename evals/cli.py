@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from evals.commands import envs, evaluate, leaderboard, play, train
 from evals.commands.arguments import Parser
 from evals.errors import guarded
 from td_gym.errors import TdGymError
@@ -42,7 +41,13 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def build_parser() -> Parser:
-    """Return the parser of the whole command."""
+    """Return the parser of the whole command.
+
+    The subcommands are imported here, after ``check_packages``: with a hidden package their imports
+    would fail in ways that say nothing to a user.
+    """
+    from evals.commands import envs, evaluate, leaderboard, play, train
+
     parser = Parser(prog="td-gym", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"td-gym {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)

@@ -54,7 +54,11 @@ def guarded(program: str, work: Callable[[], int]) -> int:
         return _say(program, str(missing_extra(error.name)))
     except OSError as error:
         return _say(program, describe_os_error(error))
-    except (TdGymError, *_persona_errors()) as error:
+    except TdGymError as error:
+        return _say(program, str(error))
+    except ValueError as error:  # personas cannot import td_gym, so its errors for users are ValueErrors of its own
+        if type(error).__module__.partition(".")[0] != "personas":
+            raise
         return _say(program, str(error))
 
 
@@ -65,16 +69,6 @@ def describe_os_error(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return f"No space is left on the device for{where or ' the output'}; free some or choose another folder."
     return f"Cannot use the path{where}: {reason}; check that it exists and that you may read and write it."
-
-
-def _persona_errors() -> tuple[type[Exception], ...]:
-    """The error classes of ``personas``, which cannot import td_gym's."""
-    errors = []
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] == "personas":
-            found = (value for value in vars(module).values() if isinstance(value, type))
-            errors += [value for value in found if issubclass(value, ValueError) and value.__module__ == name]
-    return tuple(errors)
 
 
 def _say(program: str, message: str, code: int = EXIT_BAD_INPUT) -> int:

@@ -11,7 +11,6 @@ import pytest
 
 from evals import cli
 from evals.commands import train as train_command
-from td_gym.errors import TdGymError
 
 ENV = "td_gym/FoodDispute-v0"
 ROOT = Path(__file__).parents[2]
@@ -252,11 +251,24 @@ def test_leaving_early_scores_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_shadowing_package_is_named(tmp_path: Path) -> None:
-    (tmp_path / "personas").mkdir()
-    (tmp_path / "personas" / "__init__.py").write_text("", encoding="utf-8")
-    with pytest.raises(TdGymError, match="'json' in use lies in"):
-        cli.check_packages(["json"])
+@pytest.mark.parametrize("name", ["agents", "personas"])
+def test_a_shadowing_package_is_named(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("", encoding="utf-8")
+    done = shell("envs", cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert f"'{name}'" in done.stderr
+    assert "another distribution" in done.stderr
+
+
+def test_other_value_errors_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(argv: object) -> int:
+        raise ValueError("a fault of ours")
+
+    monkeypatch.setattr(cli, "_run", broken)
+    with pytest.raises(ValueError, match="a fault of ours"):
+        cli.main(["envs"])
 
 
 def test_interrupt_is_one_line_and_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
