@@ -1,0 +1,98 @@
+"""``python -m evals.calibration ENV``: what a scenario is worth before anything is trained on it.
+
+Floors, skilled references, scripted expert and oracle against every simulated customer.  A
+scenario's numbers are set on this table and then frozen.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agents.agent import Agent, ScriptedAgent, make
+from evals.dialogue import Dialogue
+from evals.runner import Setting, evaluate
+from evals.statistics import bootstrap_mean
+from td_gym.scenario import Scenario, SeatPolicy
+
+
+def agents_of(scenario: Scenario) -> dict[str, Agent]:
+    """Return floors, references, expert and oracle of a scenario, by name."""
+
+    def adapt(policy: SeatPolicy) -> Agent:
+        return ScriptedAgent(lambda _: policy, scenario)
+
+    agents: dict[str, Agent] = {name: make(name, scenario=scenario) for name in scenario.floors}
+    agents |= {name: adapt(policy) for name, policy in scenario.references().items()}
+    return agents | {"scripted": make("scripted", scenario=scenario), "oracle": make("oracle", scenario=scenario)}
+
+
+def row(name: str, dialogues: Sequence[Dialogue], scenario: Scenario) -> str:
+    """Return one line of the table: reward, budgeted cost, turns, and both by demand."""
+    reward = [_reward(dialogue) for dialogue in dialogues]
+    cost = [dialogue.costs.get(scenario.budgeted_cost, 0.0) for dialogue in dialogues]
+    mean, low, high = bootstrap_mean(reward, seed=0)
+    groups: dict[str, list[int]] = {}
+    for i, dialogue in enumerate(dialogues):
+        groups.setdefault(str(dialogue.persona.get("demand", "all")), []).append(i)
+    by_demand = [
+        f"{_mean([reward[i] for i in members]):.2f} / {_mean([cost[i] for i in members]):.2f}"
+        for _, members in sorted(groups.items())
+    ]
+    turns = _mean([float(dialogue.outcome["turns"]) for dialogue in dialogues])
+    cells = [name, f"{mean:.2f} [{low:.2f}, {high:.2f}]", f"{_mean(cost):.2f}", f"{turns:.1f}", *by_demand]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _reward(dialogue: Dialogue) -> float:
+    return float(dialogue.outcome["satisfaction"])
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def table(env: str, customer: str, episodes: int, split: str, seed: int) -> str:
+    """Return the calibration table of ``env`` against ``customer`` as Markdown."""
+    setting = Setting(env, episodes, seed, split, customer)
+    scenario = setting.scenario()
+    result = evaluate(setting, agents_of(scenario))
+    demands = sorted({str(d.persona.get("demand", "all")) for each in result.dialogues.values() for d in each})
+    head = ["agent", "satisfaction [95 %]", f"{scenario.budgeted_cost} rate", "turns", *demands]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + [row(name, each, scenario) for name, each in result.dialogues.items()])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the calibration page of an environment."""
+    parser = argparse.ArgumentParser(prog="python -m evals.calibration", description=__doc__)
+    parser.add_argument("env", help="environment id, for example td_gym/FoodDispute-v0")
+    parser.add_argument("--episodes", type=int, default=2000, help="dialogues an agent (default 2000)")
+    parser.add_argument("--split", default="validation", help="split of customers (default validation)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="Markdown file to write (default: print)")
+    options: Any = parser.parse_args(arguments)
+    scenario = Setting(options.env, 1).scenario()
+    text = [
+        f"# Calibration of {scenario.name} {scenario.version}",
+        "",
+        "Scripted agents only; nothing was trained. Intervals are bootstrap over dialogues. The columns by demand show "
+        f"satisfaction / {scenario.budgeted_cost} rate.",
+        "",
+        f"Command: `python -m evals.calibration {options.env} --episodes {options.episodes} --split {options.split} "
+        f"--seed {options.seed}`",
+    ]
+    for customer in scenario.customers:
+        body = table(options.env, customer, options.episodes, options.split, options.seed)
+        text += ["", f"## Customer `{customer}`", "", body]
+    page = "\n".join(text) + "\n"
+    if options.out:
+        options.out.write_text(page, encoding="utf-8")
+    else:
+        print(page)
+
+
+if __name__ == "__main__":
+    main()
