@@ -67,6 +67,7 @@ _BUILTIN = {"UNK": _UNK, "NUM": _NUM + _MONEY + _TIME + _PCT, "MONEY": _MONEY, "
 _FIRST_WORD = 0x100
 _MEMO_LIMIT = 20_000
 _MEMO_LENGTH = 24
+_LEVELS = 5
 _LEFT_WINDOW = 12
 _TOKEN = re.compile(
     r"[£$€]?\d+(?:[.:,]\d+)*[£$€%]?[^\W\d_]{0,12}|[^\W_]+(?:'[^\W_]+)?|[.!\n…]+|\?[?!]*|[,;:()–—]|^-+$|--+"
@@ -140,28 +141,30 @@ class _Lexicon(dict[str, str]):
 class _Reader:
     """The compiled lexicon and patterns of one side of the conversation.
 
-    ``keys`` maps a character to three bit sets over ``patterns``: those that may match only if this character, or
-    another of the same key, is there. A pattern is tried when all three of its keys are met.
+    ``keys`` maps a character to ``_LEVELS`` bit sets over ``patterns``, side by side in one integer: the patterns that
+    may match only if this character, or another of the same key, is there. ``keyless`` has the bits of absent keys. A
+    pattern is tried when all of its keys are met.
     """
 
     lexicon: _Lexicon
     broken: re.Pattern[str]
     patterns: tuple[_Pattern, ...]
-    keys: Mapping[str, tuple[int, int, int]]
+    keys: Mapping[str, int]
     keyed: frozenset[str]
-    keyless: tuple[int, int, int]
+    keyless: int
 
     def read(self, text: str) -> frozenset[str]:
         """Return the acts of ``text``."""
         coded = self.encode(text)
-        first, second, third = self.keyless
         keys = self.keys
+        met = self.keyless
         for char in self.keyed.intersection(coded):
-            one, two, three = keys[char]
-            first |= one
-            second |= two
-            third |= three
-        open_bits = first & second & third
+            met |= keys[char]
+        width = len(self.patterns)
+        open_bits = met & (1 << width) - 1
+        for _ in range(_LEVELS - 1):
+            met >>= width
+            open_bits &= met
         found: set[str] = set()
         while open_bits:
             bit = open_bits & -open_bits
@@ -232,8 +235,7 @@ def build_reader(data: Mapping[str, Any], side: str, names: tuple[str, ...]) -> 
         raise TdGymError(f"acts.toml [{side}] must hold exactly {', '.join(names)}; it holds {', '.join(table)}.")
     grammar = _Grammar(data["classes"], data["macros"], data["aliases"])
     patterns: list[_Pattern] = []
-    masks: dict[str, list[int]] = {}
-    keyless = [0, 0, 0]
+    needs: list[list[frozenset[str]]] = []
     for name in names:
         entry = table[name]
         where = f"[{side}.{name}]"
@@ -244,19 +246,25 @@ def build_reader(data: Mapping[str, Any], side: str, names: tuple[str, ...]) -> 
         left = re.compile(grammar.alternatives(entry["left"], where) + r"\Z") if entry.get("left") else None
         right = re.compile(grammar.alternatives(entry["right"], where)) if entry.get("right") else None
         for source in entry["patterns"]:
-            bit = 1 << len(patterns)
             patterns.append(_Pattern(name, re.compile(grammar.alternatives([source], where)), left, right))
-            rarest = sorted(grammar.keys(source, where), key=grammar.commonness)[:3]
-            for level in range(3):
-                if level >= len(rarest):
-                    keyless[level] |= bit
-                    continue
-                for char in rarest[level]:
-                    masks.setdefault(char, [0, 0, 0])[level] |= bit
+            needs.append(sorted(grammar.keys(source, where), key=grammar.commonness)[:_LEVELS])
     broken = re.compile(grammar.alternatives(data["broken"], "broken"))
-    keys = {char: (bits[0], bits[1], bits[2]) for char, bits in masks.items()}
-    lexicon = _lexicon(data, grammar)
-    return _Reader(lexicon, broken, tuple(patterns), keys, frozenset(keys), (keyless[0], keyless[1], keyless[2]))
+    keys, keyless = _index(needs)
+    return _Reader(_lexicon(data, grammar), broken, tuple(patterns), keys, frozenset(keys), keyless)
+
+
+def _index(needs: list[list[frozenset[str]]]) -> tuple[dict[str, int], int]:
+    """Turn the keys that each pattern needs into bits: pattern ``i`` owns bit ``i`` of every level."""
+    keys: dict[str, int] = {}
+    keyless = 0
+    for at, chosen in enumerate(needs):
+        for level in range(_LEVELS):
+            bit = 1 << (level * len(needs) + at)
+            if level >= len(chosen):
+                keyless |= bit
+            else:
+                keys.update({char: keys.get(char, 0) | bit for char in chosen[level]})
+    return keys, keyless
 
 
 class _Grammar:
