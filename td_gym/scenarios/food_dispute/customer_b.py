@@ -29,6 +29,8 @@ from td_gym.scenarios.food_dispute.orders import Case
 _SAY = DATA["say"]
 _WANT_AT = {"forthcoming": 0, "on_request": 1, "reserved": 2}
 """Service turn after which the customer says what it wants, asked or not."""
+_ASIDE_SHARE = 0.6
+"""Share of messages that close with a remark in the persona's style."""
 _AT_PEACE = frozenset(("take_voucher", "give_in", "heard", "leave"))
 _ANSWERED = frozenset(("sorry", "feeling", "reason", "no", "own", "note"))
 
@@ -135,10 +137,13 @@ def _go_on(
         said.append("want")
     elif outcome == "push":
         said.append("push")
-    if not said:
-        said.append("noted" if acts & {"reason", "own", "note"} else "soothed" if acts & _ANSWERED else "idle")
-        if memory["told_item"] and said[0] != "idle" and not memory["told_no"]:
-            said.append("idle")
+    passed_over = memory["told_want"] and not memory["told_no"] and "want" not in said and "push" not in said
+    if not said and acts & _ANSWERED:
+        said.append("noted" if acts & {"reason", "own", "note"} else "soothed")
+        if passed_over:
+            said.append("remind")
+    elif not said:
+        said.append("remind" if passed_over else "idle")
     return said[:3]
 
 
@@ -162,11 +167,11 @@ def _compose(episode: Episode, acts: list[str]) -> str:
     case: Case = episode.case
     pieces = [_phrase(episode, case, act) for act in acts]
     text = " ".join(pieces)
-    aside = _aside(episode, case.persona, acts)
     if case.persona.communication_style == "terse":
-        text = text.rstrip(".") if uniform(episode.seed, "b:dots") < 0.5 else text
-        return text.lower() if uniform(episode.seed, "b:case") < 0.4 else text
-    return text + aside
+        habit = uniform(episode.seed, "b:habit")
+        text = text.rstrip(".") if habit < 0.5 else text
+        return text.lower() if 0.3 < habit < 0.7 else text
+    return text + _aside(episode, case.persona, acts)
 
 
 def _phrase(episode: Episode, case: Case, act: str) -> str:
@@ -185,20 +190,19 @@ def _phrase(episode: Episode, case: Case, act: str) -> str:
 
 def _aside(episode: Episode, persona: Persona, acts: list[str]) -> str:
     """Return a closing remark in the persona's style, or nothing."""
-    seed, turn = episode.seed, episode.service_turns
+    turn = episode.service_turns
     if persona.honesty != "honest" and acts[0] in ("vague", "named", "details"):
         kind = "exaggerating"
-    elif persona.emotional_style == "hostile" and uniform(seed, turn, "b:rage") < 0.5:
+    elif persona.emotional_style == "hostile" and turn % 2 == 0:
         kind = "hostile"
+    elif persona.communication_style == "polite" and persona.emotional_style == "upset" and turn == 0:
+        kind = "upset"
     elif persona.communication_style in ("chatty", "sarcastic", "polite"):
         kind = persona.communication_style
     else:
         return ""
     if kind != "polite" and acts[-1] in _AT_PEACE:
         return ""
-    if kind == "polite" and persona.emotional_style == "upset" and turn == 0:
-        kind = "upset"
-    if uniform(seed, turn, "b:aside") > 0.6:
-        return ""
+    point = uniform(episode.seed, turn, "b:aside") / _ASIDE_SHARE
     options: list[str] = _SAY["aside"][kind]
-    return choice(options, seed, turn, "b:which aside")
+    return options[int(point * len(options))] if point < 1.0 else ""

@@ -129,6 +129,7 @@ def _concepts(word: str) -> int:
     return bits
 
 
+@lru_cache(maxsize=4096)
 def read(text: str) -> Reading:
     """Read a service message; any text will do, only its first 3,000 characters count."""
     lowered = text[:_MAX_TEXT].lower().replace("’", "'")
