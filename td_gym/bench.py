@@ -43,7 +43,7 @@ def turns_per_second(env_id: str, seconds: float) -> tuple[float, int]:
     env = gymnasium.make(env_id)
     env.reset(seed=0)
     turns = 0
-    begun = now = time.perf_counter()
+    begun = now = time.process_time()
     while now - begun < seconds:
         for seed, texts in zip(seeds, recorded, strict=True):
             env.reset(seed=seed)
@@ -54,7 +54,7 @@ def turns_per_second(env_id: str, seconds: float) -> tuple[float, int]:
                 turns += 1
                 _, _, terminated, truncated, _ = env.step(_numbered(text, turns))
                 over = terminated or truncated
-        now = time.perf_counter()
+        now = time.process_time()
     return turns / (now - begun), turns
 
 

@@ -28,11 +28,12 @@ class Step:
 class Ledger:
     """What has happened since a seat's last step, and the text the seat has read so far."""
 
-    __slots__ = ("_read", "_seen", "costs", "relevance", "reward", "strategy", "terms", "truncated")
+    __slots__ = ("_budgeted", "_read", "_seen", "costs", "relevance", "reward", "strategy", "terms", "truncated")
 
     def __init__(self, episode: Episode, seat: str) -> None:
         self._read = episode.briefing(seat)
         self._seen = 0
+        self._budgeted = episode.scenario.budgeted_cost
         self.truncated = False
         self.open(episode.scenario)
 
@@ -70,7 +71,7 @@ class Ledger:
         """Return the seat's step; the ledger goes on counting until ``open``."""
         over = episode.outcome is not None
         info: dict[str, Any] = {
-            "cost": self.costs[episode.scenario.budgeted_cost],
+            "cost": self.costs[self._budgeted],
             "costs": dict(self.costs),
             "rewards": dict(self.terms),
             "messages": episode.messages(seat),

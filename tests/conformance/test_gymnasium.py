@@ -24,6 +24,10 @@ from td_gym.scenario import Scenario
 from tests.conformance.conftest import dialogue, players
 
 
+def make(env_id: str, options: dict[str, Any]) -> gymnasium.Env[Any, Any]:
+    return gymnasium.make(env_id, **options)
+
+
 @pytest.mark.parametrize("options", [{}, {"seat": "customer"}, {"debug": True, "split": "test"}], ids=str)
 def test_check_env_without_warnings(env_id: str, options: dict[str, Any]) -> None:
     with warnings.catch_warnings():
@@ -57,7 +61,7 @@ def test_wrong_arguments_name_what_is_known(env_id: str, scenario: Scenario) -> 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Gymnasium warns of the render mode before we refuse it
             with pytest.raises(TdGymError, match=r"'nobody'.*Known: "):
-                gymnasium.make(env_id, **{argument: "nobody"})
+                make(env_id, {argument: "nobody"})
     with pytest.raises(TdGymError, match=r"'populatoin'.*'population'"):
         gymnasium.make(env_id, populatoin="hard")
     with pytest.raises(TdGymError, match="'populatoin'"):
@@ -76,14 +80,22 @@ def test_rows_need_a_file(env_id: str) -> None:
         env.reset(options={"scenario": "first"})
 
 
+def test_the_turn_limit_truncates(env_id: str) -> None:
+    env = gymnasium.make(env_id, max_turns=1)
+    env.reset(seed=0)
+    *_, terminated, truncated, info = env.step("Hello.")
+    assert (terminated, truncated) == (False, True)
+    assert (info["outcome"]["ended_by"], info["outcome"]["turns"]) == ("turn_limit", 1)
+
+
 def test_rendering_is_the_transcript(env_id: str, scenario: Scenario) -> None:
     env = gymnasium.make(env_id, render_mode="ansi")
     for _ in dialogue(env, players(scenario)["expert"], seed=0):
-        text = env.render()
-        assert isinstance(text, str)
+        rendered: Any = env.render()
+        assert isinstance(rendered, str)
         for turn in env.unwrapped.episode.transcript:  # type: ignore[attr-defined]
-            assert turn.shown.split("\n")[0] in text
-    assert "turns: " in text
+            assert turn.shown.split("\n")[0] in rendered
+    assert "turns: " in rendered
 
 
 def test_safety_step_has_six_values(env_id: str) -> None:
@@ -131,8 +143,9 @@ def test_vectors_equal_single_environments(env_id: str, mode: AutoresetMode) -> 
     while ends.min() <= 2:
         if mode is AutoresetMode.DISABLED and over.any():
             seeds = [None, 100 + step, None]
-            reset = [env.reset(seed=seeds, options={"reset_mask": over.copy()}) for env in (ours, theirs)]  # type: ignore[arg-type]
-            assert data_equivalence(*reset, exact=True)
+            mine = ours.reset(seed=seeds, options={"reset_mask": over.copy()})
+            yours = theirs.reset(seed=seeds, options={"reset_mask": over.copy()})
+            assert data_equivalence(mine, yours, exact=True)
         texts = [f"Sorry, I see, {step}.", "<think>" if step % 4 == 3 else "Hm.", f"What was wrong? {step}"]
         one, other = ours.step(texts), theirs.step(tuple(texts))
         assert data_equivalence(one, other, exact=True)

@@ -98,7 +98,7 @@ def test_parallel_steps_add_up(env_id: str, scenario: Scenario) -> None:
     paid = dict.fromkeys(env.agents, 0.0)
     speaker = "customer"
     while env.agents:
-        episode = env.unwrapped.episode  # type: ignore[attr-defined]
+        episode = env.unwrapped.episode
         text = customer.reply_batch([episode])[0] if speaker == "customer" else service(episode, episode.service_turns)
         observations, rewards, _, _, infos = env.step({**dict.fromkeys(env.agents, "ignored"), speaker: text})
         for name, amount in infos["service"]["costs"].items():

@@ -1,0 +1,79 @@
+"""Rows of a scenario file, users' own scenarios, and the benchmark command, at the views."""
+
+from __future__ import annotations
+
+import gymnasium
+import pytest
+
+from td_gym import bench
+from td_gym.envs.aec import raw_env
+from td_gym.envs.gym import DialogueEnv
+from td_gym.envs.vector import DialogueVectorEnv
+from td_gym.errors import TdGymError
+from tests.engine.echo_scenario import EchoScenario
+
+ROWS = ("kiwi", "date", "sloe")
+
+
+def test_a_row_is_picked_always() -> None:
+    env = DialogueEnv(EchoScenario(ROWS))
+    for seed in (None, 0, 5, None):
+        _, info = env.reset(seed=seed, options={"scenario": 1})
+        assert info["scenario"] == 1
+        assert info["messages"][-1]["content"] == "1: I want to hear date."
+    assert info["seed"] not in (0, 5)
+    for row in (3, -1):
+        with pytest.raises(TdGymError, match="no row"):
+            env.reset(options={"scenario": row})
+
+
+def test_rows_of_a_vector() -> None:
+    env = DialogueVectorEnv(EchoScenario(ROWS), num_envs=3)
+    _, infos = env.reset(seed=4, options={"scenario": [2, 0, 2]})
+    assert list(infos["scenario"]) == [2, 0, 2]
+    _, infos = env.reset(options={"scenario": 1})
+    assert list(infos["scenario"]) == [1, 1, 1]
+
+
+def test_rows_of_the_multi_agent_view() -> None:
+    env = raw_env(EchoScenario(ROWS))
+    env.reset(options={"scenario": 2})
+    assert "sloe" in env.observe("customer")["text"]
+    assert "sloe" not in env.observe("service")["text"]
+
+
+def test_the_service_seat_may_be_played_by_the_reference_agent() -> None:
+    env = DialogueEnv(EchoScenario(), seat="customer")
+    env.reset(seed=0)
+    _, reward, *_ = env.step("say fig")
+    assert (env.episode.transcript[-1].shown, reward) == ("fig", -0.5 + 0.25 * (env.episode.case == "fig"))
+
+
+def test_a_built_scenario_takes_no_options() -> None:
+    with pytest.raises(TdGymError, match="max_turns"):
+        DialogueEnv(EchoScenario(), max_turns=3)
+
+
+def test_steps_come_after_reset() -> None:
+    env = DialogueEnv(EchoScenario())
+    with pytest.raises(TdGymError, match="reset"):
+        env.step("hello")
+    with pytest.raises(TdGymError, match="reset"):
+        _ = env.episode
+
+
+def test_the_benchmark_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["--seconds", "0.05"]) == 0
+    printed = capsys.readouterr().out
+    assert "service turns a second" in printed
+    assert printed.count("\n") == 1
+    assert bench.main(["--env", "td_gym/Nothing-v0"]) == 2
+    assert "Unknown environment" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        bench.main(["--seconds", "-1"])
+
+
+def test_each_unseeded_reset_meets_somebody_else() -> None:
+    env = gymnasium.make("td_gym/FoodDispute-v0")
+    env.reset(seed=1)
+    assert len({env.reset()[1]["seed"] for _ in range(20)}) == 20
