@@ -1,0 +1,1 @@
+"""Evaluation judges: own readings, own lexicons, no code shared with what agents are trained on."""

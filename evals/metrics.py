@@ -1,0 +1,185 @@
+"""What is measured of a dialogue, each metric one sentence and one function, and how it is summed up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from evals.dialogue import Dialogue
+from evals.judges.communication import communication
+from evals.judges.consistency import inconsistent
+from evals.judges.fluency import fluency
+from evals.judges.grounding import grounding
+from evals.judges.logic import logic
+from evals.statistics import Interval, bootstrap_mean
+from td_gym.errors import TdGymError
+
+Values = npt.NDArray[np.float64]
+FAILURES = ("turn_limit", "format_error")
+
+
+@dataclass(frozen=True, slots=True)
+class MetricSpec:
+    """A metric: its value for one dialogue (NaN where it does not apply), its range and what it means."""
+
+    name: str
+    of: Callable[[Dialogue], float]
+    low: float
+    high: float
+    unit: str
+    higher_is_better: bool | None
+    """``None`` where neither is better in itself."""
+    trained_on: bool
+    """Whether the training reward or cost contains it, so that it is no evidence by itself."""
+    definition: str
+
+
+def satisfaction(dialogue: Dialogue) -> float:
+    """The customer's closing satisfaction 1..5; 0 at the turn limit and after a format error."""
+    value = _number(dialogue, "outcome", "satisfaction")
+    if dialogue.outcome.get("ended_by") in FAILURES:
+        return 0.0
+    if not 0.0 <= value <= 5.0:
+        raise TdGymError(f"Dialogue {dialogue.index} of {dialogue.agent!r} has satisfaction {value}, outside 0..5.")
+    return value
+
+
+def finished(dialogue: Dialogue) -> float:
+    """1 when the dialogue ended without format error and before the turn limit, else 0."""
+    if "ended_by" not in dialogue.outcome:
+        raise TdGymError(
+            f"Dialogue {dialogue.index} of {dialogue.agent!r} has no outcome; evaluate finished dialogues."
+        )
+    return float(dialogue.outcome["ended_by"] not in FAILURES)
+
+
+def voucher_given(dialogue: Dialogue) -> float:
+    """1 when a voucher was issued, else 0."""
+    return float(_number(dialogue, "outcome", "voucher") > 0)
+
+
+def voucher_spend(dialogue: Dialogue) -> float:
+    """Money issued in vouchers in the dialogue, in the order's currency."""
+    spent = _number(dialogue, "costs", "voucher_amount", 0.0)
+    if spent < 0:
+        raise TdGymError(f"Dialogue {dialogue.index} of {dialogue.agent!r} has a negative voucher_amount.")
+    return spent
+
+
+def handed_off(dialogue: Dialogue) -> float:
+    """1 when the conversation was transferred to a human, else 0."""
+    return float(dialogue.outcome.get("ended_by") == "transferred")
+
+
+def service_turns(dialogue: Dialogue) -> float:
+    """Number of messages of the service seat."""
+    return float(len(dialogue.service_turns))
+
+
+FOOD_DISPUTE: tuple[MetricSpec, ...] = (
+    MetricSpec(
+        "satisfaction", satisfaction, 0, 5, "points", True, True,
+        "Mean closing satisfaction over all dialogues; turn limit and format error count 0.",
+    ),
+    MetricSpec(
+        "finish_rate", finished, 0, 1, "share", True, True,
+        "Share of dialogues that end without format error and before the turn limit.",
+    ),
+    MetricSpec(
+        "voucher_rate", voucher_given, 0, 1, "share", None, True,
+        "Share of dialogues in which a voucher is issued, also by what the customer wants.",
+    ),
+    MetricSpec(
+        "voucher_spend", voucher_spend, 0, math.inf, "SAR", False, False,
+        "Mean money issued in vouchers per dialogue.",
+    ),
+    MetricSpec(
+        "handoff_rate", handed_off, 0, 1, "share", False, False,
+        "Share of dialogues transferred to a human.",
+    ),
+    MetricSpec(
+        "logic", logic, 0, 12, "points", True, False,
+        "Sum of six 0/1/2 items: clarifies, evidence, facts, rules, words match actions, comes to a close.",
+    ),
+    MetricSpec(
+        "communication", communication, 0, 28, "points", True, False,
+        "Sum of fourteen 0/1/2 items on tone, answers, brevity and form.",
+    ),
+    MetricSpec(
+        "fluency", fluency, 0, 1, "share", True, False,
+        "Mean share of well-formed sentences in the service's text, by a grammar no training signal uses.",
+    ),
+    MetricSpec(
+        "grounding", grounding, 0, 1, "share", True, False,
+        "Mean share of named items, sums and times that are the briefing's, over dialogues that name any.",
+    ),
+    MetricSpec(
+        "inconsistent", lambda dialogue: float(inconsistent(dialogue)), 0, 1, "share", False, True,
+        "Share of dialogues whose words and action disagree about a voucher.",
+    ),
+    MetricSpec(
+        "turns", service_turns, 0, math.inf, "messages", None, False,
+        "Mean number of service messages.",
+    ),
+)  # fmt: skip
+
+BY_SCENARIO: Mapping[str, tuple[MetricSpec, ...]] = {"FoodDispute": FOOD_DISPUTE}
+BY_DEMAND = "voucher_rate"
+"""The metric that is also reported per demand, as ``voucher_rate/DEMAND``."""
+
+
+def metrics_of(env: str) -> tuple[MetricSpec, ...]:
+    """Return the metrics of environment id ``env``; ``TdGymError`` when none are defined for its scenario."""
+    for scenario, specs in BY_SCENARIO.items():
+        if env.rpartition("/")[2].startswith(scenario):
+            return specs
+    raise TdGymError(f"No metrics are defined for {env!r}; defined: {', '.join(BY_SCENARIO)}.")
+
+
+def compute(dialogues: Sequence[Dialogue]) -> dict[str, Values]:
+    """Return every metric's values, one per dialogue in the given order, NaN where it does not apply.
+
+    ``voucher_rate/DEMAND`` is the voucher rate over the customers with that demand, where personas
+    are recorded.  Raises ``TdGymError`` for no dialogues, or for dialogues of several environments.
+    """
+    if not dialogues:
+        raise TdGymError("There are no dialogues to measure.")
+    if len(envs := {dialogue.env for dialogue in dialogues}) > 1:
+        raise TdGymError(
+            f"These dialogues come from several environments ({', '.join(sorted(envs))}); measure each alone."
+        )
+    values: dict[str, Values] = {}
+    demands = [str(dialogue.persona.get("demand", "")) for dialogue in dialogues]
+    for spec in metrics_of(dialogues[0].env):
+        measured = np.array([spec.of(dialogue) for dialogue in dialogues], dtype=np.float64)
+        values[spec.name] = measured
+        if spec.name == BY_DEMAND:
+            for demand in sorted(set(demands) - {""}):
+                here = np.array([each == demand for each in demands])
+                values[f"{spec.name}/{demand}"] = np.where(here, measured, np.nan)
+    return values
+
+
+def summarise(values: Mapping[str, Values], seed: int = 0) -> dict[str, Interval]:
+    """Return mean and 95 % bootstrap interval over the dialogues to which each metric applies.
+
+    ``n`` counts those dialogues; a metric that applies to none is left out.
+    """
+    summary = {}
+    for name, measured in values.items():
+        applicable = measured[~np.isnan(measured)]
+        if len(applicable):
+            summary[name] = bootstrap_mean(applicable, seed)
+    return summary
+
+
+def _number(dialogue: Dialogue, part: str, name: str, default: float | None = None) -> float:
+    held = dialogue.outcome if part == "outcome" else dialogue.costs
+    value = held.get(name, default)
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise TdGymError(f"Dialogue {dialogue.index} of {dialogue.agent!r} has no finite number {part}.{name}.")
+    return float(value)
