@@ -16,7 +16,7 @@ from td_gym.errors import TdGymError
 from tests.agents.fakes import ITEMS, FakeBatch, FakeScenario, fake_policy
 
 RECIPE = ["--env", "Fake", "--size", "micro", "--vocabulary", "512", "--dialogues", "60", "--lr", "1e-2"]
-RECIPE += ["--batch-tokens", "800"]
+RECIPE += ["--batch-tokens", "400"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> int:
@@ -26,12 +26,12 @@ def run(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> int:
 
 
 def test_recipe_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(monkeypatch, tmp_path, "--tokens", "100k", "--gate-turns", "200") == 0
+    assert run(monkeypatch, tmp_path, "--tokens", "60k", "--gate-turns", "200") == 0
     assert "left" in capsys.readouterr().out
     record = json.loads((tmp_path / "recipe.json").read_text())
     assert record["gate"]["format_valid"] > 0.99
     assert record["gate"]["turns"] >= 200
-    assert record["trained_tokens"] >= 100_000
+    assert record["trained_tokens"] >= 60_000
     policy = TokenPolicy.load(tmp_path, scenario=FakeScenario())
     assert policy.versions["protocol"] == "1"
     assert policy.max_new_tokens % 8 == 0
