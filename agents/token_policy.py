@@ -59,6 +59,7 @@ class TokenPolicy:
         self.scenario = scenario
         self.max_new_tokens = max_new_tokens
         self.versions = dict(versions or {})
+        self._markers = tuple(tokenizer.all_special_tokens)
         self._has_system_role = self._probe_system_role()
         self.end_id = self._probe_end()
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
@@ -201,7 +202,7 @@ class TokenPolicy:
     def _harmless(self, message: Message) -> dict[str, str]:
         """Keep what people write from being read as chat markers."""
         content = message["content"]
-        for marker in self.tokenizer.all_special_tokens:
+        for marker in self._markers:
             if marker in content:
                 content = content.replace(marker, f"{marker[0]} {marker[1:]}")
         return {"role": message["role"], "content": content}
