@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from td_gym.scenario import TermSpec
 
 WEIGHTS: Mapping[str, float] = {
-    "persona_adaptation": 1.0,
+    "adaptation": 1.0,
     "stage_fitness": 1.0,
     "quality": 1.0,
     "rules": 2.0,
 }
 
 TERMS: Mapping[str, TermSpec] = {
-    "persona_adaptation": TermSpec(0.0, 1.0, "tone and length suit this customer"),
+    "adaptation": TermSpec(0.0, 1.0, "tone and length suit this customer"),
     "stage_fitness": TermSpec(0.0, 1.0, "the move is admissible now, and new"),
     "quality": TermSpec(0.0, 1.0, "well-formed, to the point, not a repetition"),
     "rules": TermSpec(0.0, 1.0, "no rule of the desk was broken"),
@@ -63,7 +63,7 @@ def review(turn: TurnReview) -> dict[str, float]:
     else:
         quality = 1.0 if turn.wellformed == 1.0 and 1 <= turn.acts <= 3 else 0.5
     rules = 0.0 if turn.major_breaches else (0.5 if turn.minor_breaches else 1.0)
-    return {"persona_adaptation": persona, "stage_fitness": stage, "quality": quality, "rules": rules}
+    return {"adaptation": persona, "stage_fitness": stage, "quality": quality, "rules": rules}
 
 
 def score(marks: Mapping[str, float]) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from personas.persona import Persona
@@ -180,15 +181,19 @@ def _judge_manner(mind: Mind, episode: Episode, turn: Turn, line: _Line) -> str:
 
 def _repeats(episode: Episode, turn: Turn) -> bool:
     """Whether the message mostly repeats an earlier one of the service seat (word overlap above 0.7)."""
-    words = frozenset(turn.shown.lower().split())
+    words = _words(turn.shown)
     if not words:
         return False
-    for earlier in episode.transcript[:-1]:
-        if earlier.seat == "service":
-            other = frozenset(earlier.shown.lower().split())
-            if len(words & other) > 0.7 * len(words | other):
-                return True
-    return False
+    return any(
+        len(words & (other := _words(earlier.shown))) > 0.7 * len(words | other)
+        for earlier in episode.transcript[:-1]
+        if earlier.seat == "service"
+    )
+
+
+@lru_cache(maxsize=4096)
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.lower().split())
 
 
 def _credit(mind: Mind, case: Case, acts: frozenset[str]) -> None:

@@ -19,8 +19,8 @@ from td_gym.draws import choice, mix, uniform
 from td_gym.protocol import parse_message
 from td_gym.scenario import Episode
 from td_gym.scenarios.food_dispute.acts import detect_acts
-from td_gym.scenarios.food_dispute.customer_acts import detect_customer_acts
 from td_gym.scenarios.food_dispute.briefing import Facts, read_facts, slot_values
+from td_gym.scenarios.food_dispute.customer_acts import detect_customer_acts
 
 Messages = Sequence[Mapping[str, str]]
 _SLOT = re.compile(r"\[(\w+)\]")

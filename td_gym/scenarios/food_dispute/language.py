@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 from personas.persona import Persona
-from td_gym.draws import choice, integer, uniform
+from td_gym.draws import choice, mix
 from td_gym.errors import TdGymError
 
 _HELD_OUT = {"validation": 8, "test": 9}
@@ -42,27 +42,33 @@ def colour(text: str, persona: Persona, seed: int, turn: int) -> str:
     """Return ``text`` as this persona would write it: lead-ins, temper, typos."""
     table = _phrases()
     style = table["style"][persona.communication_style]
+    bits = mix(seed, turn, "colour")
     if turn == 0:
-        text = choice(table["opener"][persona.communication_style], seed, "opener") + text
-    elif uniform(seed, turn, "colour") < 0.4:
-        before = choice(style["before"], seed, turn, "before")
+        text = _pick(table["opener"][persona.communication_style], bits) + text
+    elif (bits & 0xFF) < 0.4 * 256:
+        before = _pick(style["before"], bits >> 8)
         text = before + (text[0].lower() + text[1:] if before.endswith(", ") and not text.startswith("I ") else text)
-    if uniform(seed, turn, "temper") < 0.5:
-        after = choice(style["after"], seed, turn, "after")
-        tail = choice(table["mood"][persona.emotional_style], seed, turn, "tail")
+    if (bits >> 16 & 0xFF) < 0.5 * 256:
+        after = _pick(style["after"], bits >> 24)
+        tail = _pick(table["mood"][persona.emotional_style], bits >> 32)
         text = _exclaim(text + after) if tail == "!" else text + after + tail
-    if persona.communication_style == "terse" and uniform(seed, turn, "typo") < 0.2:
-        text = _with_typo(text, seed, turn)
+    if persona.communication_style == "terse" and (bits >> 40 & 0xFF) < 0.2 * 256:
+        text = _with_typo(text, bits >> 48)
     return text
+
+
+def _pick(options: Sequence[str], bits: int) -> str:
+    """Return the option that the lowest byte of ``bits`` points at."""
+    return options[(bits & 0xFF) * len(options) >> 8]
 
 
 def _exclaim(text: str) -> str:
     return text[:-1] + "!" if text.endswith(".") else text
 
 
-def _with_typo(text: str, seed: int, turn: int) -> str:
+def _with_typo(text: str, bits: int) -> str:
     """Swap two neighbouring letters inside the text."""
-    place = integer(1, max(2, len(text) - 2), seed, turn, "typo place")
+    place = 1 + bits % max(1, len(text) - 3)
     if not text[place : place + 2].isalpha():
         return text
     return text[:place] + text[place + 1] + text[place] + text[place + 2 :]
