@@ -15,7 +15,8 @@ from typing import Any
 from evals.files import write_text
 from evals.tables import printable
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~&:@])")
+_MARKDOWN = re.compile(r"[\\`*_{}\[\]|~$]|(?<=:)/(?=/)")
+_AT_START = re.compile(r"^(\s*)([#+\-=]|\d+(?=[.)]))")
 _STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
 .turn { margin: .6rem 0; padding: .5rem .8rem; border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere }
@@ -84,8 +85,9 @@ def facts(dialogue: Mapping[str, Any]) -> str:
 
 
 def escape_markdown(line: str) -> str:
-    """Escape every character that Markdown, or HTML inside it, gives a meaning."""
-    return _MARKDOWN.sub(r"\\\1", printable(line)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\&", "&amp;")
+    """Escape what Markdown, or HTML inside it, gives a meaning; list and heading marks only where they stand first."""
+    text = _MARKDOWN.sub(r"\\\g<0>", html.escape(printable(line), quote=False))
+    return _AT_START.sub(lambda found: f"{found[1]}&#8203;{found[2]}", text)
 
 
 def _number(value: Any) -> str:

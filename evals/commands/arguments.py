@@ -29,7 +29,8 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""
-        shown = action.default not in (None, argparse.SUPPRESS, False, []) and action.option_strings
+        unsaid = action.default is None or action.default is False or action.default in ("", argparse.SUPPRESS, [])
+        shown = bool(action.option_strings) and not unsaid
         return f"{text} (default: %(default)s)" if shown and "default" not in text else text
 
 

@@ -159,7 +159,8 @@ def _spawn(args: argparse.Namespace) -> int:
     TokenPolicy.load(args.model, "cpu", scenario=make_scenario(args.env))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(args.nproc)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", _WORKER: "1"}
-    return subprocess.run([*command, "-m", "evals", *args.argv], env=environment, check=False).returncode
+    # After "--" torchrun does not try to read our options, of which some begin like its own.
+    return subprocess.run([*command, "-m", "--", "evals", *args.argv], env=environment, check=False).returncode
 
 
 def settings(args: argparse.Namespace) -> dict[str, Any]:

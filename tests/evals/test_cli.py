@@ -146,7 +146,8 @@ def test_evaluate_as_a_user_would(tmp_path: Path) -> None:
     assert "bootstrap over dialogues" in done.stdout
     results = json.loads((tmp_path / "one" / "results.json").read_text(encoding="utf-8"))
     assert set(results["agents"]) == {"scripted", "do_nothing"}
-    records = [json.loads(line) for line in (tmp_path / "one" / "dialogues.jsonl").open(encoding="utf-8")]
+    lines = (tmp_path / "one" / "dialogues.jsonl").read_text(encoding="utf-8").strip().split("\n")
+    records = [json.loads(line) for line in lines]
     assert [record["seed"] for record in records] == [*range(7, 12)] * 2
     assert len(list((tmp_path / "one" / "transcripts").iterdir())) == 4
     for path in (tmp_path / "one").rglob("*.*"):
