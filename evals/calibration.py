@@ -33,7 +33,7 @@ def row(name: str, dialogues: Sequence[Dialogue], scenario: Scenario) -> str:
     """Return one line of the table: reward, budgeted cost, turns, and both by demand."""
     reward = [_reward(dialogue) for dialogue in dialogues]
     cost = [dialogue.costs.get(scenario.budgeted_cost, 0.0) for dialogue in dialogues]
-    mean, low, high = bootstrap_mean(reward, seed=0)
+    mean, low, high, _ = bootstrap_mean(reward, seed=0)
     groups: dict[str, list[int]] = {}
     for i, dialogue in enumerate(dialogues):
         groups.setdefault(str(dialogue.persona.get("demand", "all")), []).append(i)

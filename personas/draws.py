@@ -18,7 +18,7 @@ _MASK = (1 << 64) - 1
 
 @lru_cache(maxsize=65536)
 def _key(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def mix(seed: int, *keys: int | str) -> int:

@@ -78,7 +78,7 @@ class FoodDispute(Scenario):
     """
 
     name: ClassVar[str] = "FoodDispute"
-    version: ClassVar[str] = "0.1"
+    version: ClassVar[str] = "1.0"
     wording_version: ClassVar[str] = "1"
     costs: ClassVar[Mapping[str, CostSpec]] = {
         "voucher": CostSpec("a voucher was issued (0/1 a dialogue)", limit=0.30),
