@@ -47,7 +47,7 @@ class Recipe:
     dialogues: int = 5000
     tokens: int = 2_500_000
     lr: float = 2e-3
-    batch_tokens: int = 3000
+    batch_tokens: int = 1000
     seed: int = 0
     gate_turns: int = 500
 
