@@ -33,6 +33,7 @@ class CostSpec:
 
     @property
     def budgeted(self) -> bool:
+        """Whether the cost has a limit to keep."""
         return self.limit is not None
 
 
@@ -136,7 +137,8 @@ class SeatPolicy(Protocol):
     batch.  An outage raises; it is never a message.
     """
 
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]: ...
+    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+        """Return the next message of each conversation, in order."""
 
 
 class Episode(ABC):
