@@ -1,22 +1,6 @@
-"""Dialogue acts of the food dispute, read from free text.
+"""Dialogue acts of the service seat, read from free text.
 
-Each word is mapped to one character (``acts.toml`` holds the lexicon), so that an utterance becomes a short string of
-word characters and the boundary marks ``.``, ``,`` and ``?``. Acts are regular expressions over that string: they
-state clauses, not keywords. Gaps in them are bounded and never cross a boundary, hence time is linear in the text.
-
-Pattern notation of ``acts.toml``, tokens separated by spaces:
-
-=============  ======================================================================================
-``word``       that word; ``a|b|CLASS`` one of several words or classes; UPPER CASE names a class
-``@NAME``      the macro of that name
-``x? x* x+``   optional, up to four, one to four times
-``!x``, ``<x`` not followed by, not preceded by
-``_N``         up to N words that are no negation; ``%N`` up to N words of any kind; ``&N`` also over commas
-``^``, ``$``   start, end of a clause; ``,`` an optional comma; ``;`` any boundary; ``QM`` a question mark
-``( | )``      groups and alternatives, ``)?`` and ``)*`` as above
-=============  ======================================================================================
-
-Builtin classes: ``NUM`` any number, ``MONEY``, ``TIME``, ``PCT`` numbers of that look, ``UNK`` any word not listed.
+``acts.toml`` holds the lexicon and the patterns, ``act_grammar`` their notation and the compiler.
 """
 
 from __future__ import annotations
@@ -24,12 +8,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
 from td_gym.errors import TdGymError
+from td_gym.scenarios.food_dispute.act_grammar import LEVELS, Grammar, Pattern, Reader, index_keys
+from td_gym.scenarios.food_dispute.act_lexicon import read_lexicon
 
 SERVICE_ACTS = (
     "greet",
@@ -46,145 +31,8 @@ SERVICE_ACTS = (
     "reveal_ai",
     "close",
 )
-CUSTOMER_ACTS = (
-    "ask_refund",
-    "ask_compensation",
-    "give_feedback",
-    "give_details",
-    "show_photo",
-    "withhold_photo",
-    "accept",
-    "decline",
-    "insult",
-    "ask_robot",
-    "thank",
-    "leave",
-)
 
-_BOUNDS = ".,?"
-_UNK, _NUM, _MONEY, _TIME, _PCT = "\u00a1", "\u00a2", "\u00a3", "\u00a4", "\u00a5"
-_BUILTIN = {"UNK": _UNK, "NUM": _NUM + _MONEY + _TIME + _PCT, "MONEY": _MONEY, "TIME": _TIME, "PCT": _PCT}
-_FIRST_WORD = 0x100
-_MEMO_LIMIT = 20_000
-_MEMO_LENGTH = 24
-_LEVELS = 5
-_LEFT_WINDOW = 12
-_TOKEN = re.compile(
-    r"[£$€]?\d+(?:[.:,]\d+)*[£$€%]?[^\W\d_]{0,12}|[^\W_]+(?:'[^\W_]+)?|[.!\n…]+|\?[?!]*|[,;:()–—]|^-+$|--+"
-)
-_SPACED = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "´": "'", "`": "'", "＇": "'", "\u00a0": " ", "‑": " "})
 _CLAUSE = re.compile(r"[^.!?,;:\n…()–—]+")
-_ATOM = re.compile(r"[!<]?[A-Za-z0-9',$^|]+[?*+]?\Z")
-_REPEAT = {"?": "?", "*": "{0,4}", "+": "{1,4}"}
-
-
-@dataclass(frozen=True)
-class _Pattern:
-    """One way to state an act, and the contexts left and right of a match that cancel it."""
-
-    act: str
-    stated: re.Pattern[str]
-    left: re.Pattern[str] | None
-    right: re.Pattern[str] | None
-
-    def holds(self, coded: str) -> bool:
-        """Say whether some clause of the coded text carries the act and nothing governs it away."""
-        for found in self.stated.finditer(coded):
-            start, end = found.span()
-            if self.left is not None and self.left.search(coded, max(0, start - _LEFT_WINDOW), start):
-                continue
-            if self.right is not None and self.right.match(coded, end):
-                continue
-            return True
-        return False
-
-
-class _Lexicon(dict[str, str]):
-    """Maps a lower-case token to its characters; unlisted tokens are analysed once and remembered, boundedly."""
-
-    def __init__(self, words: Mapping[str, str], suffixes: Mapping[str, str], near: Mapping[str, str]) -> None:
-        super().__init__(words)
-        self._suffixes = suffixes
-        self._near = near
-        self._room = _MEMO_LIMIT
-
-    def __missing__(self, token: str) -> str:
-        token = token.replace("a.i.", "ai")
-        parts = _TOKEN.findall(token)
-        code = "".join([self.get(part) or self._analyse(part) for part in parts])
-        if self._room and len(token) <= _MEMO_LENGTH:
-            self._room -= 1
-            self[token] = code
-        return code
-
-    def _analyse(self, token: str) -> str:
-        first = token[0]
-        if first in "£$€" or first.isdigit():
-            return _number(token)
-        if not first.isalnum():
-            return "?" if first == "?" else "," if first in ",;:()–—-" else "."
-        base, mark, suffix = token.partition("'")
-        if mark:
-            if suffix == "t" and base.endswith("n"):
-                return self[base[:-1]] + self["not"]
-            if suffix == "s" or suffix not in self._suffixes:
-                return self[base]
-            return self[base] + self._suffixes[suffix]
-        if 6 <= len(token) <= 16:
-            for form in (token, *_deletions(token)):
-                if form in self._near:
-                    return self._near[form]
-        return _UNK
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """The compiled lexicon and patterns of one side of the conversation.
-
-    ``keys`` maps a character to ``_LEVELS`` bit sets over ``patterns``, side by side in one integer: the patterns that
-    may match only if this character, or another of the same key, is there. ``keyless`` has the bits of absent keys. A
-    pattern is tried when all of its keys are met.
-    """
-
-    lexicon: _Lexicon
-    broken: re.Pattern[str]
-    patterns: tuple[_Pattern, ...]
-    keys: Mapping[str, int]
-    keyed: frozenset[str]
-    keyless: int
-
-    def read(self, text: str) -> frozenset[str]:
-        """Return the acts of ``text``."""
-        coded = self.encode(text)
-        keys = self.keys
-        met = self.keyless
-        for char in self.keyed.intersection(coded):
-            met |= keys[char]
-        width = len(self.patterns)
-        open_bits = met & (1 << width) - 1
-        for _ in range(_LEVELS - 1):
-            met >>= width
-            open_bits &= met
-        found: set[str] = set()
-        while open_bits:
-            bit = open_bits & -open_bits
-            open_bits ^= bit
-            pattern = self.patterns[bit.bit_length() - 1]
-            if pattern.act not in found and pattern.holds(coded):
-                found.add(pattern.act)
-        return frozenset(found)
-
-    def encode(self, text: str) -> str:
-        """Return the word characters of ``text``, without its ill-formed clauses."""
-        text = text.lower()
-        if not text.isascii():
-            text = text.translate(_SPACED)
-        if "\n" in text:
-            text = text.replace("\n", " . ")
-        coded = "".join(map(self.lexicon.__getitem__, text.split()))
-        if self.broken.search(coded):
-            coded = "".join(part for part in re.split(r"([.,?])", coded) if not self.broken.search(part))
-        return coded
 
 
 def detect_acts(text: str) -> frozenset[str]:
@@ -196,11 +44,6 @@ def detect_acts(text: str) -> frozenset[str]:
     return _cached_service(text)
 
 
-def detect_customer_acts(text: str) -> frozenset[str]:
-    """Return the customer acts that ``text`` carries, a subset of ``CUSTOMER_ACTS``; any text is accepted."""
-    return _cached_customer(text)
-
-
 def segments(text: str) -> list[str]:
     """Return the clauses of ``text``: its parts between punctuation marks, stripped, without empty ones."""
     return [part for part in map(str.strip, _CLAUSE.findall(text)) if part]
@@ -208,37 +51,37 @@ def segments(text: str) -> list[str]:
 
 @lru_cache(maxsize=8192)
 def _cached_service(text: str) -> frozenset[str]:
-    return _reader("service").read(text)
-
-
-@lru_cache(maxsize=8192)
-def _cached_customer(text: str) -> frozenset[str]:
-    return _reader("customer").read(text)
+    return service_reader().read(text)
 
 
 @cache
-def _reader(side: str) -> _Reader:
+def service_reader() -> Reader:
+    """Return the reader compiled from the package's ``acts.toml``."""
     source = resources.files(__package__).joinpath("acts.toml").read_text(encoding="utf-8")
-    return build_reader(tomllib.loads(source), side, SERVICE_ACTS if side == "service" else CUSTOMER_ACTS)
+    return build_reader(tomllib.loads(source))
 
 
-def build_reader(data: Mapping[str, Any], side: str, names: tuple[str, ...]) -> _Reader:
-    """Compile the acts ``names`` of table ``side`` from the parsed ``acts.toml``.
+def build_reader(data: Mapping[str, Any]) -> Reader:
+    """Compile the service acts from the parsed ``acts.toml``.
 
     Raises TdGymError, naming the table and the pattern, for missing or extra acts, unknown classes and bad notation.
     """
-    missing = [key for key in ("classes", "macros", "aliases", "suffixes", "typos", "broken", side) if key not in data]
+    missing = [
+        key for key in ("classes", "macros", "aliases", "suffixes", "typos", "broken", "service") if key not in data
+    ]
     if missing:
         raise TdGymError(f"acts.toml lacks {', '.join(missing)}; restore these tables.")
-    table = data[side]
-    if set(table) != set(names):
-        raise TdGymError(f"acts.toml [{side}] must hold exactly {', '.join(names)}; it holds {', '.join(table)}.")
-    grammar = _Grammar(data["classes"], data["macros"], data["aliases"])
-    patterns: list[_Pattern] = []
+    table = data["service"]
+    if set(table) != set(SERVICE_ACTS):
+        raise TdGymError(
+            f"acts.toml [service] must hold exactly {', '.join(SERVICE_ACTS)}; it holds {', '.join(table)}."
+        )
+    grammar = Grammar(data["classes"], data["macros"], data["aliases"])
+    patterns: list[Pattern] = []
     needs: list[list[frozenset[str]]] = []
-    for name in names:
+    for name in SERVICE_ACTS:
         entry = table[name]
-        where = f"[{side}.{name}]"
+        where = f"[service.{name}]"
         if unknown := set(entry) - {"patterns", "left", "right"}:
             raise TdGymError(f"acts.toml {where} has unknown keys: {', '.join(sorted(unknown))}.")
         if not entry.get("patterns"):
@@ -246,170 +89,8 @@ def build_reader(data: Mapping[str, Any], side: str, names: tuple[str, ...]) -> 
         left = re.compile(grammar.alternatives(entry["left"], where) + r"\Z") if entry.get("left") else None
         right = re.compile(grammar.alternatives(entry["right"], where)) if entry.get("right") else None
         for source in entry["patterns"]:
-            patterns.append(_Pattern(name, re.compile(grammar.alternatives([source], where)), left, right))
-            needs.append(sorted(grammar.keys(source, where), key=grammar.commonness)[:_LEVELS])
+            patterns.append(Pattern(name, re.compile(grammar.alternatives([source], where)), left, right))
+            needs.append(sorted(grammar.keys(source, where), key=grammar.commonness)[:LEVELS])
     broken = re.compile(grammar.alternatives(data["broken"], "broken"))
-    keys, keyless = _index(needs)
-    return _Reader(_lexicon(data, grammar), broken, tuple(patterns), keys, frozenset(keys), keyless)
-
-
-def _index(needs: list[list[frozenset[str]]]) -> tuple[dict[str, int], int]:
-    """Turn the keys that each pattern needs into bits: pattern ``i`` owns bit ``i`` of every level."""
-    keys: dict[str, int] = {}
-    keyless = 0
-    for at, chosen in enumerate(needs):
-        for level in range(_LEVELS):
-            bit = 1 << (level * len(needs) + at)
-            if level >= len(chosen):
-                keyless |= bit
-            else:
-                keys.update({char: keys.get(char, 0) | bit for char in chosen[level]})
-    return keys, keyless
-
-
-class _Grammar:
-    """Translates the pattern notation into regular expressions and hands out one character per word."""
-
-    def __init__(self, classes: Mapping[str, str], macros: Mapping[str, str], aliases: Mapping[str, str]) -> None:
-        self._canonical = {form: key for key, forms in aliases.items() if " " not in key for form in forms.split()}
-        self.codes: dict[str, str] = {}
-        self._macros = macros
-        self._classes = dict(_BUILTIN)
-        for name, words in classes.items():
-            self._classes[name] = "".join(
-                self._classes[word] if word in self._classes else self.code(word) for word in words.split()
-            )
-        self._common = frozenset(self._classes.get("COMMON", "") + _UNK + _BOUNDS)
-        self._no_gap = self._classes.get("NEG", "")
-
-    def code(self, word: str) -> str:
-        """Return the character of ``word``, new for a new word."""
-        word = self._canonical.get(word, word)
-        return self.codes.setdefault(word, chr(_FIRST_WORD + len(self.codes)))
-
-    def members(self, atom: str, where: str) -> str:
-        """Return the characters of ``a|b|CLASS``."""
-        chars = ""
-        for part in atom.split("|"):
-            if part == ",":
-                chars += ","
-            elif part.isupper() and len(part) > 1:
-                if part not in self._classes:
-                    raise TdGymError(f"acts.toml {where} uses the unknown class {part}; add it to [classes].")
-                chars += self._classes[part]
-            else:
-                chars += self.code(part)
-        return chars
-
-    def alternatives(self, patterns: list[str], where: str) -> str:
-        """Return one regular expression that matches any of ``patterns``."""
-        parts = []
-        for pattern in patterns:
-            expression = "".join(self._token(token, f"{where} {pattern!r}") for token in self._expand(pattern, where))
-            try:
-                re.compile(expression)
-            except re.error as error:
-                raise TdGymError(f"acts.toml {where}: pattern {pattern!r} is malformed ({error}).") from error
-            parts.append(expression)
-        return f"(?:{'|'.join(parts)})"
-
-    def keys(self, pattern: str, where: str) -> list[frozenset[str]]:
-        """Return character sets, each of which must have a member in any text that ``pattern`` matches."""
-        branches: list[list[frozenset[str]]] = [[]]
-        stack: list[list[list[frozenset[str]]]] = []
-        for token in ["(", *self._expand(pattern, where), ")"]:
-            if token == "(":
-                stack.append(branches)
-                branches = [[]]
-            elif token == "|":
-                branches.append([])
-            elif token[0] == ")":
-                inner, branches = branches, stack.pop()
-                if token in (")", ")+") and all(inner):
-                    one_way = len(inner) == 1
-                    rarest = [min(branch, key=self.commonness) for branch in inner]
-                    branches[-1] += inner[0] if one_way else [frozenset().union(*rarest)]
-            elif token == "QM":
-                branches[-1].append(frozenset("?"))
-            elif token[0] not in "!<_%&^$,;" and token[-1] not in "?*" and not set("^$") & set(token):
-                branches[-1].append(frozenset(self.members(token.rstrip("+"), where)))
-        return branches[0]
-
-    def commonness(self, chars: frozenset[str]) -> int:
-        """Return a rough weight of how often a text holds one of ``chars``; rare keys spare the most work."""
-        return len(chars) + 30 * len(chars & self._common)
-
-    def _expand(self, pattern: str, where: str) -> list[str]:
-        tokens: list[str] = []
-        for token in pattern.split():
-            if token.startswith("@"):
-                name = token.rstrip("?")[1:]
-                if name not in self._macros:
-                    raise TdGymError(f"acts.toml {where} uses the unknown macro {token}; add it to [macros].")
-                tokens += ["(", *self._expand(self._macros[name], where), ")?" if token.endswith("?") else ")"]
-            else:
-                tokens.append(token)
-        return tokens
-
-    def _token(self, token: str, where: str) -> str:
-        fixed = {
-            "^": r"(?<![^.,?])",
-            "$": r"(?=[.,?]|\Z)",
-            "(": "(?:",
-            ")": ")",
-            ")?": ")?",
-            ")*": "){0,6}",
-            ")+": "){1,4}",
-            "|": "|",
-            ",": ",?",
-            ";": "[.,?]",
-            "QM": r"\?",
-        }
-        if token in fixed:
-            return fixed[token]
-        if token[0] in "_%&" and token[1:].isdigit():
-            excluded = {"_": _BOUNDS + self._no_gap, "%": _BOUNDS, "&": ".?"}[token[0]]
-            return f"[^{excluded}]{{0,{token[1:]}}}?"
-        if not _ATOM.match(token) or "||" in token or "" in token.strip("!<?*+").split("|"):
-            raise TdGymError(f"acts.toml {where}: cannot read {token!r}; see the notation in acts.py.")
-        repeat = _REPEAT.get(token[-1], "")
-        body = token[:-1] if repeat else token
-        if body[0] in "!<":
-            look = "?!" if body[0] == "!" else "?<!"
-            return f"({look}[{self.members(body[1:], where)}])"
-        parts = body.split("|")
-        edges = [fixed[part] for part in parts if part in ("^", "$")]
-        words = [part for part in parts if part not in ("^", "$")]
-        if not edges:
-            return f"[{self.members(body, where)}]{repeat}"
-        return f"(?:[{self.members('|'.join(words), where)}]|{'|'.join(edges)}){repeat}"
-
-
-def _lexicon(data: Mapping[str, Any], grammar: _Grammar) -> _Lexicon:
-    words = dict(grammar.codes)
-
-    def spell(phrase: str) -> str:
-        return "".join(words.get(word, _UNK) for word in phrase.split())
-
-    for phrase, forms in data["aliases"].items():
-        for form in forms.split():
-            words[form] = spell(phrase)
-    words.setdefault("not", _UNK)
-    near: dict[str, str] = {}
-    for word in filter(words.__contains__, data["typos"]):
-        for form in (word, *_deletions(word)):
-            near.setdefault(form, words[word])
-    return _Lexicon(words, {suffix: spell(word) for suffix, word in data["suffixes"].items()}, near)
-
-
-def _deletions(word: str) -> list[str]:
-    """Return ``word`` with one letter left out, the first never: one slip of the keyboard shares such a form."""
-    return [word[:at] + word[at + 1 :] for at in range(1, len(word))]
-
-
-def _number(token: str) -> str:
-    if token[0] in "£$€" or token[-1] in "£$€":
-        return _MONEY
-    if token[-1] == "%":
-        return _PCT
-    return _TIME if ":" in token or token.endswith(("am", "pm")) else _NUM
+    keys, keyless = index_keys(needs)
+    return Reader(read_lexicon(data, grammar.codes), broken, tuple(patterns), keys, frozenset(keys), keyless)

@@ -1,0 +1,240 @@
+"""The pattern grammar of ``acts.toml`` and the reader compiled from it.
+
+Each word is mapped to one character, so that an utterance becomes a short string of word characters and the boundary
+marks ``.``, ``,`` and ``?``. Acts are regular expressions over that string: they state clauses, not keywords. Gaps in
+them are bounded and never cross a boundary, hence time is linear in the text.
+
+Pattern notation of ``acts.toml``, tokens separated by spaces:
+
+=============  ======================================================================================
+``word``       that word; ``a|b|CLASS`` one of several words or classes; UPPER CASE names a class
+``@NAME``      the macro of that name
+``x? x* x+``   optional, up to four, one to four times
+``!x``, ``<x`` not followed by, not preceded by
+``_N``         up to N words that are no negation; ``%N`` up to N words of any kind; ``&N`` also over commas
+``^``, ``$``   start, end of a clause; ``,`` an optional comma; ``;`` any boundary; ``QM`` a question mark
+``( | )``      groups and alternatives, ``)?`` and ``)*`` as above
+=============  ======================================================================================
+
+Builtin classes: ``NUM`` any number, ``MONEY``, ``TIME``, ``PCT`` numbers of that look, ``UNK`` any word not listed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from td_gym.errors import TdGymError
+from td_gym.scenarios.food_dispute.act_lexicon import MONEY, NUM, PCT, SPACED, TIME, UNK, Lexicon
+
+_BOUNDS = ".,?"
+_BUILTIN = {"UNK": UNK, "NUM": NUM + MONEY + TIME + PCT, "MONEY": MONEY, "TIME": TIME, "PCT": PCT}
+_FIRST_WORD = 0x100
+LEVELS = 5
+_LEFT_WINDOW = 12
+_ATOM = re.compile(r"[!<]?[A-Za-z0-9',$^|]+[?*+]?\Z")
+_REPEAT = {"?": "?", "*": "{0,4}", "+": "{1,4}"}
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One way to state an act, and the contexts left and right of a match that cancel it."""
+
+    act: str
+    stated: re.Pattern[str]
+    left: re.Pattern[str] | None
+    right: re.Pattern[str] | None
+
+    def holds(self, coded: str) -> bool:
+        """Say whether some clause of the coded text carries the act and nothing governs it away."""
+        for found in self.stated.finditer(coded):
+            start, end = found.span()
+            if self.left is not None and self.left.search(coded, max(0, start - _LEFT_WINDOW), start):
+                continue
+            if self.right is not None and self.right.match(coded, end):
+                continue
+            return True
+        return False
+
+
+@dataclass(frozen=True)
+class Reader:
+    """The compiled lexicon and patterns of the service side.
+
+    ``keys`` maps a character to ``LEVELS`` bit sets over ``patterns``, side by side in one integer: the patterns that
+    may match only if this character, or another of the same key, is there. ``keyless`` has the bits of absent keys. A
+    pattern is tried when all of its keys are met.
+    """
+
+    lexicon: Lexicon
+    broken: re.Pattern[str]
+    patterns: tuple[Pattern, ...]
+    keys: Mapping[str, int]
+    keyed: frozenset[str]
+    keyless: int
+
+    def read(self, text: str) -> frozenset[str]:
+        """Return the acts of ``text``."""
+        coded = self.encode(text)
+        keys = self.keys
+        met = self.keyless
+        for char in self.keyed.intersection(coded):
+            met |= keys[char]
+        width = len(self.patterns)
+        open_bits = met & (1 << width) - 1
+        for _ in range(LEVELS - 1):
+            met >>= width
+            open_bits &= met
+        found: set[str] = set()
+        while open_bits:
+            bit = open_bits & -open_bits
+            open_bits ^= bit
+            pattern = self.patterns[bit.bit_length() - 1]
+            if pattern.act not in found and pattern.holds(coded):
+                found.add(pattern.act)
+        return frozenset(found)
+
+    def encode(self, text: str) -> str:
+        """Return the word characters of ``text``, without its ill-formed clauses."""
+        text = text.lower()
+        if not text.isascii():
+            text = text.translate(SPACED)
+        if "\n" in text:
+            text = text.replace("\n", " . ")
+        coded = "".join(map(self.lexicon.__getitem__, text.split()))
+        if self.broken.search(coded):
+            coded = "".join(part for part in re.split(r"([.,?])", coded) if not self.broken.search(part))
+        return coded
+
+
+def index_keys(needs: list[list[frozenset[str]]]) -> tuple[dict[str, int], int]:
+    """Turn the keys that each pattern needs into bits: pattern ``i`` owns bit ``i`` of every level."""
+    keys: dict[str, int] = {}
+    keyless = 0
+    for at, chosen in enumerate(needs):
+        for level in range(LEVELS):
+            bit = 1 << (level * len(needs) + at)
+            if level >= len(chosen):
+                keyless |= bit
+            else:
+                keys.update({char: keys.get(char, 0) | bit for char in chosen[level]})
+    return keys, keyless
+
+
+class Grammar:
+    """Translates the pattern notation into regular expressions and hands out one character per word."""
+
+    def __init__(self, classes: Mapping[str, str], macros: Mapping[str, str], aliases: Mapping[str, str]) -> None:
+        self._canonical = {form: key for key, forms in aliases.items() if " " not in key for form in forms.split()}
+        self.codes: dict[str, str] = {}
+        self._macros = macros
+        self._classes = dict(_BUILTIN)
+        for name, words in classes.items():
+            self._classes[name] = "".join(
+                self._classes[word] if word in self._classes else self.code(word) for word in words.split()
+            )
+        self._common = frozenset(self._classes.get("COMMON", "") + UNK + _BOUNDS)
+        self._no_gap = self._classes.get("NEG", "")
+
+    def code(self, word: str) -> str:
+        """Return the character of ``word``, new for a new word."""
+        word = self._canonical.get(word, word)
+        return self.codes.setdefault(word, chr(_FIRST_WORD + len(self.codes)))
+
+    def members(self, atom: str, where: str) -> str:
+        """Return the characters of ``a|b|CLASS``."""
+        chars = ""
+        for part in atom.split("|"):
+            if part == ",":
+                chars += ","
+            elif part.isupper() and len(part) > 1:
+                if part not in self._classes:
+                    raise TdGymError(f"acts.toml {where} uses the unknown class {part}; add it to [classes].")
+                chars += self._classes[part]
+            else:
+                chars += self.code(part)
+        return chars
+
+    def alternatives(self, patterns: list[str], where: str) -> str:
+        """Return one regular expression that matches any of ``patterns``."""
+        parts = []
+        for pattern in patterns:
+            expression = "".join(self._token(token, f"{where} {pattern!r}") for token in self._expand(pattern, where))
+            try:
+                re.compile(expression)
+            except re.error as error:
+                raise TdGymError(f"acts.toml {where}: pattern {pattern!r} is malformed ({error}).") from error
+            parts.append(expression)
+        return f"(?:{'|'.join(parts)})"
+
+    def keys(self, pattern: str, where: str) -> list[frozenset[str]]:
+        """Return character sets, each of which must have a member in any text that ``pattern`` matches."""
+        branches: list[list[frozenset[str]]] = [[]]
+        stack: list[list[list[frozenset[str]]]] = []
+        for token in ["(", *self._expand(pattern, where), ")"]:
+            if token == "(":
+                stack.append(branches)
+                branches = [[]]
+            elif token == "|":
+                branches.append([])
+            elif token[0] == ")":
+                inner, branches = branches, stack.pop()
+                if token in (")", ")+") and all(inner):
+                    one_way = len(inner) == 1
+                    rarest = [min(branch, key=self.commonness) for branch in inner]
+                    branches[-1] += inner[0] if one_way else [frozenset().union(*rarest)]
+            elif token == "QM":
+                branches[-1].append(frozenset("?"))
+            elif token[0] not in "!<_%&^$,;" and token[-1] not in "?*" and not set("^$") & set(token):
+                branches[-1].append(frozenset(self.members(token.rstrip("+"), where)))
+        return branches[0]
+
+    def commonness(self, chars: frozenset[str]) -> int:
+        """Return a rough weight of how often a text holds one of ``chars``; rare keys spare the most work."""
+        return len(chars) + 30 * len(chars & self._common)
+
+    def _expand(self, pattern: str, where: str) -> list[str]:
+        tokens: list[str] = []
+        for token in pattern.split():
+            if token.startswith("@"):
+                name = token.rstrip("?")[1:]
+                if name not in self._macros:
+                    raise TdGymError(f"acts.toml {where} uses the unknown macro {token}; add it to [macros].")
+                tokens += ["(", *self._expand(self._macros[name], where), ")?" if token.endswith("?") else ")"]
+            else:
+                tokens.append(token)
+        return tokens
+
+    def _token(self, token: str, where: str) -> str:
+        fixed = {
+            "^": r"(?<![^.,?])",
+            "$": r"(?=[.,?]|\Z)",
+            "(": "(?:",
+            ")": ")",
+            ")?": ")?",
+            ")*": "){0,6}",
+            ")+": "){1,4}",
+            "|": "|",
+            ",": ",?",
+            ";": "[.,?]",
+            "QM": r"\?",
+        }
+        if token in fixed:
+            return fixed[token]
+        if token[0] in "_%&" and token[1:].isdigit():
+            excluded = {"_": _BOUNDS + self._no_gap, "%": _BOUNDS, "&": ".?"}[token[0]]
+            return f"[^{excluded}]{{0,{token[1:]}}}?"
+        if not _ATOM.match(token) or "||" in token or "" in token.strip("!<?*+").split("|"):
+            raise TdGymError(f"acts.toml {where}: cannot read {token!r}; see the notation in act_grammar.py.")
+        repeat = _REPEAT.get(token[-1], "")
+        body = token[:-1] if repeat else token
+        if body[0] in "!<":
+            look = "?!" if body[0] == "!" else "?<!"
+            return f"({look}[{self.members(body[1:], where)}])"
+        parts = body.split("|")
+        edges = [fixed[part] for part in parts if part in ("^", "$")]
+        words = [part for part in parts if part not in ("^", "$")]
+        if not edges:
+            return f"[{self.members(body, where)}]{repeat}"
+        return f"(?:[{self.members('|'.join(words), where)}]|{'|'.join(edges)}){repeat}"
