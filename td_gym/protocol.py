@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import NamedTuple
 
 PROTOCOL_VERSION = "1"
 MAX_CHARS = 4096
 
+_NO_ARGUMENTS: Mapping[str, str] = MappingProxyType({})
 _TAG = re.compile(r"<(/?)(think|response|action)>")
 _ARGUMENT = re.compile(r"\s*([A-Za-z_]\w*)=(\"[^\"]*\"|[^\s\"]+)")
 
@@ -26,15 +29,14 @@ class Tool:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedMessage:
+class ParsedMessage(NamedTuple):
     """A message taken apart.  ``error`` is empty, or says in a few words why it is a format error."""
 
     response: str = ""
     think: str = ""
     action: str = ""
     """Tool name, or empty for none (``chat`` also reads as none)."""
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str] = _NO_ARGUMENTS
     error: str = ""
 
 

@@ -11,8 +11,9 @@ import copy
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, final
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from td_gym.errors import TdGymError
 from td_gym.protocol import MAX_CHARS, ParsedMessage, Tool, parse_message
 
 SPLITS = ("train", "validation", "test")
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _END = re.compile(r"\s*\[(end|hangup):([1-5](?:\.\d{1,6})?)\]\s*$")
 
 
@@ -56,8 +58,7 @@ class ScaffoldTask:
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """One message of one seat, as the record of a conversation keeps it."""
 
     seat: str
@@ -66,22 +67,21 @@ class Turn:
     shown: str
     """What the other seats read."""
     action: str = ""
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str] = _NOTHING
     tool_message: str = ""
     """A tool's error message, read by the seat that called it only."""
     acts: frozenset[str] = frozenset()
     strategy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TurnResult:
+class TurnResult(NamedTuple):
     """What one submitted message brought about.  Costs and rewards are increments."""
 
     seat: str
-    rewards: Mapping[str, float] = field(default_factory=dict)
+    rewards: Mapping[str, float] = _NOTHING
     """Session reward paid by this turn, by seat."""
-    costs: Mapping[str, float] = field(default_factory=dict)
-    terms: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, float] = _NOTHING
+    terms: Mapping[str, float] = _NOTHING
     """Named turn terms of a service turn."""
     strategy: str = ""
     relevance: int | None = None
@@ -90,8 +90,7 @@ class TurnResult:
     truncated: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceEffect:
+class ServiceEffect(NamedTuple):
     """A scenario's reading of one well-formed service message."""
 
     acts: frozenset[str]
@@ -99,22 +98,20 @@ class ServiceEffect:
     costs: Mapping[str, float]
     terms: Mapping[str, float]
     tool_message: str = ""
-    rewards: Mapping[str, float] = field(default_factory=dict)
+    rewards: Mapping[str, float] = _NOTHING
     ended_by: str = ""
     """Non-empty when the message ends the service's part; the customer has the last word."""
 
 
-@dataclass(frozen=True, slots=True)
-class CustomerEffect:
+class CustomerEffect(NamedTuple):
     """A scenario's reading of one customer message."""
 
     acts: frozenset[str]
     relevance: int
-    rewards: Mapping[str, float] = field(default_factory=dict)
+    rewards: Mapping[str, float] = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class EndMark:
+class EndMark(NamedTuple):
     """The end marker at the close of a customer message: ``[end:4.2]`` or ``[hangup:1]``."""
 
     hung_up: bool

@@ -9,7 +9,7 @@ A scenario states what it saw in a turn as ``TurnReview``; the marks follow from
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from td_gym.scenario import TermSpec
 
@@ -28,8 +28,7 @@ TERMS: Mapping[str, TermSpec] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TurnReview:
+class TurnReview(NamedTuple):
     """What a scenario saw in one service turn."""
 
     empathic: bool

@@ -242,6 +242,7 @@ class FoodDisputeEpisode(Episode):
         """A voucher was offered or announced, and neither issued nor declined since."""
         self._customer_acts: frozenset[str] = frozenset()
         self._claimed_photo = False
+        self._said: set[str] = set()
         self._order_screen: list[float] = []
 
     def briefing(self, seat: str) -> str:
@@ -278,7 +279,7 @@ class FoodDisputeEpisode(Episode):
         """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""
         acts = detect_acts(message.response)
         strategy = sop.detect_strategy(acts, message.action)
-        allowed = strategy in sop.admissible(self.progress, "transfer" in self.scenario.tools)
+        allowed = sop.allows(strategy, self.progress, "transfer" in self.scenario.tools)
         tool_message, issued, rewards = "", 0.0, {}
         costs: dict[str, float] = {}
         if message.action == "voucher":
@@ -293,7 +294,9 @@ class FoodDisputeEpisode(Episode):
         costs.update(self._breaches(message.response, acts))
         if self._disagrees(acts, "voucher" in costs):
             costs["inconsistent"] = 1.0
-        terms = principles.review(self._review(message, acts, allowed, costs))
+        words = message.response.lower()
+        terms = principles.review(self._review(message, words, acts, allowed, costs))
+        self._said.add(words)
         self._advance(acts, "voucher" in costs)
         ended_by = "transferred" if message.action == "transfer" else ""
         return ServiceEffect(acts, strategy, costs, terms, tool_message, rewards, ended_by)
@@ -348,11 +351,10 @@ class FoodDisputeEpisode(Episode):
         return {"inconsistent": 1.0} if self._announced else {}
 
     def _review(
-        self, message: ParsedMessage, acts: frozenset[str], allowed: bool, costs: Mapping[str, float]
+        self, message: ParsedMessage, words: str, acts: frozenset[str], allowed: bool, costs: Mapping[str, float]
     ) -> principles.TurnReview:
         persona = self.case.persona
         content = acts - {"greet", "close"}
-        words = message.response.lower()
         return principles.TurnReview(
             empathic=bool(acts & {"empathise", "apologise"} or self._done & {"empathise", "apologise"}),
             needs_empathy=persona.emotional_style != "calm" and self.service_turns <= 3,
@@ -362,7 +364,7 @@ class FoodDisputeEpisode(Episode):
             advances=bool(acts - self._done) or "voucher" in costs,
             wellformed=wellformed(message.response),
             acts=len(content) or int("close" in acts),
-            repeats=any(t.seat == "service" and t.shown.lower() == words for t in self.transcript),
+            repeats=words in self._said,
             minor_breaches=sum(name in costs for name in ("identity", "inconsistent", "second_voucher")),
             major_breaches=sum(name in costs for name in ("overpromise", "unfounded_fault", "noncompliance")),
         )

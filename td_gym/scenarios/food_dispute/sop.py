@@ -70,21 +70,35 @@ def detect_strategy(acts: frozenset[str], action: str) -> str:
 
 
 def admissible(progress: Progress, transfer: bool) -> tuple[str, ...]:
-    """Return the strategies allowed now, in the order of ``STRATEGIES``.
+    """Return the strategies allowed now, in the order of ``STRATEGIES``."""
+    return tuple(name for name in STRATEGIES if allows(name, progress, transfer))
+
+
+def allows(strategy: str, progress: Progress, transfer: bool) -> bool:
+    """Return whether the procedure admits ``strategy`` now.
 
     ``chat``, a message that does nothing, is never part of the procedure; ``empathise`` always is.
     """
-    evidence_settled = progress.evidence != ""
-    allowed = {
-        "open": not progress.opened,
-        "empathise": True,
-        "clarify": progress.asked < 2 and not progress.judged,
-        "request_evidence": not evidence_settled and not progress.resolved,
-        "explain": progress.clarified or progress.asked > 0,
-        "acknowledge_fault": progress.clarified and evidence_settled,
-        "decline_refund": progress.clarified or progress.judged,
-        "offer_voucher": progress.clarified and evidence_settled and not progress.voucher_issued,
-        "close": progress.judged or progress.resolved,
-        "transfer": transfer and (progress.judged or progress.resolved),
-    }
-    return tuple(name for name in STRATEGIES if allowed.get(name, False))
+    match strategy:
+        case "empathise":
+            return True
+        case "open":
+            return not progress.opened
+        case "clarify":
+            return progress.asked < 2 and not progress.judged
+        case "request_evidence":
+            return not progress.evidence and not progress.resolved
+        case "explain":
+            return progress.clarified or progress.asked > 0
+        case "acknowledge_fault":
+            return progress.clarified and progress.evidence != ""
+        case "decline_refund":
+            return progress.clarified or progress.judged
+        case "offer_voucher":
+            return progress.clarified and progress.evidence != "" and not progress.voucher_issued
+        case "close":
+            return progress.judged or progress.resolved
+        case "transfer":
+            return transfer and (progress.judged or progress.resolved)
+        case _:
+            return False
