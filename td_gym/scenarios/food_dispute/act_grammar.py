@@ -48,13 +48,15 @@ class Pattern:
 
     def holds(self, coded: str) -> bool:
         """Say whether some clause of the coded text carries the act and nothing governs it away."""
-        for found in self.stated.finditer(coded):
+        found = self.stated.search(coded)
+        while found is not None:
             start, end = found.span()
-            if self.left is not None and self.left.search(coded, max(0, start - _LEFT_WINDOW), start):
-                continue
-            if self.right is not None and self.right.match(coded, end):
-                continue
-            return True
+            if not (
+                (self.left is not None and self.left.search(coded, max(0, start - _LEFT_WINDOW), start))
+                or (self.right is not None and self.right.match(coded, end))
+            ):
+                return True
+            found = self.stated.search(coded, max(end, start + 1))
         return False
 
 
