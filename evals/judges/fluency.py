@@ -1,9 +1,14 @@
 """Fluency: the share of the service's sentences that are well-formed English, by an own grammar.
 
 A sentence passes when its surface is clean (capital, end mark, no word or three words repeated, no
-slot left open, at most 45 words) and a context-free grammar of service English derives its word
+slot left open, at most 45 words of 30 letters) and a context-free grammar of service English derives its word
 classes (``fluency_grammar.txt``, ``fluency_words.toml``).  Fused half-sentences, dropped function
 words and cut endings pass a pattern search but seldom a grammar.  No training signal uses it.
+
+Measured by ``tests/evals/test_fluency.py``: of 100 sentences written after the grammar was finished
+96 pass; of 400 spoilt ones of each kind it notices about 68 % of spliced halves, 61 % of lost
+function words, 78 % of swapped neighbours and 61 % of cut endings (much of the rest is still
+English: "I make sure that this is noted.").
 """
 
 from __future__ import annotations
@@ -17,9 +22,10 @@ from pathlib import Path
 from evals.dialogue import Dialogue
 from evals.judges.grammar import Grammar
 from evals.judges.reading import sentences, words
-from evals.judges.word_classes import classes, tokens
+from evals.judges.word_classes import classes, is_no_command, tokens
 
 MAX_WORDS = 45
+MAX_LETTERS = 30
 _BRACKETED = re.compile(r"\s*\([^()]*\)")
 _QUOTES = re.compile(r"[\"“”]|(?<!\w)'|'(?!\w)")
 _SLOT = re.compile(r"[\[\]{}<>_|\\]")
@@ -43,7 +49,8 @@ def well_formed(sentence: str) -> bool:
     bare = _QUOTES.sub("", _BRACKETED.sub("", text))
     body = bare.rstrip(".!? ").strip()
     found = tokens(body)
-    if not found:
+    question = bare.rstrip().endswith("?")
+    if not found or (is_no_command(found) and not question):
         return False
     terminals = [
         classes(
@@ -53,13 +60,13 @@ def well_formed(sentence: str) -> bool:
         )
         for position, token in enumerate(found)
     ]
-    return _grammar().derives("QUESTION" if bare.rstrip().endswith("?") else "STATEMENT", terminals)
+    return _grammar().derives("QUESTION" if question else "STATEMENT", terminals)
 
 
 def surface_is_clean(text: str) -> bool:
     """Whether a sentence looks right from outside: its ends, brackets, length, articles, no repetition."""
     said = words(text)
-    if not said or len(said) > MAX_WORDS or _SLOT.search(text):
+    if not said or len(said) > MAX_WORDS or max(map(len, said)) > MAX_LETTERS or _SLOT.search(text):
         return False
     if not (text[0].isupper() or text[0].isdigit()) or text[-1] not in ".!?" or text.count("(") != text.count(")"):
         return False

@@ -12,7 +12,7 @@ _CLAUSE_END = re.compile(
     r"[;:–—]\s|,?\s+(?:but|yet|however|although|though|while|whereas)\s+|,\s+(?:so|and|or)\s+|,\s+(?=(?:i|we|you|it)\b)",
     re.I,
 )
-_WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
+_WORD = re.compile(r"[a-z]+(?:'[a-z]+)?|\d+(?:[.:,]\d+)*")
 
 
 @lru_cache(maxsize=65536)

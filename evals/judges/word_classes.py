@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path
 
 _NUMBER = re.compile(r"[#$£€]?\d[\d.,:]*%?$")
-_ADJECTIVE = re.compile(r"(ous|ful|ive|able|ible|less|ish|ial|ical|ic|ary|-\w+)$")
+_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)$")
+_ADJECTIVE = re.compile(r"(ous|ful|ive|able|ible|less|ish|al|ic|ary|-\w+)$")
 _CONTRACTION = re.compile(r"(.+)('(?:m|s|re|ve|ll|d))$", re.IGNORECASE)
 _NEGATION = re.compile(r"(.+)n't$", re.IGNORECASE)
-_TOKEN = re.compile(r"[#$£€]?\d+(?:[.,:]\d+)*%?|[A-Za-z]+(?:['-][A-Za-z]+)*'?|[,;:–—-]|\S")
+_TOKEN = re.compile(r"\d+(?:st|nd|rd|th)\b|[#$£€]?\d+(?:[.,:]\d+)*%?|[A-Za-z]+(?:['-][A-Za-z]+)*'?|[,;:–—-]|\S")
 _SEPARATORS = frozenset(",;:–—-")
 NAME, COUNT, MASS, PLURAL, ADJECTIVE = "name", "count", "mass", "plural", "adj"
 
@@ -37,18 +38,41 @@ def tokens(clause: str) -> list[str]:
             found += [token[:-1], "'s"]
         else:
             found.append(token.strip("'"))
-    return [token for token in found if token]
+    return _with_phrases([token for token in found if token])
+
+
+def _with_phrases(found: list[str]) -> list[str]:
+    """Join words that the lexicon lists as one, such as ``of-course``; the longest listed phrase wins."""
+    joined: list[str] = []
+    position = 0
+    while position < len(found):
+        for size in (4, 3, 2, 1):
+            phrase = "-".join(found[position : position + size])
+            if size == 1 or phrase.lower() in _lexicon():
+                joined.append(phrase)
+                position += size
+                break
+    return joined
 
 
 def classes(token: str, first: bool, followed_by_capital: bool = False) -> frozenset[str]:
     """Return the terminals ``token`` can be; ``first`` says it opens the sentence, where a capital means nothing."""
     lower = token.lower()
     known = _lexicon().get(lower, frozenset())
+    if _ORDINAL.match(token):
+        return frozenset((ADJECTIVE, COUNT))
     if _NUMBER.match(token):
         return frozenset(("num",))
     if not token[0].isalpha() and not token.startswith("'"):
         return known
-    if token[0].isupper() and lower != "i" and (not first or followed_by_capital or not known):
+    if lower.endswith("ly") and known:
+        known |= {"ly"}
+    if (
+        token[0].isupper()
+        and lower != "i"
+        and not (known & _function_words() and not first)
+        and (not first or followed_by_capital or not known)
+    ):
         known |= {NAME}
     return known if known - {NAME} else known | _guess(lower)
 
@@ -64,8 +88,8 @@ def _guess(lower: str) -> frozenset[str]:
     if _ADJECTIVE.search(lower):
         return frozenset((ADJECTIVE, COUNT)) if "-" in lower else frozenset((ADJECTIVE,))
     if lower.endswith("s") and not lower.endswith(("ss", "us", "is")):
-        return frozenset((PLURAL,))
-    return frozenset((COUNT, MASS))
+        return frozenset((PLURAL, "iZ", "tZ"))
+    return frozenset((COUNT, MASS, "iB", "tB"))
 
 
 @cache
@@ -78,6 +102,20 @@ def _inflection(table: str) -> dict[str, str]:
 @cache
 def _source() -> dict[str, dict[str, str]]:
     return tomllib.loads(Path(__file__).with_name("fluency_words.toml").read_text(encoding="utf-8"))
+
+
+def is_no_command(found: list[str]) -> bool:
+    """Whether ``found`` opens with a verb that no command opens with, as a sentence does that lost its subject."""
+    opening = [token.lower() for token in found[:3]]
+    if opening[:2] == ["do", "n't"]:
+        opening = opening[2:]
+    return bool(opening) and opening[0] in _source()["imperative"]["never"].split()
+
+
+@cache
+def _function_words() -> frozenset[str]:
+    """Terminals of pronouns, auxiliaries and modals: such words are no names, even with a capital."""
+    return frozenset(_source()["no_name"]["terminals"].split())
 
 
 @cache
@@ -110,6 +148,9 @@ def _inflected(entry: str) -> Iterator[tuple[str, str]]:
     """Yield (form, word) for the six forms of ``base`` or ``base/past/participle``."""
     base, *irregular = entry.split("/")
     yield from (("B", base), ("P", base), ("Z", plural(base)))
+    if base == "make-sure":
+        yield from (("Z", "makes-sure"), ("G", "making-sure"), ("D", "made-sure"), ("N", "made-sure"))
+        return
     if base.endswith("ie"):
         stem = base[:-2] + "y"
     else:
@@ -117,7 +158,7 @@ def _inflected(entry: str) -> Iterator[tuple[str, str]]:
     doubled = base + base[-1] if base in _inflection("doubling") else stem
     yield "G", f"{doubled}ing"
     past, participle = irregular or (_past(base),) * 2
-    yield from (("D", past), ("N", participle))
+    yield from ((form, word) for form, word in (("D", past), ("N", participle)) if word != "-")
 
 
 def _past(base: str) -> str:

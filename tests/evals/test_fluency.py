@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pytest
+
+from evals.judges.fluency import _grammar, fluency, surface_is_clean, well_formed
+from evals.judges.grammar import Grammar
+from evals.judges.word_classes import _lexicon, classes, tokens
+from tests.evals.corruption import SPOILS, spoilt
+from tests.evals.dialogues import dialogue
+
+DATA = Path(__file__).parent / "data"
+GOOD = (DATA / "good_sentences.txt").read_text(encoding="utf-8").splitlines()
+HELD_OUT = (DATA / "held_out_sentences.txt").read_text(encoding="utf-8").splitlines()
+"""Written after the grammar was finished and never used to change it."""
+
+FUSED = [
+    "I am sorry that your rice was cold the voucher for 12 to you as an apology.",
+    "Could you tell me which item send a photo of the?",
+    "I understand how frustrating I can put 12 your account.",
+    "I have added voucher of to your account.",
+    "Your was cold.",
+    "I am sorry your order.",
+    "I will refund the bag and your the.",
+    "Thank you for your I see that the courier.",
+    "Please send me a photo the burger so I can.",
+    "The restaurant has is late.",
+    "I can give you voucher.",
+    "Have a nice the evening.",
+]
+
+
+def test_good_sentences_pass() -> None:
+    assert len(GOOD) > 700
+    assert sum(map(well_formed, GOOD)) / len(GOOD) >= 0.98
+
+
+def test_sentences_nobody_tuned_on_pass() -> None:
+    assert len(HELD_OUT) == 100
+    assert not set(HELD_OUT) & set(GOOD)
+    assert sum(map(well_formed, HELD_OUT)) / len(HELD_OUT) >= 0.95
+
+
+@pytest.mark.parametrize("kind", SPOILS)
+@pytest.mark.parametrize("source", [GOOD, HELD_OUT], ids=["good", "held_out"])
+def test_spoilt_sentences_are_noticed(kind: str, source: list[str]) -> None:
+    bad = spoilt(kind, source, 400)
+    assert sum(not well_formed(sentence) for sentence in bad) / len(bad) >= 0.55
+
+
+@pytest.mark.parametrize("sentence", FUSED)
+def test_fused_half_sentences_are_ill_formed(sentence: str) -> None:
+    assert not well_formed(sentence)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "your food was late.",
+        "Your food was late",
+        "Your food food was late.",
+        "Your [item] was late.",
+        "Your food (the rice was late.",
+        "I offer you a apple pie.",
+        "I offer you an voucher.",
+        "I am sorry that I am sorry that I am here.",
+        "I am " + "very " * 50 + "sorry.",
+        "",
+        "...",
+        "?",
+    ],
+)
+def test_surface_faults_are_noticed(sentence: str) -> None:
+    assert not surface_is_clean(sentence)
+    assert not well_formed(sentence)
+
+
+def test_hostile_text_neither_raises_nor_passes() -> None:
+    for text in ("A" * 50_000 + ".", "\u202e\x00 \ud83d.", "((((" * 1000, "I " * 20_000 + ".", "£$%^&*."):
+        assert not well_formed(text)
+
+
+def test_fluency_is_the_share_of_well_formed_sentences() -> None:
+    talk = dialogue(
+        ("customer", "Hi"), ("service", "Hello. Your was cold. I am sorry that your rice was cold. The the.")
+    )
+    assert fluency(talk) == 0.5
+    assert fluency(dialogue(("customer", "Hi"), ("service", ""))) != fluency(talk)
+
+
+def test_every_symbol_of_the_grammar_is_defined_and_every_terminal_has_words() -> None:
+    grammar = _grammar()
+    produced = {terminal for terminals in _lexicon().values() for terminal in terminals}
+    assert not grammar.undefined
+    assert grammar.terminals <= produced | {"name", "ly"}
+    assert produced <= grammar.terminals
+
+
+def test_recogniser_on_a_language_whose_answer_is_known() -> None:
+    grammar = Grammar('S -> "a" S "b" | "a" "b"')
+    for text, expected in (("ab", True), ("aabb", True), ("aab", False), ("abab", False), ("", False)):
+        assert grammar.derives("S", [frozenset(c) for c in text]) is expected
+
+
+def test_words_come_apart_and_phrases_together() -> None:
+    assert tokens("I can't say, of course, the courier's late") == [
+        "I", "can", "n't", "say", ",", "of-course", ",", "the", "courier", "'s", "late",
+    ]  # fmt: skip
+    assert {"tB", "count"} <= classes("order", first=False)
+    assert "name" in classes("Shawarma", first=False)
+    assert "name" not in classes("The", first=False)
+    assert "tD" in classes("delivered", first=False)

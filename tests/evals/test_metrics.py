@@ -1,0 +1,92 @@
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evals.dialogue import Dialogue, read_dialogues, write_dialogues
+from evals.metrics import FOOD_DISPUTE, compute, metrics_of, satisfaction, summarise
+from td_gym.errors import TdGymError
+from tests.evals.dialogues import dialogue, good, said
+
+
+def failed(ended_by: str) -> Dialogue:
+    return said("Hello.", outcome={"ended_by": ended_by, "satisfaction": 0})
+
+
+def test_satisfaction_counts_failures_as_zero() -> None:
+    values = compute([good(), failed("turn_limit"), failed("format_error")])
+    assert list(values["satisfaction"]) == [4.0, 0.0, 0.0]
+    assert list(values["finish_rate"]) == [1.0, 0.0, 0.0]
+
+
+def test_every_metric_by_hand() -> None:
+    names = {spec.name for spec in FOOD_DISPUTE}
+    values = compute([good()])
+    assert names == values.keys()
+    assert {name: float(value[0]) for name, value in values.items()} == {
+        "satisfaction": 4.0, "finish_rate": 1.0, "voucher_rate": 1.0, "voucher_spend": 26.0, "handoff_rate": 0.0,
+        "logic": 12.0, "communication": 28.0, "fluency": 1.0, "grounding": 1.0, "inconsistent": 0.0, "turns": 3.0,
+    }  # fmt: skip
+    assert compute([failed("transferred")])["handoff_rate"][0] == 1.0
+
+
+def test_voucher_rate_by_demand_and_averages_over_what_applies() -> None:
+    talks = [good(persona={"demand": "feedback_focus"}), said("Hello.", persona={"demand": "refund_insistence"})]
+    values = compute(talks)
+    np.testing.assert_array_equal(values["voucher_rate/feedback_focus"], [1.0, np.nan])
+    np.testing.assert_array_equal(values["voucher_rate/refund_insistence"], [np.nan, 0.0])
+    np.testing.assert_array_equal(values["grounding"], [1.0, np.nan])
+    summary = summarise(values)
+    assert summary["voucher_rate"].n == 2
+    assert (summary["grounding"].mean, summary["grounding"].n) == (1.0, 1)
+    assert "grounding" not in summarise(compute(talks[1:]))
+
+
+def test_values_stay_in_their_ranges() -> None:
+    for spec in FOOD_DISPUTE:
+        for talk in (good(), said(""), said("A" * 4000), failed("format_error"), dialogue(("service", "\x00[", "9"))):
+            value = spec.of(talk)
+            assert math.isnan(value) or spec.low <= value <= spec.high
+
+
+def test_impossible_input_is_refused() -> None:
+    bad = [
+        lambda: compute([]),
+        lambda: compute([good(), good(env="td_gym/Other-v0")]),
+        lambda: compute([good(env="td_gym/Other-v0")]),
+        lambda: satisfaction(good(outcome={"satisfaction": 7})),
+        lambda: satisfaction(good(outcome={"satisfaction": float("nan")})),
+        lambda: compute([good(costs={"voucher_amount": -1})]),
+        lambda: compute([Dialogue.from_json(good().to_json() | {"outcome": {}})]),
+    ]
+    for call in bad:
+        with pytest.raises(TdGymError):
+            call()
+
+
+def test_metrics_of_strategy_views() -> None:
+    assert metrics_of("td_gym/FoodDisputeStrategy-v0") == metrics_of("td_gym/FoodDispute-v0")
+
+
+def test_dialogues_survive_the_file(tmp_path: Path) -> None:
+    talks = [good(persona={"demand": "feedback_focus"}), said("Grüße ‹\u2028›")]
+    write_dialogues(tmp_path / "dialogues.jsonl", talks)
+    assert read_dialogues(tmp_path / "dialogues.jsonl") == talks
+
+
+@pytest.mark.parametrize("line", ["{", "[1]", "{}", '{"env": 3}'])
+def test_a_broken_file_is_named_with_its_line(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "dialogues.jsonl"
+    write_dialogues(path, [good()])
+    path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
+    with pytest.raises(TdGymError, match=r"dialogues\.jsonl'?, line 2"):
+        read_dialogues(path)
+
+
+def test_a_missing_or_empty_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(TdGymError, match="Cannot read"):
+        read_dialogues(tmp_path / "none.jsonl")
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(TdGymError, match="holds no dialogue"):
+        read_dialogues(tmp_path / "empty.jsonl")
