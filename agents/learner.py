@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ class Learner:
         if method.value_head is not None:
             self.parameters += list(method.value_head.parameters())
         self.optimizer = torch.optim.Adam(self.parameters, lr=config.lr, betas=config.betas)
+        self._trained = [p for p in model.parameters() if p.requires_grad]
+        self._mean = [p.detach().clone() for p in self._trained] if config.average else []
 
     def update(self, batch: Trajectories, number: int) -> dict[str, float]:
         """Learn from this process's share of a batch; return figures equal on all processes.
@@ -56,8 +59,26 @@ class Learner:
         for rows in np.array_split(order, self.config.minibatches):
             for name, value in self._step(batch, rows, found.tokens, found.returns, reference).items():
                 figures[name] += value
-        mean = {name: total / self.config.minibatches for name, total in figures.items()}
-        return {**mean, **found.metrics}
+        for mean, weights in zip(self._mean, self._trained, strict=False):
+            mean.lerp_(weights.detach(), 1.0 - self.config.average)
+        per_step = {name: total / self.config.minibatches for name, total in figures.items()}
+        return {**per_step, **found.metrics}
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Let the model hold the running mean of its weights, for as long as it is being saved."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        with torch.no_grad():
+            for mean, weights in zip(self._mean, self._trained, strict=False):
+                kept = weights.clone()
+                weights.copy_(mean)
+                mean.copy_(kept)
 
     def _step(
         self, batch: Trajectories, rows: Any, advantages: Tensor, returns: Tensor | None, reference: Tensor | None
@@ -143,8 +164,8 @@ class Learner:
         return result * torch.from_numpy(batch.agent_mask)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the optimiser's moments and the value head, for a checkpoint."""
-        found: dict[str, Tensor] = {}
+        """Return the latest weights, the optimiser's moments and the value head, for a checkpoint."""
+        found = {f"weights.{i}": p.detach().cpu().clone() for i, p in enumerate(self._trained) if self._mean}
         for i, state in self.optimizer.state_dict()["state"].items():
             found |= {f"optimizer.{i}.{name}": values.cpu() for name, values in state.items()}
         if self.method.value_head is not None:
@@ -153,14 +174,18 @@ class Learner:
         return found
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what ``tensors`` returned."""
+        """Take over what ``tensors`` returned; the model holds the running mean before, the latest weights after."""
         state: dict[int, dict[str, Tensor]] = {}
         head: dict[str, Tensor] = {}
+        self._mean = [p.detach().clone() for p in self._trained] if self._mean else []
         for key, values in tensors.items():
             kind, name = key.split(".", 1)
             if kind == "optimizer":
                 index, moment = name.split(".", 1)
                 state.setdefault(int(index), {})[moment] = values
+            elif kind == "weights":
+                with torch.no_grad():
+                    self._trained[int(name)].copy_(values)
             else:
                 head[name] = values
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})

@@ -34,6 +34,10 @@ class LossConfig:
     """Tokens that a dialogue counts as under the normalisation ``constant``."""
 
 
+KL_CEILING = 3.0
+"""Largest log-ratio of reference to policy, in nats, that the k3 estimate counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenScores:
     """What a model says about the agent's tokens; all ``[B, L]``, 0 elsewhere."""
@@ -109,9 +113,10 @@ def k3_kl(log_probs: Tensor, reference_log_probs: Tensor) -> Tensor:
     """Return the k3 estimate of KL(policy || reference) of each token; never negative.
 
     ``exp(d) - d - 1`` with ``d = log ref - log policy`` (Schulman 2020; the low-variance KL of GRPO,
-    arXiv 2402.03300, equation 4).
+    arXiv 2402.03300, equation 4).  ``d`` is held at ``KL_CEILING`` (our choice): one sampled token that the
+    policy has all but given up would otherwise outweigh the rest of the batch.
     """
-    difference = reference_log_probs - log_probs
+    difference = (reference_log_probs - log_probs).clamp(max=KL_CEILING)
     return torch.expm1(difference) - difference
 
 

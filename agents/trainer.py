@@ -100,7 +100,9 @@ def train_policy(
             progress.show(update, metrics)
             if update % config.checkpoint_every == 0 or update == config.steps:
                 state = {"method": method.state_dict()}
-                checkpoint.save(run, update, policy.save, state, learner.tensors())
+                tensors = learner.tensors()
+                with learner.averaged():
+                    checkpoint.save(run, update, policy.save, state, tensors)
     distributed.wait_for_all()
 
 

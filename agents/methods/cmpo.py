@@ -46,7 +46,7 @@ class CMPOConfig:
     """What a turn is credited with: its ``immediate`` score, the ``return_to_go`` or the ``sum``."""
     outcome_scale: str = "running"
     """What the outcome is divided by: the ``running`` std of the whole batch, or the std of the ``group``."""
-    scale_decay: float = 0.9
+    scale_decay: float = 0.98
     """Weight of the old value in the running std."""
     pid: PIDConfig = field(default_factory=PIDConfig)
     """Gains of each budget's controller."""

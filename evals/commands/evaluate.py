@@ -26,7 +26,6 @@ An agent SPEC is one of
   DIRECTORY            what td-gym train wrote, or a Hugging Face model directory
   package.module:factory     your own: factory() returns an object with reset(seed=None) and
                        act(observation, messages) -> str
-  openai:MODEL@URL     any OpenAI-compatible endpoint (needs pip install "td-gym[llm]")
 """
 EXAMPLES = """\
 examples:
