@@ -10,7 +10,8 @@ import re
 import tomllib
 from functools import lru_cache
 from importlib.resources import files
-from itertools import pairwise, product
+from itertools import product
+from operator import eq
 
 _BOUNDARY = re.compile(r"(?<=[.!?])\s+")
 _LISTS = tomllib.loads(files(__package__).joinpath("wellformed.toml").read_text(encoding="utf-8"))
@@ -35,7 +36,7 @@ _DANGLING = frozenset(
 )
 _PREDICATES = frozenset(_lists("predicates"))
 _ENDINGS = ("ed", "s", "ing")
-_PUNCTUATION = ".,;:!?\"'()“”‘’"
+_NO_PUNCTUATION = str.maketrans("", "", '.,;:!?"()“”')
 
 
 @lru_cache(maxsize=8192)
@@ -52,11 +53,12 @@ def _is_wellformed(sentence: str) -> bool:
     """Whether a sentence begins and ends like one, has a predicate, and no two words clash."""
     if sentence[-1] not in ".!?" or not (sentence[0].isupper() or sentence[0].isdigit() or sentence[0] in "[\"'“"):
         return False
-    tokens = sentence.lower().replace("’", "'").split()
+    lowered = sentence.lower().replace("’", "'")
+    tokens = lowered.split()
     if len(tokens) > 40 or not _DANGLING.isdisjoint(tokens):
         return False
-    words = [token.strip(_PUNCTUATION) for token in tokens]
+    words = lowered.translate(_NO_PUNCTUATION).split()
     if len(words) > 1 and _PREDICATES.isdisjoint(words) and not any(word.endswith(_ENDINGS) for word in words):
         return False
-    pairs = list(pairwise(words))
-    return _BROKEN_PAIRS.isdisjoint(pairs) and not any(first == second for first, second in pairs)
+    following = words[1:]
+    return _BROKEN_PAIRS.isdisjoint(zip(words, following, strict=False)) and not any(map(eq, words, following))

@@ -62,15 +62,15 @@ def test_steps_come_after_reset() -> None:
         _ = env.episode
 
 
-def test_the_benchmark_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert bench.main(["--seconds", "0.05"]) == 0
+def test_the_benchmark_prints_both_rates(capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main(["--dialogues", "5"]) == 0
     printed = capsys.readouterr().out
     assert "service turns a second" in printed
-    assert printed.count("\n") == 1
+    assert printed.count("\n") == 2
     assert bench.main(["--env", "td_gym/Nothing-v0"]) == 2
     assert "Unknown environment" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        bench.main(["--seconds", "-1"])
+        bench.main(["--dialogues", "0"])
 
 
 def test_each_unseeded_reset_meets_somebody_else() -> None:
