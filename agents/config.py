@@ -48,7 +48,7 @@ class TrainConfig:
     """Adam's learning rate, constant."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay rates; the first is low because a multiplier must be able to turn the policy round."""
-    average: float = 0.8
+    average: float = 0.9
     """Weight of the old in the running mean of the weights, which is what is saved: single updates swing
     round a budget, their mean does not.  0 saves the latest weights."""
     max_grad_norm: float = 1.0

@@ -24,7 +24,7 @@ class LossConfig:
     """The token ratio is not pushed below ``1 - clip_low``."""
     clip_high: float = 0.2
     """The token ratio is not pushed above ``1 + clip_high``."""
-    kl_beta: float = 0.02
+    kl_beta: float = 0.05
     """Weight of the k3 KL divergence from the frozen reference; 0 needs no reference."""
     entropy_coef: float = 0.0
     """Weight of the entropy bonus."""

@@ -64,7 +64,7 @@ def test_shipped_studies_load_and_name_runs_once(path: Path) -> None:
 
 def test_headline_has_the_four_arms_with_five_seeds() -> None:
     study = load(next(path for path in STUDIES if path.stem == "food_dispute_headline"))
-    assert [arm.name for arm in study.arms] == ["sft", "ppo", "grpo", "cmpo"]
+    assert [arm.name for arm in study.arms] == ["cmpo", "grpo", "ppo", "sft"]
     assert study.seeds == (0, 1, 2, 3, 4)
     assert study.evaluation.episodes == 1000
 
