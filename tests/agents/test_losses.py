@@ -131,3 +131,11 @@ def test_policy_loss_adds_kl_and_subtracts_entropy() -> None:
     _, figures = losses.policy_loss(moved, zero, None, torch.tensor([3.0]), config)
     assert figures["clipfrac"].item() == 1.0
     assert figures["approx_kl"].item() == pytest.approx(0.5 - math.log(1.5))
+
+
+def test_one_abandoned_token_does_not_outweigh_a_batch() -> None:
+    abandoned = torch.tensor([-40.0], requires_grad=True)
+    losses.k3_kl(abandoned, torch.tensor([-0.1])).sum().backward()
+    assert float(losses.k3_kl(abandoned.detach(), torch.tensor([-0.1]))) == pytest.approx(math.expm1(3.0) - 3.0)
+    assert abandoned.grad is not None
+    assert float(abandoned.grad) == 0.0

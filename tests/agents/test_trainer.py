@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
 from agents.learner import Learner
 from agents.methods import build_method, method_names
@@ -157,3 +159,17 @@ def test_two_processes_learn_what_one_would_and_always_the_same(tmp_path: Path) 
     shutil.rmtree(tmp_path / "two")
     _two_processes(tmp_path / "worker.py", tmp_path / "two")
     assert (tmp_path / "two" / "metrics.jsonl").read_text() == before
+
+
+def test_the_saved_model_is_the_running_mean_of_the_weights(tmp_path: Path) -> None:
+    def saved(name: str, **changes: Any) -> dict[str, Tensor]:
+        run_toy(toy_config(tmp_path / name, **changes))
+        return load_file(tmp_path / name / "model" / "model.safetensors")
+
+    latest = [saved(f"latest-{steps}", steps=steps, average=0.0) for steps in (1, 2, 3)]
+    mean = {name: values.clone() for name, values in toy_policy().model.state_dict().items()}
+    for weights in latest:
+        for name, values in weights.items():
+            mean[name] = 0.5 * mean[name] + 0.5 * values
+    for name, values in saved("mean", steps=3, average=0.5).items():
+        torch.testing.assert_close(values, mean[name])
