@@ -1,6 +1,6 @@
 # Two commands do all their own set-up: `make demo` and `make test`.
 # Elsewhere than on a machine with CPU wheels of torch at hand, pass a CPU-only index to save gigabytes:
-#   make test TORCH_INDEX=https://download.pytorch.org/whl/cpu
+#   make test TORCH_INDEX=URL
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
