@@ -20,6 +20,8 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from agents.model import SLOT
@@ -75,8 +77,9 @@ class TokenPolicy:
     ) -> TokenPolicy:
         """Load ``tiny`` (the weights shipped for ``scenario``), a model or run directory, or a hub id.
 
-        Raises ``TdGymError`` when there is no such model or its protocol is another one; warns when
-        its wording or scenario is.
+        Nothing is downloaded: a hub id must lie in the local Hugging Face cache.  Raises
+        ``TdGymError`` when there is no such model or its protocol is another one; warns when its
+        wording or scenario is.
         """
         source = _locate(path, scenario)
         enabled = transformers.utils.logging.is_progress_bar_enabled()
@@ -90,7 +93,7 @@ class TokenPolicy:
         finally:
             if enabled:
                 transformers.utils.logging.enable_progress_bar()
-        file = Path(source) / VERSIONS
+        file = source / VERSIONS
         versions = json.loads(file.read_text()) if file.is_file() else {}
         policy = cls(
             model.to(device).eval(),
@@ -325,7 +328,8 @@ def is_model(path: Path) -> bool:
     return (path / "config.json").is_file() and (path / "tokenizer_config.json").is_file()
 
 
-def _locate(path: str | Path, scenario: Scenario | None) -> str:
+def _locate(path: str | Path, scenario: Scenario | None) -> Path:
+    """Return the local directory that holds the model ``path`` names."""
     if str(path) == "tiny":
         if scenario is None:
             raise TdGymError("The model 'tiny' is shipped per scenario; name an environment too.")
@@ -334,18 +338,27 @@ def _locate(path: str | Path, scenario: Scenario | None) -> str:
             raise TdGymError(
                 f"No tiny weights are shipped for {scenario.name}; train some with `python -m agents.tiny`."
             )
-        return str(folder)
+        return folder
     folder = Path(path)
     if is_model(folder / "model"):
-        return str(folder / "model")
-    if folder.exists() and not is_model(folder):
+        return folder / "model"
+    if is_model(folder):
+        return folder
+    if folder.exists():
         raise TdGymError(f"{str(path)!r} holds no Hugging Face model (no config.json beside tokenizer_config.json).")
-    return str(path)
+    # Resolved here, since ``from_pretrained`` asks the hub for adapters even with local_files_only.
+    try:
+        return Path(snapshot_download(str(path), local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError) as error:
+        raise TdGymError(
+            f"There is no model {str(path)!r}: no such directory here, and no such model in the local Hugging Face "
+            "cache; a hub model must be downloaded first, with `hf download ID`."
+        ) from error
 
 
-def _load_tokenizer(source: str) -> Any:
+def _load_tokenizer(source: Path) -> Any:
     """Load a tokenizer as its file says; ``AutoTokenizer`` rebuilds some that declare no class."""
-    config = Path(source) / "tokenizer_config.json"
+    config = source / "tokenizer_config.json"
     declared = json.loads(config.read_text()).get("tokenizer_class") if config.is_file() else None
     if declared in ("TokenizersBackend", "PreTrainedTokenizerFast"):
         return PreTrainedTokenizerFast.from_pretrained(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import warnings
 from pathlib import Path
 
@@ -136,6 +137,19 @@ def test_another_protocol_is_refused_and_another_wording_warns(tmp_path: Path) -
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         TokenPolicy.load(tmp_path, scenario=FakeScenario())
+
+
+@pytest.mark.parametrize("name", ["nowhere", "Qwen/none-of-that-name", "not/a/valid id"])
+def test_a_model_that_is_not_here_is_not_looked_for_elsewhere(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a connection was attempted")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    with pytest.raises(TdGymError, match="download") as caught:
+        TokenPolicy.load(name)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_bad_model_paths_are_one_line(tmp_path: Path) -> None:
