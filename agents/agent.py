@@ -122,7 +122,8 @@ def _language_model(spec: str, scenario: Scenario | None, temperature: float, de
     if temperature < 0:
         raise TdGymError(f"The temperature must not be negative, it is {temperature}.")
     try:
-        from agents.token_policy import TokenAgent, TokenPolicy
+        from agents.token_agent import TokenAgent
+        from agents.token_policy import TokenPolicy
     except ModuleNotFoundError as error:
         raise TdGymError(
             f'Language models need {error.name}, which is not installed; run `pip install "td-gym[train]"`.'

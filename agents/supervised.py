@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from agents.token_policy import TokenPolicy
+from agents.token_policy import TokenPolicy, fill_slots
 from agents.trajectories import pad_rows
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
@@ -92,17 +92,10 @@ def demonstrate(scenario: Scenario, count: int, seed: int, split: str = "train")
         while episode.outcome is None:
             if episode.next_seat == "service":
                 drafts.append(teacher.draft(episode))
-                episode.submit("service", fill(scenario, drafts[-1], episode.messages("service")))
+                episode.submit("service", fill_slots(scenario, drafts[-1], episode.messages("service")))
             else:
                 episode.submit(episode.next_seat, customer.reply_batch([episode])[0])
         yield _demonstration(episode.messages("service"), drafts)
-
-
-def fill(scenario: Scenario, draft: str, messages: Sequence[dict[str, str]]) -> str:
-    """Return ``draft`` with the slots filled that the scenario knows."""
-    for name, value in scenario.slot_values(messages).items():
-        draft = draft.replace(f"[{name.strip('[]')}]", value)
-    return draft
 
 
 def _demonstration(messages: Sequence[dict[str, str]], drafts: Sequence[str]) -> Demonstration:

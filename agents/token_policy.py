@@ -10,9 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -25,8 +23,6 @@ from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from agents.model import SLOT
-from agents.sampler import Line, sample, turn_uniforms
-from td_gym.draws import mix
 from td_gym.errors import TdGymError
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.scenario import Scenario
@@ -34,8 +30,6 @@ from td_gym.scenario import Scenario
 Message = Mapping[str, str]
 VERSIONS = "td_gym.json"
 _REPLY = "@@reply@@"
-_REMEMBERED = 8192
-_BATCH = 128
 
 
 class TokenPolicy:
@@ -182,10 +176,7 @@ class TokenPolicy:
 
     def fill(self, text: str, messages: Sequence[Message]) -> str:
         """Replace every ``[slot]`` the scenario knows by its value, given what was read."""
-        if self.scenario is None or SLOT.search(text) is None:
-            return text
-        values = {name.strip("[]"): value for name, value in self.scenario.slot_values(messages).items()}
-        return SLOT.sub(lambda match: values.get(match[0][1:-1], match[0]), text)
+        return text if self.scenario is None else fill_slots(self.scenario, text, messages)
 
     # The template.
 
@@ -229,81 +220,12 @@ class TokenPolicy:
         return int(end)
 
 
-class TokenAgent:
-    """A ``TokenPolicy`` as an agent: it reads chat messages and returns text with its slots filled.
-
-    It remembers the tokens of its own replies, so that its history is what it sampled.  A draw is a
-    function of the seed and of the conversation so far; who else is in the batch does not matter.
-    Greedy at temperature 0.
-    """
-
-    def __init__(self, policy: TokenPolicy, *, temperature: float = 1.0) -> None:
-        self.policy = policy
-        self.temperature = temperature
-        self._seed = 0
-        self._histories: OrderedDict[int, list[int]] = OrderedDict()
-
-    def reset(self, seed: int | None = None) -> None:
-        """Start afresh; ``seed`` fixes what is sampled from here on."""
-        self._seed = self._seed if seed is None else seed
-        self._histories.clear()
-
-    def act(self, observation: Any, messages: Sequence[Message]) -> str:
-        """Return the next reply in one conversation."""
-        return self.act_batch([observation], [messages])[0]
-
-    def act_batch(self, observations: Sequence[Any], messages: Sequence[Sequence[Message]]) -> list[str]:
-        """Return the next reply in each conversation."""
-        order = sorted(range(len(messages)), key=lambda i: len(messages[i]))
-        replies = [""] * len(messages)
-        for first in range(0, len(order), _BATCH):
-            part = order[first : first + _BATCH]
-            for i, reply in zip(part, self._reply([messages[i] for i in part]), strict=True):
-                replies[i] = reply
-        return replies
-
-    def _reply(self, conversations: Sequence[Sequence[Message]]) -> list[str]:
-        policy = self.policy
-        lines = []
-        for messages in conversations:
-            line = Line()
-            line.read(self._tokens(messages))
-            line.begin(turn_uniforms(mix(self._seed, _digest(messages)), policy.max_new_tokens))
-            lines.append(line)
-        sample(
-            policy.model,
-            lines,
-            lambda ended: [],
-            end_id=policy.end_id,
-            pad_id=policy.pad_id,
-            temperature=self.temperature,
-        )
-        replies = []
-        for messages, line in zip(conversations, lines, strict=True):
-            text = policy.fill(policy.decode_reply(line.reply), messages)
-            self._remember([*messages, {"role": "assistant", "content": text}], line.tokens)
-            replies.append(text)
-        return replies
-
-    def _tokens(self, messages: Sequence[Message]) -> list[int]:
-        replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
-        if replies:
-            past = self._histories.get(_digest(messages[: replies[-1] + 1]))
-            if past is not None:
-                closed = past[-1] == self.policy.end_id
-                return past + self.policy.render_reply(messages[replies[-1] + 1 :], ended=closed)
-        return self.policy.render_history(messages)
-
-    def _remember(self, messages: Sequence[Message], tokens: list[int]) -> None:
-        self._histories[_digest(messages)] = tokens
-        while len(self._histories) > _REMEMBERED:
-            self._histories.popitem(last=False)
-
-
-def _digest(messages: Sequence[Message]) -> int:
-    """Return 64 bits that name a conversation so far."""
-    text = json.dumps([[message["role"], message["content"]] for message in messages])
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+def fill_slots(scenario: Scenario, text: str, messages: Sequence[Message]) -> str:
+    """Replace every ``[slot]`` that ``scenario`` knows by its value, given the messages read so far."""
+    if SLOT.search(text) is None:
+        return text
+    values = scenario.slot_values(messages)
+    return SLOT.sub(lambda match: values.get(match[0][1:-1], match[0]), text)
 
 
 def _merge(messages: Sequence[dict[str, str]], *, system_role: bool) -> list[dict[str, str]]:

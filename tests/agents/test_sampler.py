@@ -9,7 +9,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from agents.sampler import Decoder, Line, draw, sample, turn_uniforms
+from agents.decoder import Decoder
+from agents.sampler import Line, draw, sample, turn_uniforms
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
 

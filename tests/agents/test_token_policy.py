@@ -11,7 +11,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from agents.model import build_model, train_tokenizer
-from agents.token_policy import TokenAgent, TokenPolicy, shipped_weights
+from agents.token_agent import TokenAgent
+from agents.token_policy import TokenPolicy, shipped_weights
 from td_gym.errors import TdGymError
 from tests.agents.fakes import TEXTS, FakeScenario, fake_policy
 

@@ -1,0 +1,136 @@
+"""A model that decodes rows of unequal progress together: each row writes its own part of one key/value cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache
+
+from td_gym.errors import TdGymError
+
+_GROW = 128
+"""Positions by which the cache grows at a time."""
+
+
+class RowCache(Cache):
+    """A key/value cache in which every row writes at its own positions.
+
+    One slab ``[rows, heads, capacity, dim]`` a layer.  The last column takes the writes of padding
+    and of idle rows and is never read.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(layers=[])
+        self._slabs: list[list[Tensor]] = []
+        self._rows = self.capacity = self.width = 0
+        self._selected: Tensor | None = None
+        self._at: tuple[Any, ...] = ()
+
+    def open(self, rows: int) -> None:
+        """Make room for ``rows`` empty rows."""
+        self._rows = rows
+
+    def plan(self, selected: Tensor | None, positions: Tensor, width: int) -> None:
+        """Set where the next forward pass writes (``positions [n, S]``) and how far it reads.
+
+        ``selected [n]`` names the rows that take part; ``None`` for all.
+        """
+        self.width, self._selected = width, selected
+        rows = torch.arange(self._rows, device=positions.device) if selected is None else selected
+        self._at = (rows[:, None], slice(None), positions)
+
+    def reserve(self, width: int) -> None:
+        """Grow to hold ``width`` positions and the column that is never read."""
+        if width < self.capacity:
+            return
+        grown = (width // _GROW + 1) * _GROW
+        for slabs in self._slabs:
+            for i, slab in enumerate(slabs):
+                larger = slab.new_zeros((*slab.shape[:2], grown, slab.shape[3]))
+                larger[:, :, : slab.shape[2]] = slab
+                slabs[i] = larger
+        self.capacity = grown
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all rows but these."""
+        self._rows = len(rows)
+        for slabs in self._slabs:
+            slabs[:] = [slab.index_select(0, rows) for slab in slabs]
+
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> Any:
+        """Write ``[n, heads, S, dim]`` keys and values and return all that the rows may read."""
+        while layer_idx >= len(self._slabs):
+            shape = (self._rows, key_states.shape[1], self.capacity)
+            self._slabs.append([states.new_zeros((*shape, states.shape[3])) for states in (key_states, value_states)])
+        slabs = self._slabs[layer_idx]
+        for slab, states in zip(slabs, (key_states, value_states), strict=True):
+            slab[self._at] = states.transpose(1, 2)
+        views = [slab[:, :, : self.width] for slab in slabs]
+        return tuple(views if self._selected is None else [view.index_select(0, self._selected) for view in views])
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return how many positions the next forward pass reads."""
+        return self.width
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+        """Return the key length and offset of the mask."""
+        return self.width, 0
+
+
+class Decoder:
+    """A model with a ``RowCache``: rows read chunks or one token, and get the next token's logits."""
+
+    def __init__(self, model: Any, rows: int, pad_id: int) -> None:
+        self._model = model
+        self._pad = pad_id
+        self._device = next(model.parameters()).device
+        self._dtype = next(model.parameters()).dtype
+        self._cache = RowCache()
+        self._cache.open(rows)
+        self._limit = getattr(model.config, "max_position_embeddings", None)
+
+    def read(self, rows: Sequence[int], chunks: Sequence[Sequence[int]], starts: Sequence[int]) -> Tensor:
+        """Let ``rows`` read ``chunks`` from the positions ``starts`` on; logits ``[len(rows), V]``."""
+        longest = max(map(len, chunks))
+        tokens = np.full((len(rows), longest), self._pad, dtype=np.int64)
+        positions = np.full((len(rows), longest), -1, dtype=np.int64)
+        for i, (chunk, start) in enumerate(zip(chunks, starts, strict=True)):
+            # Padded on the left, so that the last column is every row's last token.
+            tokens[i, longest - len(chunk) :] = chunk
+            positions[i, longest - len(chunk) :] = np.arange(start, start + len(chunk))
+        return self._forward(tokens, positions, torch.as_tensor(rows, device=self._device))
+
+    def step(self, tokens: npt.NDArray[np.int64], positions: npt.NDArray[np.int64]) -> Tensor:
+        """Let every row read one token at its position, -1 for an idle row; logits ``[rows, V]``."""
+        return self._forward(tokens[:, None], positions[:, None], None)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Drop all rows but these."""
+        self._cache.keep(torch.as_tensor(rows, device=self._device))
+
+    def _forward(self, tokens: npt.NDArray[np.int64], positions: npt.NDArray[np.int64], rows: Tensor | None) -> Tensor:
+        width = int(positions.max()) + 1
+        if self._limit is not None and width > self._limit:
+            raise TdGymError(f"A dialogue is longer than the model's context of {self._limit} tokens; lower max_turns.")
+        self._cache.reserve(width)
+        writes = torch.from_numpy(np.where(positions < 0, self._cache.capacity - 1, positions)).to(self._device)
+        places = torch.from_numpy(np.maximum(positions, 0)).to(self._device)
+        self._cache.plan(rows, writes, width)
+        hidden = torch.arange(width, device=self._device) > places[:, None, :, None]
+        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
+        mask.masked_fill_(hidden, torch.finfo(self._dtype).min)
+        output = self._model(
+            input_ids=torch.from_numpy(tokens).to(self._device),
+            attention_mask=mask,
+            position_ids=places,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: Tensor = output.logits[:, -1]
+        return logits

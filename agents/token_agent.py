@@ -1,0 +1,94 @@
+"""``TokenAgent``: a ``TokenPolicy`` in a seat, as evaluation and other people's loops meet it."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Any
+
+from agents.sampler import Line, sample, turn_uniforms
+from agents.token_policy import Message, TokenPolicy
+from td_gym.draws import mix
+
+_REMEMBERED = 8192
+"""Conversations whose tokens are kept; a forgotten one is rendered again from its messages."""
+_BATCH = 128
+
+
+class TokenAgent:
+    """A ``TokenPolicy`` as an agent: it reads chat messages and returns text with its slots filled.
+
+    It remembers the tokens of its own replies, so that its history is what it sampled.  A draw is a
+    function of the seed and of the conversation so far; who else is in the batch does not matter.
+    Greedy at temperature 0.
+    """
+
+    def __init__(self, policy: TokenPolicy, *, temperature: float = 1.0) -> None:
+        self.policy = policy
+        self.temperature = temperature
+        self._seed = 0
+        self._histories: OrderedDict[int, list[int]] = OrderedDict()
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start afresh; ``seed`` fixes what is sampled from here on."""
+        self._seed = self._seed if seed is None else seed
+        self._histories.clear()
+
+    def act(self, observation: Any, messages: Sequence[Message]) -> str:
+        """Return the next reply in one conversation."""
+        return self.act_batch([observation], [messages])[0]
+
+    def act_batch(self, observations: Sequence[Any], messages: Sequence[Sequence[Message]]) -> list[str]:
+        """Return the next reply in each conversation."""
+        order = sorted(range(len(messages)), key=lambda i: len(messages[i]))
+        replies = [""] * len(messages)
+        for first in range(0, len(order), _BATCH):
+            part = order[first : first + _BATCH]
+            for i, reply in zip(part, self._reply([messages[i] for i in part]), strict=True):
+                replies[i] = reply
+        return replies
+
+    def _reply(self, conversations: Sequence[Sequence[Message]]) -> list[str]:
+        policy = self.policy
+        lines = []
+        for messages in conversations:
+            line = Line()
+            line.read(self._tokens(messages))
+            line.begin(turn_uniforms(mix(self._seed, _digest(messages)), policy.max_new_tokens))
+            lines.append(line)
+        sample(
+            policy.model,
+            lines,
+            lambda ended: [],
+            end_id=policy.end_id,
+            pad_id=policy.pad_id,
+            temperature=self.temperature,
+        )
+        replies = []
+        for messages, line in zip(conversations, lines, strict=True):
+            text = policy.fill(policy.decode_reply(line.reply), messages)
+            self._remember([*messages, {"role": "assistant", "content": text}], line.tokens)
+            replies.append(text)
+        return replies
+
+    def _tokens(self, messages: Sequence[Message]) -> list[int]:
+        replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+        if replies:
+            past = self._histories.get(_digest(messages[: replies[-1] + 1]))
+            if past is not None:
+                closed = past[-1] == self.policy.end_id
+                return past + self.policy.render_reply(messages[replies[-1] + 1 :], ended=closed)
+        return self.policy.render_history(messages)
+
+    def _remember(self, messages: Sequence[Message], tokens: list[int]) -> None:
+        self._histories[_digest(messages)] = tokens
+        while len(self._histories) > _REMEMBERED:
+            self._histories.popitem(last=False)
+
+
+def _digest(messages: Sequence[Message]) -> int:
+    """Return 64 bits that name a conversation so far."""
+    text = json.dumps([[message["role"], message["content"]] for message in messages])
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
