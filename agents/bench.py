@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from agents.distributed import local_device
 from agents.model import build_model, train_tokenizer
 from agents.rollout import rollout
 from agents.token_policy import TokenPolicy
@@ -92,21 +93,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dialogues", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     options = parser.parse_args(argv)
     if min(options.dialogues, options.repeats, options.threads) < 1:
         parser.error("--dialogues, --repeats and --threads must be at least 1")
     torch.set_num_threads(options.threads)
     length: int | None = None
     try:
+        device = local_device(options.device)
         if options.env:
             scenario = make_scenario(options.env)
-            policy = TokenPolicy.load(options.model, options.device, scenario=scenario)
+            policy = TokenPolicy.load(options.model, device, scenario=scenario)
             customers = {"customer": scenario.customer(scenario.customers[0])}
             batch: Any = ConversationBatch(scenario, "service", options.dialogues, customers)
         else:
             tokenizer = train_tokenizer([_TEXT, _TEXT], 512)
-            model = build_model(options.size, 1024).to(options.device)
+            model = build_model(options.size, 1024).to(device)
             policy, batch, length = TokenPolicy(model, tokenizer), SyntheticBatch(), 35
     except TdGymError as error:
         print(error, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Sums, means and gathers over processes; identities when there is only one.
+"""Devices of processes; sums, means and gathers over them, identities when there is only one.
 
 Start several with ``torchrun --nproc_per_node N``.  Gradients are summed here once per optimiser
 step instead of by ``DistributedDataParallel``: processes hold different numbers of micro-batches,
@@ -14,6 +14,23 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from td_gym.errors import TdGymError
+
+
+def local_device(name: str) -> str:
+    """Return the device of this process for ``cpu`` or ``cuda``; under ``torchrun``, the GPU of its local rank.
+
+    Raises ``TdGymError`` when this machine has no such device.
+    """
+    if name == "cpu":
+        return name
+    if not name.startswith("cuda") or not torch.cuda.is_available():
+        raise TdGymError(f"There is no device {name!r} on this machine; take --device cpu.")
+    local = os.environ.get("LOCAL_RANK")
+    device = name if local is None else f"cuda:{local}"
+    torch.cuda.set_device(device)
+    return device
 
 
 def start(device: str) -> None:

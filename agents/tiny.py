@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.config import versions_of
+from agents.distributed import local_device
 from agents.model import MARKERS, build_model, train_tokenizer
 from agents.rollout import rollout
 from agents.supervised import Demonstration, FitConfig, FitProgress, demonstrate, encode, fit
@@ -26,11 +28,8 @@ from agents.token_policy import TokenPolicy, shipped_weights
 from td_gym.draws import mix
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
-from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
-
-__all__ = ["Gate", "Recipe", "gate", "main", "shipped_weights", "train"]
 
 FORMAT_VALID = 0.99
 """Share of sampled turns whose format must be valid for the weights to be good."""
@@ -73,8 +72,10 @@ class Gate:
         return self.format_valid > FORMAT_VALID
 
 
-def train(scenario: Scenario, recipe: Recipe, *, report: bool = True) -> tuple[TokenPolicy, dict[str, Any]]:
-    """Return a policy trained by ``recipe`` and a record of how; the gate is not yet run."""
+def train(
+    scenario: Scenario, recipe: Recipe, *, device: str = "cpu", report: bool = True
+) -> tuple[TokenPolicy, dict[str, Any]]:
+    """Return a policy trained by ``recipe`` on ``device`` and a record of how; the gate is not yet run."""
     started = time.perf_counter()
     demonstrations = list(demonstrate(scenario, recipe.dialogues, recipe.seed))
     _say(report, f"{len(demonstrations)} dialogues in {time.perf_counter() - started:.0f} s")
@@ -85,13 +86,8 @@ def train(scenario: Scenario, recipe: Recipe, *, report: bool = True) -> tuple[T
         seed=recipe.seed,
         pad_id=tokenizer.pad_token_id,
         end_id=tokenizer.eos_token_id,
-    )
-    versions = {
-        "protocol": PROTOCOL_VERSION,
-        "scenario": scenario.name,
-        "version": scenario.version,
-        "wording": scenario.wording_version,
-    }
+    ).to(device)
+    versions = versions_of(scenario)
     policy = TokenPolicy(model, tokenizer, scenario=scenario, versions=versions)
     examples = [encode(policy, demonstration) for demonstration in demonstrations]
     replies = [len(policy.encode_reply(draft)) for d in demonstrations for draft in d.drafts]
@@ -108,6 +104,7 @@ def train(scenario: Scenario, recipe: Recipe, *, report: bool = True) -> tuple[T
     model.half().float()  # shipped as float16: whatever is measured later is measured after rounding
     record = {
         "recipe": asdict(recipe),
+        "device": torch.device(device).type,
         "versions": versions,
         "parameters": sum(p.numel() for p in model.parameters()),
         "demonstration_tokens": sum(lengths),
@@ -220,6 +217,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--gate-turns", type=_count, default=default.gate_turns)
     parser.add_argument("--threads", type=_count, default=1)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda; a GPU's weights differ in their last digits")
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     recipe = Recipe(
@@ -233,10 +231,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         gate_turns=options.gate_turns,
     )
     try:
+        device = local_device(options.device)
         scenario = make_scenario(options.env)
         out = options.out or shipped_weights(scenario.name)
         out.mkdir(parents=True, exist_ok=True)
-        policy, record = train(scenario, recipe)
+        policy, record = train(scenario, recipe, device=device)
         result = gate(policy, open_batch(scenario), turns=recipe.gate_turns, seed=recipe.seed)
         write(policy, record, result, out)
     except (TdGymError, OSError) as error:

@@ -7,7 +7,6 @@ writes the same ``metrics.jsonl``, byte for byte, as one that was never stopped.
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -38,7 +37,7 @@ def train(config: TrainConfig) -> None:
 
     if config.device == "cpu":
         torch.set_num_threads(1)
-    device = _device(config)
+    device = distributed.local_device(config.device)
     distributed.start(device)
     try:
         scenario = make_scenario(config.env, **({"population": config.population} if config.population else {}))
@@ -127,14 +126,3 @@ def _on_first(action: Any) -> None:
             error = raised
     if distributed.all_sum(torch.tensor(float(error is not None))).item():
         raise error or TdGymError("The first process could not open the run directory.")
-
-
-def _device(config: TrainConfig) -> str:
-    if config.device == "cpu":
-        return "cpu"
-    if not torch.cuda.is_available():
-        raise TdGymError(f"There is no device {config.device!r} on this machine; take --device cpu.")
-    local = os.environ.get("LOCAL_RANK")
-    device = config.device if local is None else f"cuda:{local}"
-    torch.cuda.set_device(device)
-    return device

@@ -20,10 +20,10 @@ _EXTRAS = {
     "safetensors": "train",
     "tokenizers": "train",
     "tensorboard": "train",
+    "rich": "train",
     "matplotlib": "evals",
     "pyarrow": "data",
     "stable_baselines3": "sb3",
-    "openai": "llm",
 }
 
 

@@ -54,7 +54,7 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
         "config": config,
         "evaluation": measured,
         "training": training,
-        "provenance": {**common, "device": "cpu"},
+        "provenance": {**common, "device": run.arm.settings.get("device", "cpu")},
     }
     write_json(path, result)
     return path

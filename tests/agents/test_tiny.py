@@ -55,6 +55,8 @@ def test_bad_input_is_one_line(
 ) -> None:
     assert run(monkeypatch, tmp_path, "--size", "huge") == 2
     assert "Unknown model size 'huge'" in capsys.readouterr().err
+    assert run(monkeypatch, tmp_path, "--device", "abacus") == 2
+    assert "There is no device 'abacus'" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run(monkeypatch, tmp_path, "--tokens", "many")
 
