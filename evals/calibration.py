@@ -6,13 +6,15 @@ scenario's numbers are set on this table and then frozen.
 
 from __future__ import annotations
 
-import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from agents.agent import Agent, ScriptedAgent, make
+from evals.commands.arguments import Parser, non_negative_int, positive_int
 from evals.dialogue import Dialogue
+from evals.errors import guarded
+from evals.files import write_text
 from evals.runner import Setting, evaluate
 from evals.statistics import bootstrap_mean
 from td_gym.scenario import Scenario, SeatPolicy
@@ -65,15 +67,19 @@ def table(env: str, customer: str, episodes: int, split: str, seed: int) -> str:
     return "\n".join(lines + [row(name, each, scenario) for name, each in result.dialogues.items()])
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the calibration page of an environment."""
-    parser = argparse.ArgumentParser(prog="python -m evals.calibration", description=__doc__)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the calibration page of an environment and return the exit code."""
+    return guarded("evals.calibration", lambda: _main(argv))
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = Parser(prog="python -m evals.calibration", description=__doc__)
     parser.add_argument("env", help="environment id, for example td_gym/FoodDispute-v0")
-    parser.add_argument("--episodes", type=int, default=2000, help="dialogues an agent (default 2000)")
-    parser.add_argument("--split", default="validation", help="split of customers (default validation)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, help="Markdown file to write (default: print)")
-    options: Any = parser.parse_args(arguments)
+    parser.add_argument("--episodes", type=positive_int, default=2000, metavar="N", help="dialogues an agent")
+    parser.add_argument("--split", default="validation", metavar="NAME", help="split of customers")
+    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the first dialogue")
+    parser.add_argument("--out", type=Path, metavar="PATH", help="Markdown file to write (default: print)")
+    options = parser.parse_args(argv)
     scenario = Setting(options.env, 1).scenario()
     text = [
         f"# Calibration of {scenario.name} {scenario.version}",
@@ -89,10 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         text += ["", f"## Customer `{customer}`", "", body]
     page = "\n".join(text) + "\n"
     if options.out:
-        options.out.write_text(page, encoding="utf-8")
+        write_text(options.out, page)
     else:
         print(page)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

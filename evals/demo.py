@@ -7,7 +7,6 @@ transcripts.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evals import plots
+from evals.commands.arguments import Parser, non_negative_int, positive_int
+from evals.errors import guarded
 from evals.study_run import curves
 
 ENV = "td_gym/FoodDispute-v0"
@@ -29,18 +30,24 @@ def run(*command: str) -> None:
         raise SystemExit(code)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train, evaluate, draw."""
-    parser = argparse.ArgumentParser(prog="python -m evals.demo", description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder, replaced (default runs/demo)")
-    parser.add_argument("--steps", type=int, default=30, help="policy updates (default 30)")
-    parser.add_argument("--episodes", type=int, default=300, help="test dialogues an agent (default 300)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--nproc", type=int, default=2, help="training processes (default 2)")
-    options = parser.parse_args(arguments)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train, evaluate, draw; return the exit code."""
+    return guarded("evals.demo", lambda: _main(argv))
 
-    shutil.rmtree(options.out, ignore_errors=True)
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = Parser(prog="python -m evals.demo", description=__doc__)
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="folder; an earlier demo in it is replaced"
+    )
+    parser.add_argument("--steps", type=positive_int, default=30, metavar="N", help="policy updates")
+    parser.add_argument("--episodes", type=positive_int, default=300, metavar="N", help="test dialogues an agent")
+    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of training")
+    parser.add_argument("--nproc", type=positive_int, default=2, metavar="N", help="training processes")
+    options = parser.parse_args(argv)
+
     trained = options.out / "cmpo"
+    shutil.rmtree(trained, ignore_errors=True)
     run(
         *("train", "cmpo", "--env", ENV, "--model", "tiny", "--budget", "voucher=0.30", "--out", str(trained)),
         *("--steps", str(options.steps), "--seed", str(options.seed), "--nproc", str(options.nproc)),
@@ -59,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ]
     plots.training_curves({"cmpo": [curves(trained / "metrics.jsonl")]}, panels, figure, title="CMPO on FoodDispute")
     print(f"\nLook at {figure}, {options.out / 'table.md'} and the transcripts in {options.out / 'transcripts'}.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
