@@ -106,10 +106,10 @@ def _known_fields(cls: type[Dialogue] | type[DialogueTurn], record: Mapping[str,
     return {name: value for name, value in record.items() if name in names}
 
 
-def write_dialogues(path: Path, dialogues: Iterable[Dialogue]) -> None:
-    """Write one record a line."""
-    lines = [json.dumps(dialogue.to_json(), ensure_ascii=False, allow_nan=False) for dialogue in dialogues]
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+def as_jsonl(dialogues: Iterable[Dialogue]) -> str:
+    """Return dialogues as the content of ``dialogues.jsonl``, one a line."""
+    lines = (json.dumps(dialogue.to_json(), ensure_ascii=False, allow_nan=False) for dialogue in dialogues)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def read_dialogues(path: Path) -> list[Dialogue]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.agent import Agent, make
-from evals.dialogue import Dialogue
+from evals.dialogue import Dialogue, as_jsonl
 from evals.progress import Progress
 from evals.provenance import public
 from evals.recording import Recorder
-from evals.scores import as_jsonl, results
+from evals.scores import results
 from td_gym.draws import mix
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError, unknown

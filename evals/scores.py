@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +70,3 @@ def paired(values: Mapping[str, Mapping[str, Values]]) -> dict[str, dict[str, An
 def _negated(difference: Mapping[str, Any]) -> dict[str, Any]:
     low, high = difference["ci95"]
     return {"mean": -difference["mean"], "ci95": [-high, -low], "n": difference["n"]}
-
-
-def as_jsonl(dialogues: Iterable[Dialogue]) -> str:
-    """Return dialogues as the content of ``dialogues.jsonl``, one a line."""
-    lines = (json.dumps(dialogue.to_json(), ensure_ascii=False, allow_nan=False) for dialogue in dialogues)
-    return "".join(f"{line}\n" for line in lines)

@@ -11,12 +11,12 @@ from agents.agent import make
 from evals import tables
 from evals.commands.arguments import non_negative_int, positive_int
 from evals.commands.evaluate import show
-from evals.dialogue import Dialogue, read_dialogues
+from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.files import check_writable, write_json, write_text
 from evals.play import converse
 from evals.recording import Recorder
 from evals.runner import Setting, agent_names
-from evals.scores import as_jsonl, results
+from evals.scores import results
 from td_gym.envs.batch import Ledger
 from td_gym.errors import TdGymError
 from td_gym.scenario import Episode, Scenario, TurnResult

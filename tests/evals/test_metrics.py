@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evals.dialogue import Dialogue, read_dialogues, write_dialogues
+from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.metrics import FOOD_DISPUTE, compute, metrics_of, satisfaction, summarise
 from td_gym.errors import TdGymError
 from tests.evals.dialogues import dialogue, good, said
@@ -71,15 +71,14 @@ def test_metrics_of_strategy_views() -> None:
 
 def test_dialogues_survive_the_file(tmp_path: Path) -> None:
     talks = [good(persona={"demand": "feedback_focus"}), said("Grüße ‹\u2028›")]
-    write_dialogues(tmp_path / "dialogues.jsonl", talks)
+    (tmp_path / "dialogues.jsonl").write_text(as_jsonl(talks), encoding="utf-8")
     assert read_dialogues(tmp_path / "dialogues.jsonl") == talks
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", "{}", '{"env": 3}'])
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "dialogues.jsonl"
-    write_dialogues(path, [good()])
-    path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
+    path.write_text(as_jsonl([good()]) + line + "\n", encoding="utf-8")
     with pytest.raises(TdGymError, match=r"dialogues\.jsonl'?, line 2"):
         read_dialogues(path)
 
