@@ -73,6 +73,7 @@ def as_markdown(board: Board) -> str:
         ordered = dict(sorted(agents.items(), key=lambda item: -_mean(item[1], "satisfaction")))
         parts.append(tables.printable(f"## {env}, split {split}, customer {customer}"))
         parts.append(tables.markdown(tables.rows({"agents": ordered})))
+    parts += ["## Columns", tables.glossary()]
     return "\n\n".join(parts) + "\n"
 
 

@@ -31,8 +31,6 @@ class MetricSpec:
     low: float
     high: float
     unit: str
-    higher_is_better: bool | None
-    """``None`` where neither is better in itself."""
     trained_on: bool
     """Whether the training reward or cost contains it, so that it is no evidence by itself."""
     definition: str
@@ -82,47 +80,47 @@ def service_turns(dialogue: Dialogue) -> float:
 
 FOOD_DISPUTE: tuple[MetricSpec, ...] = (
     MetricSpec(
-        "satisfaction", satisfaction, 0, 5, "points", True, True,
+        "satisfaction", satisfaction, 0, 5, "points", True,
         "Mean closing satisfaction over all dialogues; turn limit and format error count 0.",
     ),
     MetricSpec(
-        "finish_rate", finished, 0, 1, "share", True, True,
+        "finish_rate", finished, 0, 1, "share", True,
         "Share of dialogues that end without format error and before the turn limit.",
     ),
     MetricSpec(
-        "voucher_rate", voucher_given, 0, 1, "share", None, True,
+        "voucher_rate", voucher_given, 0, 1, "share", True,
         "Share of dialogues in which a voucher is issued, also by what the customer wants.",
     ),
     MetricSpec(
-        "voucher_spend", voucher_spend, 0, math.inf, "SAR", False, False,
+        "voucher_spend", voucher_spend, 0, math.inf, "SAR", False,
         "Mean money issued in vouchers per dialogue.",
     ),
     MetricSpec(
-        "handoff_rate", handed_off, 0, 1, "share", False, False,
+        "handoff_rate", handed_off, 0, 1, "share", False,
         "Share of dialogues transferred to a human.",
     ),
     MetricSpec(
-        "logic", logic, 0, 12, "points", True, False,
+        "logic", logic, 0, 12, "points", False,
         "Sum of six 0/1/2 items: clarifies, evidence, facts, rules, words match actions, comes to a close.",
     ),
     MetricSpec(
-        "communication", communication, 0, 28, "points", True, False,
+        "communication", communication, 0, 28, "points", False,
         "Sum of fourteen 0/1/2 items on tone, answers, brevity and form.",
     ),
     MetricSpec(
-        "fluency", fluency, 0, 1, "share", True, False,
+        "fluency", fluency, 0, 1, "share", False,
         "Mean share of well-formed sentences in the service's text, by a grammar no training signal uses.",
     ),
     MetricSpec(
-        "grounding", grounding, 0, 1, "share", True, False,
+        "grounding", grounding, 0, 1, "share", False,
         "Mean share of named items, sums and times that are the briefing's, over dialogues that name any.",
     ),
     MetricSpec(
-        "inconsistent", lambda dialogue: float(inconsistent(dialogue)), 0, 1, "share", False, True,
+        "inconsistent", lambda dialogue: float(inconsistent(dialogue)), 0, 1, "share", True,
         "Share of dialogues whose words and action disagree about a voucher.",
     ),
     MetricSpec(
-        "turns", service_turns, 0, math.inf, "messages", None, False,
+        "turns", service_turns, 0, math.inf, "messages", False,
         "Mean number of service messages.",
     ),
 )  # fmt: skip

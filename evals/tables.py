@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from evals.metrics import BY_SCENARIO
+from evals.metrics import BY_SCENARIO, MetricSpec
 
 Results = Mapping[str, Any]
 
@@ -27,6 +28,16 @@ NOTE_TRAINED_ON = (
     "satisfaction is what agents are trained on."
 )
 NOTE_BOOTSTRAP = "Intervals: 95 %, bootstrap over dialogues."
+
+
+def glossary(columns: Sequence[str] = COLUMNS) -> str:
+    """Return what each of ``columns`` means, as a Markdown list."""
+    known = {spec.name: spec for specs in BY_SCENARIO.values() for spec in specs}
+    return "\n".join(f"- `{name}` ({_range(known[name])}): {known[name].definition}" for name in columns)
+
+
+def _range(spec: MetricSpec) -> str:
+    return f"{spec.unit}, {spec.low:g} to {spec.high:g}" if math.isfinite(spec.high) else spec.unit
 
 
 def heading(metric: str) -> str:
