@@ -61,7 +61,7 @@ def scenario_class(name: str) -> type[Scenario]:
             raise unknown("environment", short, known)
         short = known[short]
     if short not in SCENARIOS:
-        raise unknown("scenario", short, SCENARIOS)
+        raise unknown("environment", short, map(env_id, SCENARIOS))
     module, _, attribute = SCENARIOS[short].partition(":")
     found: type[Scenario] = getattr(import_module(module), attribute)
     return found

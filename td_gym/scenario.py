@@ -327,7 +327,6 @@ class Scenario(ABC):
     """Names of the simulated customers; the first is the default."""
     floors: ClassVar[tuple[str, ...]] = ("random", "do_nothing")
     feature_names: ClassVar[tuple[str, ...]]
-    default_max_turns: ClassVar[int] = 15
 
     tools: Mapping[str, Tool]
     max_turns: int
@@ -377,7 +376,7 @@ class Scenario(ABC):
 
     @abstractmethod
     def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
-        """Return the value of every ``[slot]`` that the service seat can fill, from what it has read."""
+        """Return what the service seat can fill in for each slot, from what it has read; names without brackets."""
 
     @final
     def restore(self, snapshot: Mapping[str, Any]) -> Episode:

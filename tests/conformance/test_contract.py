@@ -53,7 +53,6 @@ def test_declarations(scenario: Scenario) -> None:
     assert set(scenario.floors) >= {"random", "do_nothing"}
     assert scenario.populations
     assert scenario.customers
-    assert scenario.max_turns == scenario.default_max_turns
     for name, tool in scenario.tools.items():
         assert (tool.name, name == "chat") == (name, False)
 

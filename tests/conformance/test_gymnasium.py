@@ -68,7 +68,7 @@ def test_wrong_arguments_name_what_is_known(env_id: str, scenario: Scenario) -> 
         gymnasium.make_vec(env_id, num_envs=2, populatoin="hard")
     with pytest.raises(TdGymError, match="Unknown environment"):
         td_gym.make_scenario("td_gym/Nothing-v0")
-    with pytest.raises(TdGymError, match="Unknown scenario"):
+    with pytest.raises(TdGymError, match="Unknown environment"):
         td_gym.make_scenario("Nothing")
 
 
