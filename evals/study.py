@@ -18,7 +18,7 @@ from typing import TextIO
 
 from evals.commands.arguments import Parser, positive_int
 from evals.errors import guarded
-from evals.study_file import ROOT, RUNS, Run, Study, find_run, load, result_path, runs
+from evals.study_file import RUNS, Run, Study, find_run, load, result_path, runs
 from evals.study_run import execute
 from evals.study_summary import summarise
 from td_gym.errors import TdGymError
@@ -133,8 +133,6 @@ def last_line(path: Path) -> str:
     lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
     return next((line for line in reversed(lines) if line), f"no output in {path}")
 
-
-__all__ = ["ROOT", "main", "run_all"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,6 +10,9 @@ from td_gym.registration import make_scenario
 
 DESCRIPTION = """\
 List the environments with their seats, budgeted cost, simulated customers and populations.
+
+Floors are the simplest agents; what does not beat them has learnt nothing. --customer, --population
+and --agent of the other commands take the names listed here.
 """
 EXAMPLES = """\
 example:

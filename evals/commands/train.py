@@ -48,7 +48,10 @@ def add(commands: Any) -> None:
     parser.add_argument("method", metavar="METHOD", help=f"one of {', '.join(known_presets())}")
     parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
     parser.add_argument(
-        "--model", default="tiny", metavar="MODEL", help="tiny, a run directory or a Hugging Face causal LM directory"
+        "--model",
+        default="tiny",
+        metavar="MODEL",
+        help="tiny (shipped), a run directory, or a Hugging Face causal LM: directory or id of a downloaded one",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="run directory")
     parser.add_argument("--steps", type=positive_int, default=40, metavar="N", help="policy updates")
@@ -68,16 +71,16 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="replace one setting of the preset; repeatable (default: none)",
+        help="replace one setting of the preset, an unknown NAME lists them; repeatable (default: none)",
     )
     parser.add_argument(
         "--lr", type=positive_float, metavar="RATE", help="learning rate (default: the trainer's, 3e-4)"
     )
     parser.add_argument(
-        "--customers", type=positive_int, metavar="N", help="customers a batch (default: the trainer's, 32)"
+        "--customers", type=positive_int, metavar="N", help="customers per update (default: the trainer's, 32)"
     )
     parser.add_argument(
-        "--copies", type=positive_int, metavar="N", help="dialogues with each (default: the trainer's, 4)"
+        "--copies", type=positive_int, metavar="N", help="dialogues with each customer (default: the trainer's, 4)"
     )
     parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
     parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
