@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import TextIO
 
 from evals.tables import printable
-from td_gym.scenario import Episode, TurnResult
+from td_gym.scenario import Episode
+from td_gym.turns import TurnResult
 
 QUIT = ":quit"
 HELP = ":help"

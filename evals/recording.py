@@ -9,7 +9,8 @@ from typing import Any
 from evals.dialogue import Dialogue, DialogueTurn
 from td_gym.errors import TdGymError
 from td_gym.protocol import parse_message
-from td_gym.scenario import Episode, Turn
+from td_gym.scenario import Episode
+from td_gym.turns import Turn
 
 _PERSONA_FACTS = ("demand", "cooperativeness", "honesty")
 

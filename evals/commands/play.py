@@ -19,7 +19,8 @@ from evals.runner import Setting, agent_names
 from evals.scores import results
 from td_gym.envs.batch import Ledger
 from td_gym.errors import TdGymError
-from td_gym.scenario import Episode, Scenario, TurnResult
+from td_gym.scenario import Episode, Scenario
+from td_gym.turns import TurnResult
 
 DESCRIPTION = """\
 Hold a conversation yourself, in the terminal.

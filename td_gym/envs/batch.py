@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from td_gym.errors import TdGymError, unknown
-from td_gym.scenario import SPLITS, Episode, Scenario, SeatPolicy, Turn, TurnResult
+from td_gym.scenario import SPLITS, Episode, Scenario, SeatPolicy
+from td_gym.turns import Turn, TurnResult
 
 
 @dataclass(slots=True)

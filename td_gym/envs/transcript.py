@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from td_gym.scenario import Episode, Turn
+from td_gym.scenario import Episode
+from td_gym.turns import Turn
 
 
 def render(episode: Episode) -> str:

@@ -12,16 +12,8 @@ from agents.model import build_model, train_tokenizer
 from agents.token_policy import TokenPolicy
 from td_gym.draws import choice, integer
 from td_gym.protocol import ParsedMessage, Tool
-from td_gym.scenario import (
-    CostSpec,
-    CustomerEffect,
-    Episode,
-    ScaffoldTask,
-    Scenario,
-    SeatPolicy,
-    ServiceEffect,
-    TermSpec,
-)
+from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
+from td_gym.turns import CustomerEffect, ServiceEffect
 
 ITEMS = ("soup", "pizza", "salad")
 HEADING = "You answer for a kitchen."

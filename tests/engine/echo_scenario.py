@@ -15,16 +15,8 @@ import numpy.typing as npt
 from td_gym.draws import choice
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import MAX_CHARS, ParsedMessage, Tool
-from td_gym.scenario import (
-    CostSpec,
-    CustomerEffect,
-    Episode,
-    ScaffoldTask,
-    Scenario,
-    SeatPolicy,
-    ServiceEffect,
-    TermSpec,
-)
+from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
+from td_gym.turns import CustomerEffect, ServiceEffect
 
 WORDS = ("apple", "pear", "plum", "fig", "lime")
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from td_gym.errors import TdGymError
-from td_gym.scenario import EndMark, split_end_mark
+from td_gym.turns import EndMark, split_end_mark
 from tests.engine.echo_scenario import EchoEpisode, EchoScenario
 
 ANY_TEXT = st.one_of(

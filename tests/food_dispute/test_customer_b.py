@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from personas.persona import DEMANDS
 from personas.population import Population
-from td_gym.scenario import Turn, split_end_mark
 from td_gym.scenarios.food_dispute.customer_b import SecondCustomer
 from td_gym.scenarios.food_dispute.customer_b_reading import DATA, read
 from td_gym.scenarios.food_dispute.customer_b_temper import satisfaction
 from td_gym.scenarios.food_dispute.orders import Case, clock, draw_case
+from td_gym.turns import Turn, split_end_mark
 
 HARD = Population.load("hard")
 CUSTOMER = SecondCustomer()

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from personas.splits import split_of_order
 from td_gym.errors import TdGymError
-from td_gym.scenario import TurnResult
 from td_gym.scenarios.food_dispute import sop
 from td_gym.scenarios.food_dispute.briefing import read_facts, slot_values
+from td_gym.scenarios.food_dispute.episode import FoodDisputeEpisode
 from td_gym.scenarios.food_dispute.expert import fill_slots
 from td_gym.scenarios.food_dispute.orders import draw_case, generate_order
-from td_gym.scenarios.food_dispute.scenario import FoodDispute, FoodDisputeEpisode
+from td_gym.scenarios.food_dispute.scenario import FoodDispute
+from td_gym.turns import TurnResult
 
 
 def episode_with(fault: str | None = None, seed: int = 0, **options: object) -> FoodDisputeEpisode:

@@ -8,9 +8,10 @@ from itertools import pairwise
 import pytest
 
 from td_gym.scenarios.food_dispute.customer import ScriptedCustomer, satisfaction
+from td_gym.scenarios.food_dispute.episode import FoodDisputeEpisode
 from td_gym.scenarios.food_dispute.language import variants
 from td_gym.scenarios.food_dispute.orders import Case
-from td_gym.scenarios.food_dispute.scenario import FoodDispute, FoodDisputeEpisode
+from td_gym.scenarios.food_dispute.scenario import FoodDispute
 
 GOOD = (
     "Hello, I am sorry about your order. What exactly was the problem?",

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from personas.persona import Persona
 from td_gym.draws import uniform
-from td_gym.scenario import Episode, Turn
+from td_gym.scenario import Episode
 from td_gym.scenarios.food_dispute.language import colour, say
+from td_gym.turns import Turn
 
 if TYPE_CHECKING:
     from td_gym.scenarios.food_dispute.orders import Case

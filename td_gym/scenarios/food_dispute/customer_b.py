@@ -13,7 +13,7 @@ from typing import Any
 
 from personas.persona import Persona
 from td_gym.draws import choice, uniform
-from td_gym.scenario import Episode, Turn
+from td_gym.scenario import Episode
 from td_gym.scenarios.food_dispute.customer_b_reading import DATA, Reading, read
 from td_gym.scenarios.food_dispute.customer_b_temper import (
     blame,
@@ -25,6 +25,7 @@ from td_gym.scenarios.food_dispute.customer_b_temper import (
     take_voucher,
 )
 from td_gym.scenarios.food_dispute.orders import Case
+from td_gym.turns import Turn
 
 _SAY = DATA["say"]
 _WANT_AT = {"forthcoming": 0, "on_request": 1, "reserved": 2}

@@ -11,9 +11,9 @@ from typing import Any
 
 from personas.persona import Persona
 from td_gym.draws import uniform
-from td_gym.scenario import Turn
 from td_gym.scenarios.food_dispute.customer_b_reading import DATA, Reading
 from td_gym.scenarios.food_dispute.orders import Case
+from td_gym.turns import Turn
 
 _TEMPER, _CREDIT, _BLAME, _VOUCHER = DATA["temper"], DATA["credit"], DATA["blame"], DATA["voucher"]
 _EARNING = ("sorry", "feeling", "ask", "ask_want", "photo", "reason", "no", "own", "note", "close")

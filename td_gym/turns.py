@@ -1,0 +1,80 @@
+"""What one message is and brings about: the records that an engine, its scenarios and their customers exchange."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_END = re.compile(r"\s*\[(end|hangup):([1-5](?:\.\d{1,6})?)\]\s*$")
+
+
+class Turn(NamedTuple):
+    """One message of one seat, as the record of a conversation keeps it."""
+
+    seat: str
+    text: str
+    """The message as submitted, tags and all."""
+    shown: str
+    """What the other seats read."""
+    action: str = ""
+    arguments: Mapping[str, str] = _NOTHING
+    tool_message: str = ""
+    """A tool's error message, read by the seat that called it only."""
+    acts: frozenset[str] = frozenset()
+    strategy: str = ""
+
+
+class TurnResult(NamedTuple):
+    """What one submitted message brought about.  Costs and rewards are increments."""
+
+    seat: str
+    rewards: Mapping[str, float] = _NOTHING
+    """Session reward paid by this turn, by seat."""
+    costs: Mapping[str, float] = _NOTHING
+    terms: Mapping[str, float] = _NOTHING
+    """Named turn terms of a service turn."""
+    strategy: str = ""
+    relevance: int | None = None
+    """Grade 0..3 of the service turn just answered: disengaged, neutral, engaged, stage advanced."""
+    terminated: bool = False
+    truncated: bool = False
+
+
+class ServiceEffect(NamedTuple):
+    """A scenario's reading of one well-formed service message."""
+
+    acts: frozenset[str]
+    strategy: str
+    costs: Mapping[str, float]
+    terms: Mapping[str, float]
+    tool_message: str = ""
+    rewards: Mapping[str, float] = _NOTHING
+    ended_by: str = ""
+    """Non-empty when the message ends the service's part; the customer has the last word."""
+
+
+class CustomerEffect(NamedTuple):
+    """A scenario's reading of one customer message."""
+
+    acts: frozenset[str]
+    relevance: int
+    rewards: Mapping[str, float] = _NOTHING
+
+
+class EndMark(NamedTuple):
+    """The end marker at the close of a customer message: ``[end:4.2]`` or ``[hangup:1]``."""
+
+    hung_up: bool
+    rating: float
+
+
+def split_end_mark(text: str) -> tuple[str, EndMark | None]:
+    """Split a customer's message into what is shown and its end marker, if it closes with one."""
+    match = _END.search(text)
+    if match is None:
+        return text.strip(), None
+    rating = min(max(float(match[2]), 1.0), 5.0)
+    return text[: match.start()].strip(), EndMark(match[1] == "hangup", rating)
