@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import NamedTuple
 
 PROTOCOL_VERSION = "1"
 MAX_CHARS = 4096
 
-_NO_ARGUMENTS: Mapping[str, str] = MappingProxyType({})
+_NO_ARGUMENTS: Mapping[str, str] = {}  # a mappingproxy could not be pickled
 _TAG = re.compile(r"<(/?)(think|response|action)>")
 _ARGUMENT = re.compile(r"\s*([A-Za-z_]\w*)=(\"[^\"]*\"|[^\s\"]+)")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
+# A plain dict: a mappingproxy could be neither copied nor pickled, and with it no conversation.
+_NOTHING: Mapping[str, Any] = {}
 _END = re.compile(r"\s*\[(end|hangup):([1-5](?:\.\d{1,6})?)\]\s*$")
 
 

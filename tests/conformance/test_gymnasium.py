@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 import subprocess
 import sys
 import warnings
@@ -70,6 +71,15 @@ def test_wrong_arguments_name_what_is_known(env_id: str, scenario: Scenario) -> 
         td_gym.make_scenario("td_gym/Nothing-v0")
     with pytest.raises(TdGymError, match="Unknown environment"):
         td_gym.make_scenario("Nothing")
+
+
+def test_a_running_conversation_can_be_copied_and_pickled(env_id: str) -> None:
+    env = gymnasium.make(env_id)
+    env.reset(seed=0)
+    env.step("Hello. What was wrong with it?")
+    twins = [env, copy.deepcopy(env), pickle.loads(pickle.dumps(env))]
+    answers = [twin.step("I am sorry. Could you send a photo?")[0]["text"] for twin in twins]
+    assert answers == [answers[0]] * 3
 
 
 def test_rows_need_a_file(env_id: str) -> None:
