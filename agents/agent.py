@@ -56,11 +56,38 @@ class ScriptedAgent:
         return reply
 
     def _actor_for(self, messages: Messages) -> Any:
-        briefing = messages[0]["content"] if messages and messages[0]["role"] == "system" else ""
+        briefing = briefing_of(messages)
         heading = briefing.split("\n", 1)[0]
         if heading not in self._actors:
             self._actors[heading] = self._choose(scenario_of_briefing(briefing))
         return self._actors[heading]
+
+
+class BriefedAgent:
+    """An agent that is made when it first reads a briefing, since that says which scenario it is in."""
+
+    def __init__(self, build: Callable[[Scenario], Any]) -> None:
+        self._build = build
+        self._agent: Any = None
+        self._seed: int | None = None
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start afresh; ``seed`` fixes the agent's own draws."""
+        self._seed = seed
+        if self._agent is not None:
+            self._agent.reset(seed)
+
+    def act(self, observation: Any, messages: Messages) -> str:
+        """Return the next message."""
+        return self.act_batch([observation], [messages])[0]
+
+    def act_batch(self, observations: Sequence[Any], messages: Sequence[Messages]) -> list[str]:
+        """Return the next message in each conversation; all are of one scenario."""
+        if self._agent is None:
+            self._agent = self._build(scenario_of_briefing(briefing_of(messages[0])))
+            self._agent.reset(self._seed)
+        replies: list[str] = self._agent.act_batch(observations, messages)
+        return replies
 
 
 class OracleAgent:
@@ -94,7 +121,8 @@ def make(
 
     ``scripted`` (the reference agent), ``oracle``, a floor (``random``, ``do_nothing``,
     ``always_apologise``, ``always_voucher``), ``tiny`` (the weights shipped for the scenario), a run
-    directory or Hugging Face model directory, or ``package.module:factory``.  ``temperature`` and
+    directory or Hugging Face model directory, or ``package.module:factory``.  Without ``env_id`` or
+    ``scenario`` an agent finds its scenario from the briefing it reads first.  ``temperature`` and
     ``device`` matter to language models only.  Raises ``TdGymError`` for anything else.
     """
     if scenario is None and env_id is not None:
@@ -128,7 +156,11 @@ def _language_model(spec: str, scenario: Scenario | None, temperature: float, de
         raise TdGymError(
             f'Language models need {error.name}, which is not installed; run `pip install "td-gym[train]"`.'
         ) from error
-    return TokenAgent(TokenPolicy.load(spec, device, scenario=scenario), temperature=temperature)
+
+    def load(found: Scenario) -> TokenAgent:
+        return TokenAgent(TokenPolicy.load(spec, device, scenario=found), temperature=temperature)
+
+    return BriefedAgent(load) if scenario is None else load(scenario)
 
 
 def _from_factory(spec: str) -> Agent:
@@ -147,6 +179,11 @@ def _from_factory(spec: str) -> Agent:
     if not isinstance(agent, Agent):
         raise TdGymError(f"The factory {spec!r} made a {type(agent).__name__}, which has no reset() and act().")
     return agent
+
+
+def briefing_of(messages: Messages) -> str:
+    """Return the system message that opens ``messages``, empty when none does."""
+    return messages[0]["content"] if messages and messages[0]["role"] == "system" else ""
 
 
 def scenario_of_briefing(briefing: str) -> Scenario:

@@ -115,6 +115,17 @@ def test_a_run_directory_and_a_model_directory(tmp_path: Path) -> None:
         make(str(tmp_path), temperature=-1.0)
 
 
+def test_a_language_model_finds_its_scenario_from_the_briefing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake_policy().save(tmp_path)
+    known = make(str(tmp_path), scenario=FakeScenario())
+    monkeypatch.setattr(agent_module, "scenario_of_briefing", lambda briefing: FakeScenario())
+    briefed = make(str(tmp_path))
+    for seed in (3, 4):
+        for agent in (known, briefed):
+            agent.reset(seed=seed)
+        assert briefed.act(None, MESSAGES) == known.act(None, MESSAGES)
+
+
 def test_scripted_agents_need_no_torch() -> None:
     code = (
         "import sys\n"
