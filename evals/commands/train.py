@@ -154,10 +154,15 @@ def _check_budgets(budgets: Sequence[tuple[str, float]], scenario: Scenario) -> 
 
 
 def _spawn(args: argparse.Namespace) -> int:
-    """Start the processes; what can be wrong with method or model is found here, where it is one line."""
+    """Start the processes; what can be wrong with the request is found here, where it is one line."""
+    from agents.distributed import local_device
     from agents.methods import build_method
+    from agents.sources import share_of
     from agents.token_policy import TokenPolicy
+    from agents.trainer import TrainConfig
 
+    share_of(TrainConfig(**settings(args)), 0, args.nproc)
+    local_device(args.device)
     build_method(args.method, args.preset, dict(args.budget), dict(args.option))
     TokenPolicy.load(args.model, "cpu", scenario=make_scenario(args.env))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(args.nproc)]

@@ -89,7 +89,6 @@ def test_a_factory() -> None:
         ("tests.agents.test_agent:missing", "has no factory 'missing'"),
         ("tests.agents.test_agent:broken", "no such key"),
         ("tests.agents.test_agent:not_an_agent", "no reset\\(\\) and act\\(\\)"),
-        ("tiny", "name an environment"),
     ],
 )
 def test_bad_specs_are_one_line(spec: str, words: str) -> None:
