@@ -66,7 +66,7 @@ def test_the_benchmark_prints_both_rates(capsys: pytest.CaptureFixture[str]) -> 
     assert bench.main(["--dialogues", "5"]) == 0
     printed = capsys.readouterr().out
     assert "service turns a second" in printed
-    assert printed.count("\n") == 2
+    assert printed.count("\n") == 3
     assert bench.main(["--env", "td_gym/Nothing-v0"]) == 2
     assert "Unknown environment" in capsys.readouterr().err
     with pytest.raises(SystemExit):
