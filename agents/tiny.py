@@ -43,10 +43,10 @@ class Recipe:
 
     size: str = "tiny"
     vocabulary: int = 1024
-    dialogues: int = 5000
+    dialogues: int = 6000
     tokens: int = 2_500_000
     lr: float = 2e-3
-    batch_tokens: int = 1000
+    batch_tokens: int = 3000
     seed: int = 0
     gate_turns: int = 500
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -25,7 +26,7 @@ class Advantages:
     """``[B, L]`` targets of the value head, for methods that have one."""
 
 
-class Method:
+class Method(ABC):
     """A training method.  ``advantages`` is called once per batch, before the policy step."""
 
     learns_from: ClassVar[str] = "policy"
@@ -40,12 +41,12 @@ class Method:
     def build(self, hidden_size: int) -> None:
         """Create extra parameters for a trunk of this width; most methods have none."""
 
+    @abstractmethod
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return advantages for this process's share of the batch and update the method's state.
 
         ``values`` ``[B, L]`` are the value head's, for methods that have one.
         """
-        raise NotImplementedError
 
     def token_loss(
         self, scores: TokenScores, old_log_probs: Tensor, reference: Tensor | None, advantages: Tensor
