@@ -38,7 +38,7 @@ class Method(ABC):
     value_coef: float = 0.0
     """Weight of the value loss."""
 
-    def build(self, hidden_size: int) -> None:
+    def build(self, hidden_size: int) -> None:  # noqa: B027 - an optional hook
         """Create extra parameters for a trunk of this width; most methods have none."""
 
     @abstractmethod
@@ -58,7 +58,7 @@ class Method(ABC):
         """Return the method's state as plain JSON."""
         return {}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - an optional hook
         """Take over what ``state_dict`` returned."""
 
 
