@@ -1,8 +1,9 @@
 """Keyed random draws: every draw is a pure function of (seed, keys), never of a shared stream.
 
 Two agents that act differently therefore meet the same customer, and the same history gets the
-same reply.  The mixer is splitmix64 (Steele, Lea & Flood 2014), which passes BigCrush and costs
-about a microsecond in pure Python, where building a NumPy generator costs twenty.
+same reply.  ``mix`` and the functions on it make one draw: splitmix64 (Steele, Lea & Flood 2014)
+passes BigCrush and costs about a microsecond in pure Python, where building a NumPy generator costs
+twenty.  ``Stream`` makes several draws for one purpose at the price of one.
 """
 
 from __future__ import annotations
@@ -10,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from struct import Struct
 from typing import TypeVar
 
 T = TypeVar("T")
 _MASK = (1 << 64) - 1
+_DIGEST = Struct("<16I")
+_UNIT = 1.0 / (1 << 32)
 
 
 @lru_cache(maxsize=65536)
@@ -64,9 +68,51 @@ def choice(options: Sequence[T], seed: int, *keys: int | str) -> T:
 
 def weighted(options: Sequence[T], weights: Sequence[float], seed: int, *keys: int | str) -> T:
     """Return one of ``options`` with probability proportional to ``weights`` (non-negative)."""
-    point = uniform(seed, *keys) * sum(weights)
-    for option, weight in zip(options, weights, strict=True):
+    return options[_fall(uniform(seed, *keys) * sum(weights), weights)]
+
+
+class Stream:
+    """Draws for one purpose of one seed, in order: the same two always give the same sequence.
+
+    Sixteen 32-bit numbers come out of one BLAKE2b digest, so that a draw costs a tenth of a keyed
+    one.  Two purposes, or two seeds, have nothing in common.
+    """
+
+    __slots__ = ("_block", "_key", "_place", "_words")
+
+    def __init__(self, seed: int, purpose: str) -> None:
+        self._key = f"{seed}/{purpose}".encode("utf-8", "surrogatepass")
+        self._block = 0
+        self._place = 0
+        self._words = _DIGEST.unpack(blake2b(self._key).digest())
+
+    def uniform(self) -> float:
+        """Return a float in [0, 1), a multiple of 2**-32."""
+        place = self._place
+        if place == 16:
+            self._block += 1
+            self._words = _DIGEST.unpack(blake2b(self._key, salt=self._block.to_bytes(16, "little")).digest())
+            place = 0
+        self._place = place + 1
+        return self._words[place] * _UNIT  # type: ignore[no-any-return]
+
+    def integer(self, low: int, high: int) -> int:
+        """Return an integer in [low, high), at most 2**32 apart."""
+        return low + int(self.uniform() * (high - low))
+
+    def choice(self, options: Sequence[T]) -> T:
+        """Return one of ``options``, all equally likely."""
+        return options[int(self.uniform() * len(options))]
+
+    def weighted(self, options: Sequence[T], weights: Sequence[float]) -> T:
+        """Return one of ``options`` with probability proportional to ``weights`` (non-negative)."""
+        return options[_fall(self.uniform() * sum(weights), weights)]
+
+
+def _fall(point: float, weights: Sequence[float]) -> int:
+    """Return the index of the weight in which ``point`` falls when they lie end to end from 0."""
+    for index, weight in enumerate(weights):
         point -= weight
         if point < 0:
-            return option
-    return options[-1]
+            return index
+    return len(weights) - 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from personas.draws import mix
+from personas.draws import Stream
 from personas.fds_traits import classify, fds_tables
 from personas.identities import check_locale, identity
 from personas.persona import Persona, PersonaError
@@ -147,7 +147,7 @@ def _persona(source: _Source, order_id: str, locale: str) -> Persona:
     """
     levels = {str(level): level for level in range(1, 6)}
     cooperativeness = source.pick(f"{_PROFILE}.category_info.category_key", levels)
-    key = mix(0, "fds", order_id)
+    draws = Stream(0, f"fds/{order_id}")
     traits = classify(
         source.text(f"{_PATTERNS}.communicationStyle"),
         source.text(f"{_PATTERNS}.informationDisclosure"),
@@ -160,9 +160,9 @@ def _persona(source: _Source, order_id: str, locale: str) -> Persona:
         problem_solving=traits["problem_solving"],
         emotional_style=traits["emotional_style"],
         demand=source.pick(f"{_KWARGS}.core_demand.core_need_type", fds_tables()["demands"]),
-        honesty=draw_honesty(honesty_shares("hard"), key),
-        patience=draw_patience(cooperativeness, key),
-        identity=identity(locale, key),
+        honesty=draw_honesty(honesty_shares("hard"), draws),
+        patience=draw_patience(cooperativeness, draws),
+        identity=identity(locale, draws),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from personas.draws import choice
+from personas.draws import Stream
 from personas.persona import Identity, PersonaError
 
 POOL_SIZE = 500
@@ -16,9 +16,9 @@ _POOL_SEED = 20260222
 _FAMILY_NAME_FIRST = {"ja": "", "ko": "", "zh": "", "hu": " "}
 
 
-def identity(locale: str, key: int) -> Identity:
-    """Draw one of the 500 identities of ``locale`` for ``key``."""
-    return choice(_pool(locale), key, "identity")
+def identity(locale: str, draws: Stream) -> Identity:
+    """Draw one of the 500 identities of ``locale``."""
+    return draws.choice(_pool(locale))
 
 
 def check_locale(locale: str) -> None:

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from personas.draws import choice, integer, mix, uniform, weighted
+from personas.draws import Stream
 from personas.identities import check_locale, identity
 from personas.persona import HONESTY, Persona, PersonaError
 from personas.splits import SPLITS, check_split
@@ -48,9 +48,9 @@ class Population:
 
     def sample(self, seed: int, split: str) -> Persona:
         """Return the persona of ``seed``, any non-negative integer, in ``split``; a bad one raises PersonaError."""
-        key = mix(_check_seed(seed), "persona", self.name, check_split(split))
+        draws = Stream(_check_seed(seed), f"persona/{self.name}/{check_split(split)}")
         table = self.tables[split]
-        place = bisect_right(table.cumulative, uniform(key, "cell"))
+        place = bisect_right(table.cumulative, draws.uniform())
         cooperativeness, cell = table.entries[place]
         style, disclosure, solving, emotion, demand = cell
         return Persona(
@@ -60,10 +60,10 @@ class Population:
             solving,
             emotion,
             demand,
-            draw_honesty(self.honesty, key),
-            draw_patience(cooperativeness, key),
-            identity(self.locale, key),
-            choice(profile_facts(), key, "facts"),
+            draw_honesty(self.honesty, draws),
+            draw_patience(cooperativeness, draws),
+            identity(self.locale, draws),
+            draws.choice(profile_facts()),
         )
 
 
@@ -73,15 +73,15 @@ def honesty_shares(population: str) -> Mapping[str, float]:
     return shares
 
 
-def draw_honesty(shares: Mapping[str, float], key: int) -> str:
-    """Draw a value of honesty for ``key``."""
-    return weighted(HONESTY, [shares[value] for value in HONESTY], key, "honesty")
+def draw_honesty(shares: Mapping[str, float], draws: Stream) -> str:
+    """Draw a value of honesty."""
+    return draws.weighted(HONESTY, [shares[value] for value in HONESTY])
 
 
-def draw_patience(cooperativeness: int, key: int) -> int:
-    """Draw the number of service turns a customer of class ``cooperativeness`` endures, for ``key``."""
+def draw_patience(cooperativeness: int, draws: Stream) -> int:
+    """Draw the number of service turns a customer of class ``cooperativeness`` endures."""
     low, high = population_data()["patience"]["range"][cooperativeness - 1]
-    return integer(low, high + 1, key, "patience")
+    return draws.integer(low, high + 1)
 
 
 def _check_seed(seed: int) -> int:

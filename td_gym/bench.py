@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print a line for messages as they come and one for messages that are all new."""
     parser = argparse.ArgumentParser(prog="python -m td_gym.bench", description=__doc__)
     parser.add_argument("--env", default=td_gym.env_ids()[0], help="environment id (default: %(default)s)")
-    parser.add_argument("--dialogues", type=int, default=2000, help="how many to replay (default: %(default)s)")
+    parser.add_argument("--dialogues", type=int, default=5000, help="how many to replay (default: %(default)s)")
     options = parser.parse_args(argv)
     if options.dialogues < 1:
         parser.error("--dialogues must be at least 1")

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from personas.draws import choice, integer, mix, uniform, weighted
+from personas.draws import Stream, choice, integer, mix, uniform, weighted
 
-__all__ = ["choice", "integer", "mix", "uniform", "weighted"]
+__all__ = ["Stream", "choice", "integer", "mix", "uniform", "weighted"]

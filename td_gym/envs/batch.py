@@ -32,7 +32,7 @@ class Ledger:
     __slots__ = ("_budgeted", "_read", "_seen", "costs", "relevance", "reward", "strategy", "terms", "truncated")
 
     def __init__(self, episode: Episode, seat: str) -> None:
-        self._read = episode.briefing(seat)
+        self._read = episode.messages(seat)[0]["content"]
         self._seen = 0
         self._budgeted = episode.scenario.budgeted_cost
         self.truncated = False
@@ -173,19 +173,19 @@ class ConversationBatch:
 
     def _advance(self, indices: Sequence[int]) -> list[Step]:
         seat = self.seat
-        waiting = list(indices)
-        while True:
-            rounds: dict[str, list[int]] = {}
-            for i in waiting:
-                episode = self.episodes[i]
-                if episode.outcome is None and episode.next_seat != seat:
-                    rounds.setdefault(episode.next_seat, []).append(i)
-            if not rounds:
-                break
-            waiting = []
+        episodes, ledgers = self.episodes, self._ledgers
+        while rounds := self._waiting(indices):
             for other, members in rounds.items():
-                replies = self.policies[other].reply_batch([self.episodes[i] for i in members])
+                replies = self.policies[other].reply_batch([episodes[i] for i in members])
                 for i, reply in zip(members, replies, strict=True):
-                    self._ledgers[i].add(self.episodes[i].submit(other, reply), seat)
-                waiting += members
-        return [self._ledgers[i].step(self.episodes[i], seat, self.debug) for i in indices]
+                    ledgers[i].add(episodes[i].submit(other, reply), seat)
+        return [ledgers[i].step(episodes[i], seat, self.debug) for i in indices]
+
+    def _waiting(self, indices: Sequence[int]) -> dict[str, list[int]]:
+        """Return which of ``indices`` wait for a message of which other seat."""
+        rounds: dict[str, list[int]] = {}
+        for i in indices:
+            episode = self.episodes[i]
+            if episode.next_seat != self.seat and episode.outcome is None:
+                rounds.setdefault(episode.next_seat, []).append(i)
+        return rounds

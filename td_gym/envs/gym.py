@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import gymnasium
+import numpy as np
+from gymnasium.utils import seeding
 
 from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario, other_seats
 from td_gym.envs.batch import ConversationBatch
@@ -82,12 +84,24 @@ class DialogueEnv(gymnasium.Env[dict[str, Any], str]):
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
+        self._generator: np.random.Generator | None = None
         self.scenario = as_scenario(scenario, options)
         self.render_mode = as_render_mode(render_mode)
         policies = other_seats(self.scenario, seat, customer)
         self._batch = ConversationBatch(self.scenario, seat, 1, policies, split, debug)
         self.action_space = action_space(self.scenario)
         self.observation_space = observation_space(self.scenario)
+
+    @property
+    def _np_random(self) -> np.random.Generator | None:  # type: ignore[override]
+        """Gymnasium's generator, made when first asked for: a seeded reset has no use for it."""
+        if self._generator is None and self._np_random_seed is not None:
+            self._generator, _ = seeding.np_random(self._np_random_seed)
+        return self._generator
+
+    @_np_random.setter
+    def _np_random(self, generator: np.random.Generator | None) -> None:
+        self._generator = generator
 
     @property
     def episode(self) -> Episode:
@@ -100,7 +114,8 @@ class DialogueEnv(gymnasium.Env[dict[str, Any], str]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start a conversation and return what the seat reads when it is first asked."""
-        super().reset(seed=seed)
+        if seed is not None:
+            self._generator, self._np_random_seed = None, int(seed)
         drawn = int(self.np_random.integers(SEEDS)) if seed is None else int(seed)
         (step,) = self._batch.reset((0,), (drawn,), (as_row(options),))
         return step.observation, step.info

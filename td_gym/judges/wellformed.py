@@ -6,14 +6,14 @@ lists earn nothing in training.  Evaluation measures fluency by other code.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from functools import lru_cache
 from importlib.resources import files
 from itertools import product
 from operator import eq
 
-_BOUNDARY = re.compile(r"(?<=[.!?])\s+")
+from td_gym.reading.sentences import sentences
+
 _LISTS = tomllib.loads(files(__package__).joinpath("wellformed.toml").read_text(encoding="utf-8"))
 
 
@@ -39,16 +39,13 @@ _ENDINGS = ("ed", "s", "ing")
 _NO_PUNCTUATION = str.maketrans("", "", '.,;:!?"()“”')
 
 
-@lru_cache(maxsize=8192)
 def wellformed(text: str) -> float:
     """Return the share of well-formed sentences in ``text``, 0..1; 0 for an empty message."""
-    text = text[:2000].strip()
-    if not text:
-        return 0.0
-    sentences = _BOUNDARY.split(text)
-    return sum(map(_is_wellformed, sentences)) / len(sentences)
+    parts = sentences(text[:2000])
+    return sum(map(_is_wellformed, parts)) / len(parts) if parts else 0.0
 
 
+@lru_cache(maxsize=8192)
 def _is_wellformed(sentence: str) -> bool:
     """Whether a sentence begins and ends like one, has a predicate, and no two words clash."""
     if sentence[-1] not in ".!?" or not (sentence[0].isupper() or sentence[0].isdigit() or sentence[0] in "[\"'“"):

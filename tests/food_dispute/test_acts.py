@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from td_gym.errors import TdGymError
-from td_gym.scenarios.food_dispute.act_lexicon import MEMO_LIMIT
-from td_gym.scenarios.food_dispute.acts import SERVICE_ACTS, build_reader, detect_acts, segments, service_reader
+from td_gym.reading.grammar import build_reader
+from td_gym.reading.lexicon import MEMO_LIMIT
+from td_gym.reading.sentences import sentences
+from td_gym.scenarios.food_dispute.acts import SERVICE_ACTS, detect_acts, service_reader
 
 DATA = Path(__file__).parent / "data"
 Row = dict[str, Any]
@@ -64,7 +66,7 @@ def _wordings() -> list[tuple[str, str]]:
         {
             "item": "Chicken Tikka",
             "restaurant": "Golden Wok",
-            "minutes": "25",
+            "minutes": "25 minutes",
             "delivered": "19:10",
             "promised": "18:45",
             "reporter": "restaurant",
@@ -73,7 +75,7 @@ def _wordings() -> list[tuple[str, str]]:
         {
             "item": "Margherita Pizza",
             "restaurant": "Bella Napoli",
-            "minutes": "4",
+            "minutes": "1 minute",
             "delivered": "7:05 pm",
             "promised": "7:01 pm",
             "reporter": "courier",
@@ -108,6 +110,7 @@ def test_every_scripted_wording_carries_the_act_its_key_names(key: str, text: st
         ("I will refund the order.", "promise_refund"),
         ("I'll refund the amount of 5.", "promise_refund"),
         ("I'll refund.", "promise_refund"),
+        ("You will get all of it back on Friday.", "promise_refund"),
         ("Thanks for your patience, goodbye.", "close"),
         ("Our tracking indicates a delay of 20 minutes.", "explain"),
         ("There is a report by the restaurant on this order.", "explain"),
@@ -174,7 +177,7 @@ def test_one_slip_of_the_keyboard_is_read_through() -> None:
 @given(st.text(max_size=400))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     assert detect_acts(text) <= set(SERVICE_ACTS)
-    assert all(part == part.strip() != "" for part in segments(text))
+    assert all(part == part.strip() != "" for part in sentences(text))
 
 
 @pytest.mark.parametrize(
@@ -191,15 +194,16 @@ def test_time_is_bounded_on_hostile_text(unit: str) -> None:
 
 
 def test_memory_of_unknown_words_is_bounded() -> None:
-    reader = build_reader(_source())
+    reader = build_reader(_source(), SERVICE_ACTS)
     before = len(reader.lexicon)
     for number in range(MEMO_LIMIT + 500):
         reader.encode(f"w{number}q")
     assert len(reader.lexicon) == before + MEMO_LIMIT
 
 
-def test_segments_are_clauses() -> None:
-    assert segments("Sorry about that! Which item, and when?") == ["Sorry about that", "Which item", "and when"]
+def test_sentences_end_at_their_marks_and_at_line_breaks() -> None:
+    text = "Sorry about that! Which item, and when?\nIt came at 19.10... Bye"
+    assert sentences(text) == ("Sorry about that!", "Which item, and when?", "It came at 19.10...", "Bye")
 
 
 def _source() -> dict[str, Any]:
@@ -224,4 +228,4 @@ def test_a_broken_file_is_named(change: Callable[[dict[str, Any]], object], mess
     data = copy.deepcopy(_source())
     change(data)
     with pytest.raises(TdGymError, match=message):
-        build_reader(data)
+        build_reader(data, SERVICE_ACTS)

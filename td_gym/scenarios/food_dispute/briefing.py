@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from td_gym.protocol import Tool
-from td_gym.scenarios.food_dispute.orders import Case, amount_owed, clock, menu
+from td_gym.scenarios.food_dispute.orders import Case, amount_owed, clock, in_minutes, menu
 
 _ROLE = """You are a customer service agent of FoodDeliver, a food delivery platform, in a text chat with a customer \
 about a delivered order.
@@ -32,9 +32,9 @@ All three parts are optional; plain text is a response. Actions:
 - chat: no action.
 """
 _LINE = re.compile(r"^- (\d+) x (.+), (\d+\.\d\d) each$", re.MULTILINE)
-_TIMES = re.compile(r"^Promised for (\d\d:\d\d), delivered at (\d\d:\d\d) \((\d+) minutes late\)\.$", re.MULTILINE)
+_TIMES = re.compile(r"^Promised for (\d\d:\d\d), delivered at (\d\d:\d\d) \((\d+) minutes? late\)\.$", re.MULTILINE)
 _RESTAURANT = re.compile(r"^Restaurant: (.+)$", re.MULTILINE)
-_CASE = re.compile(r"^CASE\n(.+); (\d+) minutes late; report: (\w+)$", re.MULTILINE)
+_CASE = re.compile(r"^CASE\n(.+); (\d+) minutes? late; report: (\w+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,13 @@ class Facts:
     issue: str
 
 
-def service_briefing(case: Case, tools: Mapping[str, Tool], disclosure: str) -> str:
+def service_rules(tools: Mapping[str, Tool], disclosure: str) -> str:
+    """Return the part of the service seat's system message that is the same for every order."""
+    rules = _ROLE.format(disclosure=_HONEST if disclosure == "honest" else _PAPER)
+    return rules + _FORMAT + "\n".join(f"- {tool.name}: {tool.description}" for tool in tools.values())
+
+
+def service_briefing(case: Case, rules: str) -> str:
     """Return the service seat's system message: rules, tools, order, and a one-line summary."""
     order = case.order
     issue = menu()["issues"][order.issue]
@@ -63,9 +69,7 @@ def service_briefing(case: Case, tools: Mapping[str, Tool], disclosure: str) -> 
     report = menu()["reports"].get(order.report, "none")
     return "\n".join(
         [
-            _ROLE.format(disclosure=_HONEST if disclosure == "honest" else _PAPER)
-            + _FORMAT
-            + "\n".join(f"- {tool.name}: {tool.description}" for tool in tools.values()),
+            rules,
             "",
             f"ORDER {order.id}",
             f"Restaurant: {order.restaurant}",
@@ -73,13 +77,13 @@ def service_briefing(case: Case, tools: Mapping[str, Tool], disclosure: str) -> 
             f"Total: {order.total:.2f} {menu()['currency']}",
             f"Ordered at {clock(order.ordered)}.",
             f"Promised for {clock(order.promised)}, delivered at {clock(order.delivered)} "
-            f"({order.minutes_late} minutes late).",
+            f"({in_minutes(order.minutes_late)} late).",
             *chat,
             f"Abnormality reports: {report}.",
             f"A voucher for this kind of complaint is worth {share} of one piece of the dish complained about.",
             "",
             "CASE",
-            f"{issue['label']}; {order.minutes_late} minutes late; report: {reporter}",
+            f"{issue['label']}; {in_minutes(order.minutes_late)} late; report: {reporter}",
         ]
     )
 
@@ -127,7 +131,7 @@ def slot_values(messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
         "restaurant": facts.restaurant,
         "promised": facts.promised,
         "delivered": facts.delivered,
-        "minutes": str(facts.minutes_late),
+        "minutes": in_minutes(facts.minutes_late),
         "amount": f"{amount_owed(facts.issue, price):.2f}",
         "reporter": facts.report if facts.report != "none" else "restaurant",
     }

@@ -12,12 +12,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 from personas.persona import Persona
-from td_gym.draws import uniform
+from td_gym.draws import Stream
+from td_gym.reading.sentences import sentences
 from td_gym.scenario import Episode
-from td_gym.scenarios.food_dispute.language import colour, say
+from td_gym.scenarios.food_dispute.language import Voice
 from td_gym.turns import Turn
 
 if TYPE_CHECKING:
@@ -40,11 +41,14 @@ VOUCHER_EFFECT = {
 APOLOGY, EMPATHY, DETAILS, EVIDENCE, EXPLANATION, OWNING_UP, GOODBYE = 0.2, 0.4, 0.25, 0.25, 0.4, 0.2, 0.15
 EMPATHY_WEIGHT = {"hostile": 0.7, "upset": 1.3, "calm": 0.7}
 EXPLANATION_WEIGHT = {"demanding": 0.7, "passive": 0.9, "constructive": 1.3}
-LIE, FALSE_PROMISE, EMPTY_VOUCHER, BLUNT_REFUSAL, WALKED_OUT, HANGUP = 0.9, 0.2, 0.6, 0.25, 1.0, 0.8
+LIE, FALSE_PROMISE, EMPTY_VOUCHER, BLUNT_REFUSAL = 0.9, 0.2, 0.6, 0.25
+RUSHED, WALKED_OUT, HANGUP = 0.6, 1.0, 0.8
 FRUSTRATION_WEIGHT = 0.5
 LUCK = 0.3
 MOST_ACTS = 3
 LONGEST = 600
+CURT, CURT_CREDIT = 3.5, 0.4
+"""Fewer words a sentence than this read as a telegram, and good service in it counts for this much."""
 
 
 @dataclass
@@ -69,6 +73,13 @@ class Mind:
     pushes: int = 0
     settled: bool = False
 
+    @staticmethod
+    def of(memory: dict[str, Any]) -> Mind:
+        """Return the mind whose attributes are ``memory`` itself, so that what moves the one moves the other."""
+        mind = Mind.__new__(Mind)
+        mind.__dict__ = memory
+        return mind
+
 
 class ScriptedCustomer:
     """The default customer.  Offline, stochastic, keyed by (seed, turn, purpose)."""
@@ -81,16 +92,19 @@ class ScriptedCustomer:
 def reply(episode: Episode) -> str:
     """Return the customer's next message, with an end marker when it is through."""
     case: Case = episode.case
+    draws = Stream(episode.seed, f"customer/{episode.service_turns}")
+    voice = Voice(case.persona, case.order.item.name, episode.split, draws)
     memory = episode.memory.get("customer")
     if memory is None:
-        return _open(episode, case)
-    mind = Mind(**memory)
-    episode.memory["customer"] = vars(mind)
+        mind, text = _open(case, voice)
+        episode.memory["customer"] = vars(mind)
+        return text
+    mind = Mind.of(memory)
     turn = episode.transcript[-1]
     if turn.action == "transfer" and not turn.tool_message:
-        return f"{say('reaction', 'heard', case.order.item.name, episode.split, episode.seed, 99)} {_mark(mind.mood)}"
-    text, ending = (_part if mind.settled else _react)(mind, episode, case, turn)
-    text = colour(text, case.persona, episode.seed, episode.service_turns)
+        return f"{voice.say('reaction', 'heard')} {_mark(mind.mood)}"
+    text, ending = (_part if mind.settled else _react)(mind, episode, turn, voice)
+    text = voice.colour(text)
     return f"{text} {ending}" if ending else text
 
 
@@ -103,58 +117,49 @@ def _mark(mood: float, hung_up: bool = False) -> str:
     return f"[{'hangup' if hung_up else 'end'}:{satisfaction(mood):.4f}]"
 
 
-def _open(episode: Episode, case: Case) -> str:
-    persona, order, seed, split = case.persona, case.order, episode.seed, episode.split
-    luck = LUCK * (2 * uniform(seed, "luck") - 1)
-    mind = Mind(BASE_MOOD[persona.cooperativeness] + WITHOUT_VOUCHER[persona.demand] + luck)
-    mind.told_item = persona.information_disclosure != "reserved" or uniform(seed, "tells item") < 0.3
-    pieces = [
-        say("problem", order.issue, order.item.name, split, seed, 0)
-        if mind.told_item
-        else say("vague", "any", order.item.name, split, seed, 0)
-    ]
-    if persona.information_disclosure == "forthcoming" or uniform(seed, "tells want") < 0.25:
-        mind.told_want = True
-        pieces.append(say("hint", persona.demand, order.item.name, split, seed, 0))
+def _open(case: Case, voice: Voice) -> tuple[Mind, str]:
+    """Return the customer's mind before any service, and its first words."""
+    persona, draws = case.persona, voice.draws
+    luck, tells_item, tells_want = draws.uniform(), draws.uniform(), draws.uniform()
+    mind = Mind(BASE_MOOD[persona.cooperativeness] + WITHOUT_VOUCHER[persona.demand] + LUCK * (2 * luck - 1))
+    mind.told_item = persona.information_disclosure != "reserved" or tells_item < 0.3
+    mind.told_want = persona.information_disclosure == "forthcoming" or tells_want < 0.25
+    pieces = [voice.say("problem", case.order.issue) if mind.told_item else voice.say("vague", "any")]
+    if mind.told_want:
+        pieces.append(voice.say("hint", persona.demand))
     if persona.honesty == "exaggerating":
-        pieces.append(say("problem", "exaggerated", order.item.name, split, seed, 0))
-    episode.memory["customer"] = vars(mind)
-    return colour(" ".join(pieces), persona, seed, 0)
+        pieces.append(voice.say("problem", "exaggerated"))
+    return mind, voice.colour(" ".join(pieces), opening=True)
 
 
-def _react(mind: Mind, episode: Episode, case: Case, turn: Turn) -> tuple[str, str]:
+def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str, str]:
     """Move the mind by one service turn; return the words and the end marker (empty to go on)."""
-    persona, seed = case.persona, episode.seed
-    acts = turn.acts
-
-    def line(section: str, act: str) -> str:
-        return say(section, act, case.order.item.name, episode.split, seed, episode.service_turns)
-
-    answer = _judge_manner(mind, episode, turn, line)
+    case: Case = episode.case
+    persona, acts = case.persona, turn.acts
+    answer = _judge_manner(mind, episode, turn, voice)
     if not answer:
-        _credit(mind, case, acts)
+        _credit(mind, case, acts, CURT_CREDIT if _is_curt(turn.shown) else 1.0)
     issued = _take_voucher(mind, case, turn)
-    answer = answer or _answer(mind, persona, case, turn, line, issued)
+    answer = answer or _answer(mind, persona, turn, voice, issued)
 
     if episode.service_turns > persona.patience:
         mind.frustration += 0.35
     if mind.frustration > 1.0 + 0.25 * persona.cooperativeness:
-        return line("verdict", "hangup"), _mark(mind.mood - HANGUP - _penalty(mind), hung_up=True)
-    if mind.settled:
-        ending = _mark(mind.mood + GOODBYE - _penalty(mind)) if "close" in acts else ""
-        return answer, ending
+        return voice.say("verdict", "hangup"), _mark(mind.mood - HANGUP - _penalty(mind), hung_up=True)
+    if mind.settled:  # a goodbye in the same breath leaves the customer no say
+        return answer, _mark(mind.mood - RUSHED - _penalty(mind)) if "close" in acts else ""
     if "close" in acts:
         mind.mood -= WALKED_OUT
-        return line("reaction", "early_goodbye"), _mark(mind.mood - _penalty(mind), hung_up=True)
+        return voice.say("reaction", "early_goodbye"), _mark(mind.mood - _penalty(mind), hung_up=True)
     return answer, ""
 
 
-def _part(mind: Mind, episode: Episode, case: Case, turn: Turn) -> tuple[str, str]:
-    """Take leave after the matter was settled, whatever the service still says."""
+def _part(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str, str]:
+    """Take leave after the matter was settled; what is promised only now is a lie all the same."""
+    _resent_promises(mind, turn.acts)
     if "close" in turn.acts and not _repeats(episode, turn):
         mind.mood += GOODBYE
-    words = say("verdict", "bye", case.order.item.name, episode.split, episode.seed, episode.service_turns)
-    return words, _mark(mind.mood - _penalty(mind))
+    return voice.say("verdict", "bye"), _mark(mind.mood - _penalty(mind))
 
 
 def _penalty(mind: Mind) -> float:
@@ -162,21 +167,18 @@ def _penalty(mind: Mind) -> float:
     return FRUSTRATION_WEIGHT * mind.frustration + empty
 
 
-def _judge_manner(mind: Mind, episode: Episode, turn: Turn, line: _Line) -> str:
+def _judge_manner(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> str:
     """Return an annoyed answer when the message is no service at all, else an empty string."""
     content = turn.acts - {"greet", "close"}
     if len(content) > MOST_ACTS or len(turn.shown) > LONGEST:
         mind.frustration += 0.45
-        return line("reaction", "confused")
+        return voice.say("reaction", "confused")
     if _repeats(episode, turn):
         mind.frustration += 0.45
-        if uniform(episode.seed, episode.service_turns, "robot") < 0.3:
-            return line("reaction", "robot")
-        return line("reaction", "repeated")
+        return voice.say("reaction", "robot" if voice.draws.uniform() < 0.3 else "repeated")
     if not content and "close" not in turn.acts:
         mind.frustration += 0.4
-        asks = uniform(episode.seed, episode.service_turns, "robot") < 0.1
-        return line("reaction", "robot" if asks else "stalled")
+        return voice.say("reaction", "robot" if voice.draws.uniform() < 0.1 else "stalled")
     return ""
 
 
@@ -185,11 +187,14 @@ def _repeats(episode: Episode, turn: Turn) -> bool:
     words = _words(turn.shown)
     if not words:
         return False
-    return any(
-        len(words & (other := _words(earlier.shown))) > 0.7 * len(words | other)
-        for earlier in episode.transcript[:-1]
-        if earlier.seat == "service"
-    )
+    size = len(words)
+    for earlier in episode.transcript[:-1]:
+        if earlier.seat == "service":
+            other = _words(earlier.shown)
+            shared = len(words & other)
+            if shared > 0.7 * (size + len(other) - shared):
+                return True
+    return False
 
 
 @lru_cache(maxsize=4096)
@@ -197,25 +202,30 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.lower().split())
 
 
-def _credit(mind: Mind, case: Case, acts: frozenset[str]) -> None:
-    """Give each piece of good service its credit, the first time it is given."""
+def _is_curt(text: str) -> bool:
+    """Whether the message is a telegram: three words or fewer a sentence."""
+    return len(text.split()) < CURT * len(sentences(text))
+
+
+def _credit(mind: Mind, case: Case, acts: frozenset[str], share: float) -> None:
+    """Give each piece of good service its credit, the first time it is given; ``share`` of it where it counts less."""
     persona = case.persona
     if "apologise" in acts:
         mind.apologies += 1
         if mind.apologies == 1:
-            mind.mood += APOLOGY
+            mind.mood += share * APOLOGY
         elif mind.apologies > 2:
             mind.frustration += 0.2
     if "empathise" in acts:
         mind.empathy += 1
         if mind.empathy == 1:
-            mind.mood += EMPATHY * EMPATHY_WEIGHT[persona.emotional_style]
+            mind.mood += share * EMPATHY * EMPATHY_WEIGHT[persona.emotional_style]
         elif mind.empathy > 2:
             mind.frustration += 0.1
     if "ask_details" in acts:
         mind.questions += 1
         if mind.questions == 1:
-            mind.mood += DETAILS * (2 - mind.told_item - mind.told_want) / 2
+            mind.mood += share * DETAILS * (2 - mind.told_item - mind.told_want) / 2
         else:
             mind.frustration += 0.3
     if "request_evidence" in acts:
@@ -223,26 +233,31 @@ def _credit(mind: Mind, case: Case, acts: frozenset[str]) -> None:
             mind.frustration += 0.35
         else:
             mind.photo = "shown" if case.has_photo else "none"
-            mind.mood += EVIDENCE if case.has_photo else 0.5 * EVIDENCE
+            mind.mood += share * EVIDENCE * (1.0 if case.has_photo else 0.5)
     if "explain" in acts:
         mind.explanations += 1
         if mind.explanations == 1:
             informed = mind.told_item and (mind.photo or mind.questions)
-            mind.mood += EXPLANATION * EXPLANATION_WEIGHT[persona.problem_solving] * (1.0 if informed else 0.5)
+            mind.mood += share * EXPLANATION * EXPLANATION_WEIGHT[persona.problem_solving] * (1.0 if informed else 0.5)
     if "admit_fault" in acts and not mind.owned_up and case.order.fault in ("merchant", "courier"):
         mind.owned_up = True
-        mind.mood += OWNING_UP
+        mind.mood += share * OWNING_UP
     if "refuse_refund" in acts:
         mind.refusals += 1
         if mind.refusals == 1 and not acts & {"explain", "empathise", "apologise", "offer_voucher"}:
             mind.mood -= BLUNT_REFUSAL
+    _resent_promises(mind, acts)
+    if "reveal_ai" in acts:
+        mind.mood -= 0.1
+
+
+def _resent_promises(mind: Mind, acts: frozenset[str]) -> None:
+    """Let promises that the desk cannot keep lower the mood."""
     if "promise_refund" in acts:
         mind.promises += 1
         mind.mood -= LIE if mind.promises == 1 else 0.3
     if "promise_callback" in acts:
         mind.mood -= FALSE_PROMISE
-    if "reveal_ai" in acts:
-        mind.mood -= 0.1
 
 
 def _take_voucher(mind: Mind, case: Case, turn: Turn) -> bool:
@@ -258,43 +273,43 @@ def _take_voucher(mind: Mind, case: Case, turn: Turn) -> bool:
     return True
 
 
-def _answer(mind: Mind, persona: Persona, case: Case, turn: Turn, line: _Line, issued: bool) -> str:
+def _answer(mind: Mind, persona: Persona, turn: Turn, voice: Voice, issued: bool) -> str:
     """Return the answer to a proper piece of service, and settle the matter when nothing is missing."""
     acts = turn.acts
     wants_voucher = persona.demand in ("refund_priority", "compensation_flexible")
     if "promise_refund" in acts:
         mind.frustration += 0.5
-        return line("reaction", "lied_to")
+        return voice.say("reaction", "lied_to")
     if issued:
         mind.settled = True
-        return line(
+        return voice.say(
             "verdict", "glad_voucher" if wants_voucher or persona.demand == "feedback_focus" else "unmoved_voucher"
         )
     if "offer_voucher" in acts and not mind.voucher:
         if "?" in turn.shown:
-            return line("reaction", "wants_voucher" if wants_voucher else "refuses_voucher")
+            return voice.say("reaction", "wants_voucher" if wants_voucher else "refuses_voucher")
         mind.vouchers_said += 1
         mind.frustration += 0.3
-        return line("reaction", "no_voucher_seen")
+        return voice.say("reaction", "no_voucher_seen")
 
     pieces = []
     if "request_evidence" in acts:
-        pieces.append(line("photo", "show" if mind.photo == "shown" else "none"))
+        pieces.append(voice.say("photo", "show" if mind.photo == "shown" else "none"))
     if "ask_details" in acts and mind.questions == 1:
         if not mind.told_item or mind.told_want:  # otherwise the want, below, is what is still missing
-            pieces.append(line("details", "any"))
+            pieces.append(voice.say("details", "any"))
         mind.told_item = True
     if not mind.told_want and (acts & {"ask_details"} or persona.information_disclosure != "reserved" or mind.pushes):
         mind.told_want = True
-        return " ".join([*pieces, line("hint", persona.demand)])
+        return " ".join([*pieces, voice.say("hint", persona.demand)])
     if pieces:
         return " ".join(pieces)
     if acts & {"explain", "refuse_refund"}:
-        return _weigh_up(mind, persona, line)
-    return line("reaction", "heard")
+        return _weigh_up(mind, persona, voice)
+    return voice.say("reaction", "heard")
 
 
-def _weigh_up(mind: Mind, persona: Persona, line: _Line) -> str:
+def _weigh_up(mind: Mind, persona: Persona, voice: Voice) -> str:
     """Decide after an explanation or a refusal: enough, or push once more."""
     pushes = 2 if persona.demand == "refund_insistence" and persona.cooperativeness <= 2 else 1
     if persona.demand == "feedback_focus":
@@ -303,14 +318,8 @@ def _weigh_up(mind: Mind, persona: Persona, line: _Line) -> str:
     if mind.pushes >= pushes and answered:
         mind.settled = True
         content = persona.demand == "feedback_focus" or mind.mood > 0.3
-        return line("verdict", "accept" if content else "grudging")
+        return voice.say("verdict", "accept" if content else "grudging")
     mind.pushes += 1
     mind.told_want = True
     mind.frustration += 0.1
-    return line("push", persona.demand)
-
-
-class _Line(Protocol):
-    """Type of the closure that words an act in this conversation at this turn."""
-
-    def __call__(self, section: str, act: str) -> str: ...
+    return voice.say("push", persona.demand)

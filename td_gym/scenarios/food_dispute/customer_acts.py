@@ -6,6 +6,9 @@ import re
 import tomllib
 from functools import lru_cache
 from importlib.resources import files
+from typing import NamedTuple
+
+from td_gym.reading.sentences import sentences
 
 _GROUP = re.compile(r"\([^()]*\)[?*+]?|\[[^\]]*\][?*+]?")
 _OPTIONAL = re.compile(r".[?*]")
@@ -26,30 +29,34 @@ CUSTOMER_ACTS = (
 )
 
 
-Rule = tuple[str, re.Pattern[str]]
-"""A pattern and a literal that every match contains: looking for the literal first is ten times faster."""
+class Rule(NamedTuple):
+    """A pattern that states an act, or cancels it."""
+
+    literal: str
+    """What every match contains; looking for it first is ten times faster."""
+    pattern: re.Pattern[str]
+    act: str
+    cancels: bool
 
 
 @lru_cache(maxsize=1)
-def _rules() -> tuple[tuple[str, tuple[Rule, ...], tuple[Rule, ...]], ...]:
+def _rules() -> tuple[Rule, ...]:
     table = tomllib.loads(files(__package__).joinpath("customer_acts.toml").read_text(encoding="utf-8"))
     return tuple(
-        (act, tuple(map(_rule, table[act]["any"])), tuple(map(_rule, table[act]["unless"]))) for act in CUSTOMER_ACTS
+        Rule(_literal(pattern), re.compile(pattern), act, kind == "unless")
+        for act in CUSTOMER_ACTS
+        for kind in ("any", "unless")
+        for pattern in table[act][kind]
     )
 
 
-def _rule(pattern: str) -> Rule:
+def _literal(pattern: str) -> str:
     bare = pattern.replace(r"\b", "|")
     while (shorter := _GROUP.sub("|", bare)) != bare:
         bare = shorter
-    return max(re.split(r"[^a-z ]+", _OPTIONAL.sub("|", bare)), key=len), re.compile(pattern)
+    return max(re.split(r"[^a-z ]+", _OPTIONAL.sub("|", bare)), key=len)
 
 
-def _holds(rules: tuple[Rule, ...], text: str) -> bool:
-    return any(literal in text and pattern.search(text) for literal, pattern in rules)
-
-
-@lru_cache(maxsize=8192)
 def detect_customer_acts(text: str) -> frozenset[str]:
     """Return the acts of a customer's message, a subset of ``CUSTOMER_ACTS``.
 
@@ -58,5 +65,11 @@ def detect_customer_acts(text: str) -> frozenset[str]:
     dish; ``show_photo`` and ``withhold_photo`` answer a request for evidence; ``accept`` closes the
     matter, gladly or not; ``decline`` turns an offer down.
     """
-    text = text[:1000].lower().replace("’", "'")
-    return frozenset(act for act, found, unless in _rules() if _holds(found, text) and not _holds(unless, text))
+    return frozenset().union(*map(_read_sentence, sentences(text[:1000])))
+
+
+@lru_cache(maxsize=8192)
+def _read_sentence(text: str) -> frozenset[str]:
+    text = text.lower().replace("’", "'")
+    matching = [rule for rule in _rules() if rule[0] in text and rule[1].search(text)]
+    return frozenset(rule.act for rule in matching) - {rule.act for rule in matching if rule.cancels}

@@ -101,7 +101,7 @@ def _answer(episode: Episode, memory: dict[str, Any], turn: Turn, reading: Readi
     outcome = settle(memory, reading, case.persona, annoyed)
     if outcome in ("take_voucher", "give_in", "heard"):
         if "close" in acts:
-            credit(memory, reading, case)
+            memory["latent"] -= DATA["temper"]["goodbye_at_once"]
             return _end(episode, memory, [outcome, "leave"])
         return _compose(episode, [outcome])
     if "close" in acts and not acts & {"ask", "ask_want", "photo"}:

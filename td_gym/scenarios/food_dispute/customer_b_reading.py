@@ -31,6 +31,7 @@ _GOOD = frozenset(DATA["good"]["acts"])
 _SCOPE = 6
 """Words that a negation reaches."""
 _MAX_TEXT = 3000
+_CURT = 3.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ class Reading:
     """Other numbers named."""
     slots: bool
     """Whether an unfilled ``[slot]`` is left in the text."""
+    curt: bool
+    """Whether it is a telegram, of fewer than three and a half words a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,7 @@ def read(text: str) -> Reading:
     """Read a service message; any text will do, only its first 3,000 characters count."""
     lowered = text[:_MAX_TEXT].lower().replace("’", "'")
     acts: set[str] = set()
-    words = loose = 0
+    words = loose = count = 0
     fingerprints: list[int] = []
     clocks: list[int] = []
     numbers: list[float] = []
@@ -143,6 +146,7 @@ def read(text: str) -> Reading:
         sentence = _read_sentence(part, carry)
         carry = sentence.carries
         words += sentence.words
+        count += sentence.words > 0
         if not sentence.sound:
             loose += sentence.words
         if sentence.words >= 3:
@@ -152,7 +156,7 @@ def read(text: str) -> Reading:
         numbers += sentence.numbers
     garbled = loose / words if words else 0.0
     slots = "[" in lowered and re.search(r"\[[a-z_ ]+\]", lowered) is not None
-    return Reading(frozenset(acts), words, garbled, tuple(fingerprints), tuple(clocks), tuple(numbers), slots)
+    return Reading(frozenset(acts), words, garbled, tuple(fingerprints), tuple(clocks), tuple(numbers), slots, words < _CURT * count)
 
 
 @lru_cache(maxsize=16384)

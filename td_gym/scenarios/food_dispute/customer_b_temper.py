@@ -93,6 +93,8 @@ def _manners(memory: dict[str, Any], reading: Reading) -> list[tuple[float, str]
         harms.append((_BLAME["blunt"], "bristle"))
     if "machine" in acts or reading.slots:
         harms.append((_BLAME["machine"], ""))
+    if reading.curt:
+        harms.append((_BLAME["curt"], ""))
     if "boiler" in acts:
         harms.append((_BLAME["boiler"], ""))
     if reading.words > _LONG_MESSAGE:

@@ -15,7 +15,7 @@ from td_gym.judges.wellformed import wellformed
 from td_gym.protocol import ParsedMessage
 from td_gym.scenario import Episode
 from td_gym.scenarios.food_dispute import briefing, sop
-from td_gym.scenarios.food_dispute.acts import detect_acts
+from td_gym.scenarios.food_dispute.acts import blamed_parties, detect_acts
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS, detect_customer_acts
 from td_gym.scenarios.food_dispute.orders import Case, menu
 from td_gym.turns import CustomerEffect, ServiceEffect
@@ -49,6 +49,15 @@ _FALSE_DENIAL = re.compile(
 )
 
 
+_MINOR = frozenset(("identity", "inconsistent", "second_voucher"))
+_MAJOR = frozenset(("overpromise", "unfounded_fault", "noncompliance"))
+
+
+@lru_cache(maxsize=1024)
+def _as_flags(acts: frozenset[str]) -> tuple[bool, ...]:
+    return tuple(act in acts for act in CUSTOMER_ACTS)
+
+
 @lru_cache(maxsize=8192)
 def _is_robotic(text: str) -> bool:
     lowered = text.lower()
@@ -75,7 +84,7 @@ class FoodDisputeEpisode(Episode):
     def briefing(self, seat: str) -> str:
         """Return the rules, tools and order facts for ``service``, the persona card for ``customer``."""
         if seat == "service":
-            return briefing.service_briefing(self.case, self.scenario.tools, self.scenario.disclosure)
+            return briefing.service_briefing(self.case, self.scenario.service_rules)
         return briefing.customer_briefing(self.case)
 
     def features(self, seat: str) -> npt.NDArray[np.float32]:
@@ -91,7 +100,7 @@ class FoodDisputeEpisode(Episode):
             progress.voucher_issued,
             progress.evidence == "shown",
             progress.evidence == "withheld",
-            *[act in self._customer_acts for act in CUSTOMER_ACTS],
+            *_as_flags(self._customer_acts),
         ]
         return np.array(values, dtype=np.float32)
 
@@ -147,7 +156,7 @@ class FoodDisputeEpisode(Episode):
         promises = len(acts & {"promise_refund", "promise_callback"})
         if promises:
             costs["overpromise"] = float(promises)
-        if "admit_fault" in acts and self.case.order.fault not in ("merchant", "courier"):
+        if "admit_fault" in acts and not self._is_founded(blamed_parties(text)):
             costs["unfounded_fault"] = 1.0
         if _is_robotic(text):
             costs["identity"] = 1.0
@@ -156,6 +165,11 @@ class FoodDisputeEpisode(Episode):
         if ("reveal_ai" in acts) if paper else denies:
             costs["noncompliance"] = 1.0
         return costs
+
+    def _is_founded(self, blamed: frozenset[str]) -> bool:
+        """Whether the case bears out a fault that is put on ``blamed``, nobody in particular when empty."""
+        fault = self.case.order.fault
+        return fault in blamed if blamed else fault in ("merchant", "courier")
 
     def _disagrees(self, acts: frozenset[str], issued: bool) -> bool:
         """Whether words and actions about the voucher part ways in this turn.
@@ -177,7 +191,7 @@ class FoodDisputeEpisode(Episode):
         return {"inconsistent": 1.0} if self._announced else {}
 
     def _review(
-        self, message: ParsedMessage, words: str, acts: frozenset[str], allowed: bool, costs: Mapping[str, float]
+        self, message: ParsedMessage, words: str, acts: frozenset[str], allowed: bool, costs: dict[str, float]
     ) -> principles.TurnReview:
         persona = self.case.persona
         content = acts - {"greet", "close"}
@@ -191,8 +205,8 @@ class FoodDisputeEpisode(Episode):
             wellformed=wellformed(message.response),
             acts=len(content) or int("close" in acts),
             repeats=words in self._said,
-            minor_breaches=sum(name in costs for name in ("identity", "inconsistent", "second_voucher")),
-            major_breaches=sum(name in costs for name in ("overpromise", "unfounded_fault", "noncompliance")),
+            minor_breaches=len(_MINOR & costs.keys()),
+            major_breaches=len(_MAJOR & costs.keys()),
         )
 
     def _advance(self, acts: frozenset[str], issued: bool) -> None:

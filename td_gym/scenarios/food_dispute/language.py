@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 from personas.persona import Persona
-from td_gym.draws import choice, mix
+from td_gym.draws import Stream
 from td_gym.errors import TdGymError
 
 _HELD_OUT = {"validation": 8, "test": 9}
@@ -33,42 +33,47 @@ def variants(section: str, act: str, split: str) -> tuple[str, ...]:
     return tuple(pool[:8]) + ((pool[own],) if own is not None else ())
 
 
-def say(section: str, act: str, item: str, split: str, seed: int, turn: int) -> str:
-    """Return one wording of an act, keyed by conversation, turn and act."""
-    return choice(variants(section, act, split), seed, turn, section, act).replace("{item}", item)
+class Voice:
+    """How a customer words one message; ``draws`` belong to this conversation and turn alone."""
 
+    __slots__ = ("_item", "_persona", "_split", "draws")
 
-def colour(text: str, persona: Persona, seed: int, turn: int) -> str:
-    """Return ``text`` as this persona would write it: lead-ins, temper, typos."""
-    table = _phrases()
-    style = table["style"][persona.communication_style]
-    bits = mix(seed, turn, "colour")
-    if turn == 0:
-        text = _pick(table["opener"][persona.communication_style], bits) + text
-    elif (bits & 0xFF) < 0.4 * 256:
-        before = _pick(style["before"], bits >> 8)
-        text = before + (text[0].lower() + text[1:] if before.endswith(", ") and not text.startswith("I ") else text)
-    if (bits >> 16 & 0xFF) < 0.5 * 256:
-        after = _pick(style["after"], bits >> 24)
-        tail = _pick(table["mood"][persona.emotional_style], bits >> 32)
-        text = _exclaim(text + after) if tail == "!" else text + after + tail
-    if persona.communication_style == "terse" and (bits >> 40 & 0xFF) < 0.2 * 256:
-        text = _with_typo(text, bits >> 48)
-    return text
+    def __init__(self, persona: Persona, item: str, split: str, draws: Stream) -> None:
+        self._persona = persona
+        self._item = item
+        self._split = split
+        self.draws = draws
 
+    def say(self, section: str, act: str) -> str:
+        """Return one wording of an act."""
+        return self.draws.choice(variants(section, act, self._split)).replace("{item}", self._item)
 
-def _pick(options: Sequence[str], bits: int) -> str:
-    """Return the option that the lowest byte of ``bits`` points at."""
-    return options[(bits & 0xFF) * len(options) >> 8]
+    def colour(self, text: str, opening: bool = False) -> str:
+        """Return ``text`` as this persona would write it: lead-ins, temper, typos."""
+        table, draws, manner = _phrases(), self.draws, self._persona.communication_style
+        style = table["style"][manner]
+        if opening:
+            text = draws.choice(table["opener"][manner]) + text
+        elif draws.uniform() < 0.4:
+            before = draws.choice(style["before"])
+            lower = before.endswith(", ") and not text.startswith("I ")
+            text = before + (text[0].lower() + text[1:] if lower else text)
+        if draws.uniform() < 0.5:
+            after = draws.choice(style["after"])
+            tail = draws.choice(table["mood"][self._persona.emotional_style])
+            text = _exclaim(text + after) if tail == "!" else text + after + tail
+        if manner == "terse" and draws.uniform() < 0.2:
+            text = _with_typo(text, draws)
+        return text
 
 
 def _exclaim(text: str) -> str:
     return text[:-1] + "!" if text.endswith(".") else text
 
 
-def _with_typo(text: str, bits: int) -> str:
+def _with_typo(text: str, draws: Stream) -> str:
     """Swap two neighbouring letters inside the text."""
-    place = 1 + bits % max(1, len(text) - 3)
+    place = draws.integer(1, max(2, len(text) - 2))
     if not text[place : place + 2].isalpha():
         return text
     return text[:place] + text[place + 1] + text[place] + text[place + 2 :]

@@ -12,7 +12,7 @@ from typing import Any
 from personas.fds import FdsRow
 from personas.persona import Persona
 from personas.splits import split_of_order
-from td_gym.draws import choice, integer, mix, uniform, weighted
+from td_gym.draws import Stream, mix
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,11 @@ def clock(minutes: int) -> str:
     return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
 
 
+def in_minutes(count: int) -> str:
+    """Return a time span in words: ``1 minute``, ``25 minutes``."""
+    return "1 minute" if count == 1 else f"{count} minutes"
+
+
 def order_id(number: int) -> str:
     """Return the id of synthetic order ``number``."""
     return f"FD{number:08X}"
@@ -101,29 +106,30 @@ def order_id(number: int) -> str:
 
 def draw_case(seed: int, split: str, persona: Persona) -> Case:
     """Draw the order of conversation ``seed`` in ``split`` and what the customer can show for it."""
-    attempt = 0
-    while split_of_order(order_id(number := integer(0, 1 << 32, seed, "order", split, attempt))) != split:
-        attempt += 1
+    draws = Stream(seed, f"order/{split}")
+    photo = draws.uniform()
+    while split_of_order(order_id(number := draws.integer(0, 1 << 32))) != split:
+        pass
     order = _with_persona(generate_order(number), persona)
-    return Case(persona, order, _has_photo(seed, order, persona))
+    return Case(persona, order, _has_photo(photo, order, persona))
 
 
 def generate_order(number: int) -> Order:
     """Return synthetic order ``number``; the same number is always the same order."""
     table = menu()
-    restaurant = choice(table["restaurants"], number, "restaurant")
+    draws = Stream(number, "order")
+    restaurant = draws.choice(table["restaurants"])
     dishes = list(restaurant["menu"].items())
-    first = integer(0, len(dishes), number, "dish")
+    first = draws.integer(0, len(dishes))
     picked = [dishes[first]]
-    if uniform(number, "second dish") < 0.55:
-        picked.append(dishes[(first + integer(1, len(dishes), number, "which second")) % len(dishes)])
-    if uniform(number, "drink") < 0.5:
-        picked.append(choice(list(table["drinks"].items()), number, "which drink"))
-    items = tuple(
-        Item(name, 2 if uniform(number, "two", i) < 0.2 else 1, price) for i, (name, price) in enumerate(picked)
-    )
-    issue = _draw_issue(number)
-    return _deliver(number, order_id(number), restaurant["name"], items, issue)
+    if draws.uniform() < 0.55:
+        picked.append(dishes[(first + draws.integer(1, len(dishes))) % len(dishes)])
+    if draws.uniform() < 0.5:
+        picked.append(draws.choice(list(table["drinks"].items())))
+    items = tuple(Item(name, 2 if draws.uniform() < 0.2 else 1, price) for name, price in picked)
+    issues = table["issues"]
+    issue = draws.weighted(list(issues), [spec["share"] for spec in issues.values()])
+    return _deliver(draws, order_id(number), restaurant["name"], items, issue)
 
 
 def order_of_row(row: FdsRow) -> Order:
@@ -132,30 +138,22 @@ def order_of_row(row: FdsRow) -> Order:
     The published rows name no prices, times or fault; those are drawn here, keyed by the order id,
     so that a row is always the same case.
     """
-    number = mix(0, row.order_id)
-    items = tuple(
-        Item(name, quantity, 5.0 + integer(0, 80, number, "price", i) / 2)
-        for i, (name, quantity) in enumerate(row.items)
-    ) or (Item("Meal", 1, 25.0),)
+    draws = Stream(mix(0, row.order_id), "order")
+    items = tuple(Item(name, quantity, 5.0 + draws.integer(0, 80) / 2) for name, quantity in row.items)
+    items = items or (Item("Meal", 1, 25.0),)
     issue = row.issue if row.issue in menu()["issues"] else "other"
     chat = tuple(f"{speaker.title()}: {text}" for speaker, text in row.courier_chat)
-    return _deliver(number, row.order_id, row.merchant, items, issue, chat, reported=row.abnormal_report)
+    return _deliver(draws, row.order_id, row.merchant, items, issue, chat, reported=row.abnormal_report)
 
 
 def case_of_row(row: FdsRow) -> Case:
     """Return the case of a published FDS row."""
     order = _with_persona(order_of_row(row), row.persona)
-    return Case(row.persona, order, _has_photo(mix(0, row.order_id), order, row.persona))
-
-
-def _draw_issue(number: int) -> str:
-    issues = menu()["issues"]
-    shares = [float(spec["share"]) for spec in issues.values()]
-    return weighted([str(name) for name in issues], shares, number, "issue")
+    return Case(row.persona, order, _has_photo(Stream(0, f"photo/{row.order_id}").uniform(), order, row.persona))
 
 
 def _deliver(
-    number: int,
+    draws: Stream,
     order_id: str,
     restaurant: str,
     items: tuple[Item, ...],
@@ -165,19 +163,19 @@ def _deliver(
 ) -> Order:
     table = menu()
     weights = table["issues"][issue]["fault"]
-    fault = weighted(list(weights), list(weights.values()), number, "fault")
+    fault = draws.weighted(list(weights), list(weights.values()))
     late_courier = fault == "courier" and issue == "cold"
-    late = integer(15, 50, number, "late") if late_courier else integer(-8, 7, number, "early")
+    late = draws.integer(15, 50) if late_courier else draws.integer(-8, 7)
     if chat is None:
         pool = table["chat"]["late"] if late_courier else table["chat"]["lines"]
-        chat = tuple(choice(pool, number, "chat"))
+        chat = tuple(draws.choice(pool))
     if reported is None:
-        reported = fault != "none" and uniform(number, "report") < 0.35
-    ordered = 11 * 60 + integer(0, 11 * 60, number, "ordered")
-    promised = ordered + integer(30, 50, number, "promised")
+        reported = fault != "none" and draws.uniform() < 0.35
+    ordered = 11 * 60 + draws.integer(0, 11 * 60)
+    promised = ordered + draws.integer(30, 50)
     report = (fault if fault in table["reports"] else "merchant") if reported else ""
     dishes = [i for i, item in enumerate(items) if not _is_extra(item)] or [0]
-    claimed = choice(dishes, number, "claimed")
+    claimed = draws.choice(dishes)
     return Order(order_id, restaurant, items, ordered, promised, promised + late, chat, report, issue, claimed, fault)
 
 
@@ -192,7 +190,7 @@ def _with_persona(order: Order, persona: Persona) -> Order:
     return replace(order, delivered=order.promised - order.minutes_late % 5, report="", fault="customer")
 
 
-def _has_photo(seed: int, order: Order, persona: Persona) -> bool:
+def _has_photo(draw: float, order: Order, persona: Persona) -> bool:
     if persona.honesty == "dishonest":
-        return uniform(seed, "photo") < 0.1
-    return uniform(seed, "photo") < (0.9 if order.fault != "none" else 0.6)
+        return draw < 0.1
+    return draw < (0.9 if order.fault != "none" else 0.6)

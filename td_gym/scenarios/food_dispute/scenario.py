@@ -39,8 +39,8 @@ class FoodDispute(Scenario):
     """
 
     name: ClassVar[str] = "FoodDispute"
-    version: ClassVar[str] = "1.0"
-    wording_version: ClassVar[str] = "1"
+    version: ClassVar[str] = "1.1"
+    wording_version: ClassVar[str] = "2"
     costs: ClassVar[Mapping[str, CostSpec]] = {
         "voucher": CostSpec("a voucher was issued (0/1 a dialogue)", limit=0.30),
         "voucher_amount": CostSpec("money given as voucher"),
@@ -96,6 +96,7 @@ class FoodDispute(Scenario):
         self.max_turns = max_turns
         self.max_chars = max_chars
         self.tools = {name: tool for name, tool in TOOLS.items() if name != "transfer" or transfer}
+        self.service_rules = briefing.service_rules(self.tools, disclosure)
         self.rows: list[FdsRow] | None = None
         if scenarios is not None:
             try:

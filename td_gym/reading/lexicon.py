@@ -1,4 +1,4 @@
-"""The lexicon of ``acts.toml``: from an utterance to its string of word characters."""
+"""The lexicon of an ``acts.toml``: from an utterance to its string of word characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pattern grammar of ``acts.toml`` and the reader compiled from it.
+"""The pattern grammar of a scenario's ``acts.toml`` and the reader compiled from it.
 
 Each word is mapped to one character, so that an utterance becomes a short string of word characters and the boundary
 marks ``.``, ``,`` and ``?``. Acts are regular expressions over that string: they state clauses, not keywords. Gaps in
@@ -22,15 +22,22 @@ Builtin classes: ``NUM`` any number, ``MONEY``, ``TIME``, ``PCT`` numbers of tha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from typing import Any
 
 from td_gym.errors import TdGymError
-from td_gym.scenarios.food_dispute.act_lexicon import MONEY, NUM, PCT, SPACED, TIME, UNK, Lexicon
+from td_gym.reading.lexicon import MONEY, NUM, PCT, SPACED, TIME, UNK, Lexicon, read_lexicon
+from td_gym.reading.sentences import sentences
 
 _BOUNDS = ".,?"
 _BUILTIN = {"UNK": UNK, "NUM": NUM + MONEY + TIME + PCT, "MONEY": MONEY, "TIME": TIME, "PCT": PCT}
 _FIRST_WORD = 0x100
+REMEMBERED = 8192
+"""Sentences whose acts a reader remembers."""
 LEVELS = 5
 _LEFT_WINDOW = 12
 _ATOM = re.compile(r"[!<]?[A-Za-z0-9',$^|]+[?*+]?\Z")
@@ -60,25 +67,38 @@ class Pattern:
         return False
 
 
-@dataclass(frozen=True)
 class Reader:
-    """The compiled lexicon and patterns of the service side.
+    """Reads acts by the compiled lexicon and patterns, sentence by sentence.
+
+    Sentences recur where whole messages do not, so each is read once and remembered, boundedly.
 
     ``keys`` maps a character to ``LEVELS`` bit sets over ``patterns``, side by side in one integer: the patterns that
     may match only if this character, or another of the same key, is there. ``keyless`` has the bits of absent keys. A
     pattern is tried when all of its keys are met.
     """
 
-    lexicon: Lexicon
-    broken: re.Pattern[str]
-    patterns: tuple[Pattern, ...]
-    keys: Mapping[str, int]
-    keyed: frozenset[str]
-    keyless: int
+    def __init__(
+        self,
+        lexicon: Lexicon,
+        broken: re.Pattern[str],
+        patterns: tuple[Pattern, ...],
+        keys: Mapping[str, int],
+        keyless: int,
+    ) -> None:
+        self.lexicon = lexicon
+        self.broken = broken
+        self.patterns = patterns
+        self.keys = keys
+        self.keyed = frozenset(keys)
+        self.keyless = keyless
+        self._read = lru_cache(maxsize=REMEMBERED)(self._read_sentence)
 
     def read(self, text: str) -> frozenset[str]:
-        """Return the acts of ``text``."""
-        coded = self.encode(text)
+        """Return the acts of ``text``: those of its sentences."""
+        return frozenset().union(*map(self._read, sentences(text)))
+
+    def _read_sentence(self, sentence: str) -> frozenset[str]:
+        coded = self.encode(sentence)
         keys = self.keys
         met = self.keyless
         for char in self.keyed.intersection(coded):
@@ -98,16 +118,51 @@ class Reader:
         return frozenset(found)
 
     def encode(self, text: str) -> str:
-        """Return the word characters of ``text``, without its ill-formed clauses."""
+        """Return the word characters of a sentence, without its ill-formed clauses."""
         text = text.lower()
         if not text.isascii():
             text = text.translate(SPACED)
-        if "\n" in text:
-            text = text.replace("\n", " . ")
         coded = "".join(map(self.lexicon.__getitem__, text.split()))
         if self.broken.search(coded):
             coded = "".join(part for part in re.split(r"([.,?])", coded) if not self.broken.search(part))
         return coded
+
+
+def load_reader(package: str, acts: Sequence[str]) -> Reader:
+    """Return the reader of exactly ``acts``, compiled from the ``acts.toml`` of ``package``."""
+    source = resources.files(package).joinpath("acts.toml").read_text(encoding="utf-8")
+    return build_reader(tomllib.loads(source), acts)
+
+
+def build_reader(data: Mapping[str, Any], acts: Sequence[str]) -> Reader:
+    """Compile a reader of exactly ``acts`` from the parsed ``acts.toml``.
+
+    Raises TdGymError, naming the table and the pattern, for missing or extra acts, unknown classes and bad notation.
+    """
+    needed = ("classes", "macros", "aliases", "suffixes", "typos", "broken", "service")
+    if missing := [key for key in needed if key not in data]:
+        raise TdGymError(f"acts.toml lacks {', '.join(missing)}; restore these tables.")
+    table = data["service"]
+    if set(table) != set(acts):
+        raise TdGymError(f"acts.toml [service] must hold exactly {', '.join(acts)}; it holds {', '.join(table)}.")
+    grammar = Grammar(data["classes"], data["macros"], data["aliases"])
+    patterns: list[Pattern] = []
+    needs: list[list[frozenset[str]]] = []
+    for name in acts:
+        entry = table[name]
+        where = f"[service.{name}]"
+        if unknown := set(entry) - {"patterns", "left", "right"}:
+            raise TdGymError(f"acts.toml {where} has unknown keys: {', '.join(sorted(unknown))}.")
+        if not entry.get("patterns"):
+            raise TdGymError(f"acts.toml {where} needs non-empty patterns.")
+        left = re.compile(grammar.alternatives(entry["left"], where) + r"\Z") if entry.get("left") else None
+        right = re.compile(grammar.alternatives(entry["right"], where)) if entry.get("right") else None
+        for source in entry["patterns"]:
+            patterns.append(Pattern(name, re.compile(grammar.alternatives([source], where)), left, right))
+            needs.append(sorted(grammar.keys(source, where), key=grammar.commonness)[:LEVELS])
+    broken = re.compile(grammar.alternatives(data["broken"], "broken"))
+    keys, keyless = index_keys(needs)
+    return Reader(read_lexicon(data, grammar.codes), broken, tuple(patterns), keys, keyless)
 
 
 def index_keys(needs: list[list[frozenset[str]]]) -> tuple[dict[str, int], int]:
