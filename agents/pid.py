@@ -3,7 +3,7 @@
 Stooke, Achiam & Abbeel 2020 (arXiv 2007.03964), in the update order of rlpyt and OmniSafe.  The
 default gains are ours: they were chosen for a cost in [0, 1], runs of at most 100 updates and a
 centred cost advantage.  The policy is an integrator with lag for this controller, so keep
-``ki / kp`` near 0.03; the textbook's weaker ``kp`` cycles between 0 and 1.
+``ki / kp`` near 0.05; the textbook's weaker ``kp`` cycles between 0 and 1.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 class PIDConfig:
     """Gains of one controller."""
 
-    kp: float = 3.0
+    kp: float = 4.0
     """Gain on the excess of the cost over its limit."""
-    ki: float = 0.1
+    ki: float = 0.2
     """Gain on the accumulated excess, per update."""
     kd: float = 0.0
     """Gain on the rise of the smoothed cost over ``delay`` updates; a falling cost adds nothing."""
-    initial: float = 0.8
+    initial: float = 1.0
     """Multiplier before the first update, and where the integral starts."""
     maximum: float = 5.0
     """The multiplier never exceeds this."""
