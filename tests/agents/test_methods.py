@@ -75,7 +75,7 @@ def test_options_reach_nested_configurations() -> None:
     method = build_method("cmpo", options={"pid": {"kp": 1}, "loss": {"kl_beta": 0.5}, "process_weight": 0})
     assert isinstance(method, CMPO)
     assert (method.config.pid.kp, method.loss.kl_beta, method.config.process_weight) == (1.0, 0.5, 0.0)
-    assert method.config.pid.ki == 0.1
+    assert method.config.pid.ki == 0.2
 
 
 def test_sft_is_cross_entropy() -> None:
@@ -121,8 +121,8 @@ def test_grpo_equals_cmpo_without_process_and_cost_on_group_scale() -> None:
 def test_cmpo_by_hand() -> None:
     method = build_method("cmpo", budgets={"voucher": 0.05})
     found = method.advantages(batch())
-    # J_c = .25, delta = .2: I = .8 + .1 * .2, lambda = 3 * .2 + I.
-    multiplier = 3 * 0.2 + 0.82
+    # J_c = .25, delta = .2: I = 1 + .2 * .2, lambda = 4 * .2 + I.
+    multiplier = 4 * 0.2 + 1.04
     assert found.metrics["pid/voucher/lambda"] == pytest.approx(multiplier)
     # Outcome: +-1, 0, 0 over the std of (1, -1, 0, 0).
     s_out = 0.5**0.5
