@@ -93,7 +93,7 @@ class DialogueEnv(gymnasium.Env[dict[str, Any], str]):
         self.observation_space = observation_space(self.scenario)
 
     @property
-    def _np_random(self) -> np.random.Generator | None:  # type: ignore[override]
+    def _np_random(self) -> np.random.Generator | None:
         """Gymnasium's generator, made when first asked for: a seeded reset has no use for it."""
         if self._generator is None and self._np_random_seed is not None:
             self._generator, _ = seeding.np_random(self._np_random_seed)

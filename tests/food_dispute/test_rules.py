@@ -104,6 +104,11 @@ def test_blame_needs_ground() -> None:
     blame = "It was the restaurant's fault."
     assert "unfounded_fault" in say(episode_with("none"), blame).costs
     assert "unfounded_fault" not in say(episode_with("merchant"), blame).costs
+    assert "unfounded_fault" in say(episode_with("courier"), blame).costs, "the wrong party is blamed"
+    both = "It was the restaurant's fault. Our courier made a mistake here too."
+    assert "unfounded_fault" not in say(episode_with("courier"), both).costs
+    aside = "It was our fault. The restaurant was told."
+    assert "unfounded_fault" not in say(episode_with("courier"), aside).costs, "only the confession counts"
 
 
 def test_promises_the_desk_cannot_keep_are_counted() -> None:

@@ -77,6 +77,23 @@ def test_a_promised_refund_is_found_out() -> None:
     )
 
 
+def test_a_lie_after_the_matter_is_settled_is_still_a_lie() -> None:
+    flexible = {"demand": "compensation_flexible"}
+    lie = "I have refunded the full price to your card. " + GOOD[4]
+    assert rating(flexible, (*GOOD[:2], VOUCHER, lie)) < rating(flexible, (*GOOD[:2], VOUCHER, GOOD[4])) - 0.4
+
+
+def test_a_goodbye_in_the_breath_that_settles_the_matter_costs() -> None:
+    flexible = {"demand": "compensation_flexible"}
+    hasty = VOUCHER.replace("</response>", " Goodbye.</response>")
+    assert rating(flexible, (*GOOD[:2], hasty)) < rating(flexible, (*GOOD[:2], VOUCHER, GOOD[4])) - 0.4
+
+
+def test_a_telegram_earns_less_than_the_same_service_in_sentences() -> None:
+    telegrams = ("Sorry. Which dish?", "Understand anger. Send photo.", "Because late. No refund.", *GOOD[3:])
+    assert rating({}, telegrams) < rating({}, GOOD) - 0.2
+
+
 def test_saying_the_same_again_earns_nothing_and_annoys() -> None:
     once = rating({"demand": "feedback_focus"}, GOOD)
     assert rating({"demand": "feedback_focus"}, (GOOD[0], GOOD[0], *GOOD[1:])) < once

@@ -156,7 +156,16 @@ def read(text: str) -> Reading:
         numbers += sentence.numbers
     garbled = loose / words if words else 0.0
     slots = "[" in lowered and re.search(r"\[[a-z_ ]+\]", lowered) is not None
-    return Reading(frozenset(acts), words, garbled, tuple(fingerprints), tuple(clocks), tuple(numbers), slots, words < _CURT * count)
+    return Reading(
+        frozenset(acts),
+        words,
+        garbled,
+        tuple(fingerprints),
+        tuple(clocks),
+        tuple(numbers),
+        slots,
+        words < _CURT * count,
+    )
 
 
 @lru_cache(maxsize=16384)
