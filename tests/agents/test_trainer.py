@@ -73,7 +73,7 @@ def test_a_run_directory_holds_what_it_promises(tmp_path: Path) -> None:
     assert str(tmp_path) not in config
     recorded = json.loads(config)
     assert recorded["settings"]["budgets"] == {"voucher": 0.3}
-    assert recorded["method"]["pid"]["kp"] == 3.0
+    assert recorded["method"]["pid"]["kp"] == 4.0
     assert recorded["environment"]["protocol"] == "1"
     versions = json.loads((run / "model" / "td_gym.json").read_text())
     assert (versions["protocol"], versions["scenario"]) == ("1", "Toy")
