@@ -16,6 +16,9 @@ from torch import Tensor
 MIN_STD = 1e-6
 """A group or batch whose standard deviation is below this carries no signal and contributes 0."""
 
+TURN_DISCOUNT = 0.9
+"""What a reward one turn later is worth in a discounted return over turns."""
+
 Reduce = Callable[[Tensor], Tensor]
 
 
@@ -83,21 +86,64 @@ def turn_mask(turns: Tensor, length: int) -> Tensor:
     return torch.arange(length, device=turns.device)[None, :] < turns[:, None]
 
 
+def turn_compared(reached: Tensor, group: Tensor) -> Tensor:
+    """Return bool ``[B, T]``: the turns of each dialogue that another dialogue of its group reached too."""
+    return reached & (_group_sum(reached.float(), group) >= 2)
+
+
 def turn_centre(rewards: Tensor, reached: Tensor, group: Tensor) -> Tensor:
     """Centre turn rewards ``[B, T]`` on the group's dialogues that reached the same turn.
 
     A turn that fewer than two dialogues of the group reached contributes 0 (there is nothing to
     compare with), and so does everything beyond the end of a dialogue.
     """
-    weight = reached.to(rewards.dtype)
-    count = _group_sum(weight, group)
-    mean = _group_sum(rewards * weight, group) / count.clamp(min=1.0)
-    return torch.where(reached & (count >= 2), rewards - mean, torch.zeros_like(rewards))
+    compared = turn_compared(reached, group)
+    weight = compared.to(rewards.dtype)
+    mean = _group_sum(rewards * weight, group) / _group_sum(weight, group).clamp(min=1.0)
+    return torch.where(compared, rewards - mean, torch.zeros_like(rewards))
+
+
+def _group_turn_mean(values: Tensor, counted: Tensor, group: Tensor) -> Tensor:
+    """Return ``[B, 1]``: the mean of ``values`` ``[B, T]`` over every counted turn of each row's group."""
+    weight = counted.to(values.dtype)
+    total = _group_sum((values * weight).sum(1, keepdim=True), group)
+    return total / _group_sum(weight.sum(1, keepdim=True), group).clamp(min=1.0)
+
+
+def pooled_turn_centre(rewards: Tensor, reached: Tensor, group: Tensor) -> Tensor:
+    """Centre turn rewards ``[B, T]`` on one mean over all turns of the group's dialogues; 0 beyond their end.
+
+    Early and late turns share a baseline, so a dialogue is credited for when it stops, even where
+    rewards depend on nothing but the turn's index.
+    """
+    mean = _group_turn_mean(rewards, reached, group)
+    return torch.where(reached, rewards - mean, torch.zeros_like(rewards))
+
+
+def group_turn_std_scale(centred: Tensor, counted: Tensor, group: Tensor) -> Tensor:
+    """Return ``centred / s``, ``[B, T]``: ``s`` the std over every counted turn of the group, pooled.
+
+    0 in a group whose ``s`` is below ``MIN_STD`` and at turns that do not count.
+    """
+    mean = _group_turn_mean(centred, counted, group)
+    std = _group_turn_mean((centred - mean) ** 2, counted, group).sqrt()
+    heard = counted & (std >= MIN_STD)
+    return torch.where(heard, centred / std.clamp(min=MIN_STD), torch.zeros_like(centred))
 
 
 def return_to_go(rewards: Tensor, reached: Tensor) -> Tensor:
     """Return ``[B, T]``: at each turn the undiscounted sum of rewards from there to the end."""
     return (rewards * reached).flip(1).cumsum(1).flip(1) * reached
+
+
+def discounted_return(rewards: Tensor, reached: Tensor, discount: float = TURN_DISCOUNT) -> Tensor:
+    """Return ``[B, T]``: at each turn the sum of rewards from there on, each later turn ``discount`` times less."""
+    returns = torch.zeros_like(rewards)
+    running = torch.zeros(len(rewards), dtype=rewards.dtype, device=rewards.device)
+    for turn in range(rewards.shape[1] - 1, -1, -1):
+        running = rewards[:, turn] * reached[:, turn] + discount * running
+        returns[:, turn] = running
+    return returns * reached
 
 
 def episode_sum(rewards: Tensor, reached: Tensor) -> Tensor:
@@ -113,6 +159,7 @@ def immediate(rewards: Tensor, reached: Tensor) -> Tensor:
 TURN_CREDITS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "immediate": immediate,
     "return_to_go": return_to_go,
+    "discounted_return": discounted_return,
     "sum": episode_sum,
 }
 """What a turn is credited with, by name."""

@@ -23,7 +23,7 @@ class TrainConfig:
     """Settings of one training run."""
 
     method: str
-    """Training method: ``sft``, ``ppo``, ``grpo`` or ``cmpo``."""
+    """Training method, one of ``agents.methods.method_names()``."""
     env: str
     """Environment id, such as ``td_gym/FoodDispute-v0``."""
     out: Path

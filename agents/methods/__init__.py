@@ -10,6 +10,8 @@ from typing import Any
 
 from agents.methods.base import Advantages, Method
 from agents.methods.cmpo import CMPO, CMPOConfig, ReleasedCMPO, ReleasedCMPOConfig
+from agents.methods.duca import DuCA, DuCAConfig
+from agents.methods.gdpo import GDPO, GDPOConfig
 from agents.methods.grpo import GRPO, GRPOConfig
 from agents.methods.ppo import PPO, PPOConfig
 from agents.methods.sft import SFT, SFTConfig
@@ -23,6 +25,8 @@ ALGORITHMS: dict[str, tuple[Any, Any]] = {
     "grpo": (GRPO, GRPOConfig),
     "cmpo": (CMPO, CMPOConfig),
     "cmpo_released": (ReleasedCMPO, ReleasedCMPOConfig),
+    "duca": (DuCA, DuCAConfig),
+    "gdpo": (GDPO, GDPOConfig),
 }
 """Class and configuration of each algorithm a preset may name."""
 

@@ -1,7 +1,9 @@
 """GRPO (arXiv 2402.03300): the z-score of a dialogue's total within its group, for all its tokens.
 
 The presets ``fixed_penalty`` and ``dual_ascent`` charge a price for every budgeted cost.  They are
-our stand-ins for constrained baselines whose formulas are not public.
+our stand-ins for constrained baselines whose formulas are not public.  The presets ``total...`` add
+the turn scores to the session reward, at three scales of the latter: what an advantage over
+separately normalised horizons has to be measured against.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from agents.trajectories import Trajectories
 class GRPOConfig:
     """Settings of GRPO."""
 
+    session_weight: float = 1.0
+    """Scale of the session reward in a dialogue's total; without turn scores and costs it changes nothing."""
     turn_weight: float = 0.0
     """Weight of the sum of turn scores in a dialogue's total."""
     term_weights: Mapping[str, float] = field(default_factory=dict)
@@ -39,7 +43,7 @@ class GRPOConfig:
 
 
 class GRPO(Method):
-    """Group-relative policy optimisation on ``U_i = R_i + w sum_t r_it - sum_n price_n C_n,i``."""
+    """Group-relative policy optimisation on ``U_i = w_S R_i + w_T sum_t r_it - sum_n price_n C_n,i``."""
 
     def __init__(self, config: GRPOConfig, budgets: Mapping[str, float]) -> None:
         self.config = config
@@ -54,7 +58,7 @@ class GRPO(Method):
         turn, mask, group = map(torch.from_numpy, (batch.turn, batch.agent_mask, batch.group))
         reached = turn_mask(torch.from_numpy(batch.turns), batch.turn_rewards.shape[1])
 
-        total = torch.from_numpy(batch.session_rewards)
+        total = c.session_weight * torch.from_numpy(batch.session_rewards)
         total = total + c.turn_weight * (turn_scores(batch, c.term_weights) * reached).sum(1)
         metrics = {}
         for name, price in self.prices.items():

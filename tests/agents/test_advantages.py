@@ -95,12 +95,48 @@ def test_rewards_that_depend_on_the_turn_index_alone_give_no_credit() -> None:
     assert centred.abs().max() == 0.0
 
 
+def test_pooled_turn_centre_by_hand() -> None:
+    rewards = torch.tensor([[1.0, 5.0, 9.0], [3.0, 7.0, 99.0], [2.0, 99.0, 99.0], [4.0, 6.0, 99.0]])
+    reached = adv.turn_mask(torch.tensor([3, 2, 1, 2]), 3)
+    centred = adv.pooled_turn_centre(rewards, reached, torch.tensor([0, 0, 0, 1]))
+    # One mean a group: 27/6 = 4.5 and 10/2 = 5.
+    expected = [[-3.5, 0.5, 4.5], [-1.5, 2.5, 0.0], [-2.5, 0.0, 0.0], [-1.0, 1.0, 0.0]]
+    torch.testing.assert_close(centred, torch.tensor(expected))
+
+
+def test_group_turn_std_scale_by_hand() -> None:
+    centred = torch.tensor([[-1.0, -2.0, 7.0], [1.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
+    counted = torch.tensor([[True, True, False], [True, True, False], [True, True, False]])
+    # Four numbers of the first group count: s^2 = (1 + 4 + 1 + 4) / 4; the second group has no spread.
+    expected = torch.tensor([[-1.0, -2.0, 0.0], [1.0, 2.0, 0.0], [0.0, 0.0, 0.0]]) / 2.5**0.5
+    torch.testing.assert_close(adv.group_turn_std_scale(centred, counted, torch.tensor([0, 0, 1])), expected)
+    assert torch.equal(
+        adv.group_turn_std_scale(centred * 1e-7, counted, torch.tensor([0, 0, 1])), torch.zeros_like(centred)
+    )
+
+
+def test_turn_compared_by_hand() -> None:
+    reached = adv.turn_mask(torch.tensor([3, 2, 2]), 3)
+    expected = [[True, True, False], [True, True, False], [False, False, False]]
+    assert adv.turn_compared(reached, torch.tensor([0, 0, 1])).tolist() == expected
+
+
+@given(turn_batches, turn_counts)
+def test_pooled_credit_sums_to_zero_over_a_group(rewards: Tensor, turns: Tensor) -> None:
+    reached = adv.turn_mask(turns, 4)
+    centred = adv.pooled_turn_centre(rewards, reached, GROUPS)
+    assert centred[:3].sum().abs() < 1e-3
+    assert centred[3:].sum().abs() < 1e-3
+    assert torch.equal(centred[~reached], torch.zeros(int((~reached).sum())))
+
+
 def test_turn_credits_by_hand() -> None:
     rewards = torch.tensor([[1.0, 2.0, 4.0], [8.0, 16.0, 99.0]])
     reached = adv.turn_mask(torch.tensor([3, 2]), 3)
     expected = {
         "immediate": [[1.0, 2.0, 4.0], [8.0, 16.0, 0.0]],
         "return_to_go": [[7.0, 6.0, 4.0], [24.0, 16.0, 0.0]],
+        "discounted_return": [[1 + 0.9 * 5.6, 2 + 0.9 * 4, 4.0], [8 + 0.9 * 16, 16.0, 0.0]],
         "sum": [[7.0, 7.0, 7.0], [24.0, 24.0, 0.0]],
     }
     assert expected.keys() == adv.TURN_CREDITS.keys()

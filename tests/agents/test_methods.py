@@ -47,7 +47,7 @@ def spread(values: list[float]) -> Tensor:
 
 
 def test_names_and_default_presets() -> None:
-    assert method_names() == ("sft", "ppo", "grpo", "cmpo")
+    assert method_names() == ("sft", "ppo", "grpo", "cmpo", "duca", "gdpo")
     assert presets("cmpo")[:3] == ("hybrid", "released", "outcome_scale_group")
     for method in method_names():
         for preset in presets(method):
@@ -64,6 +64,10 @@ def test_names_and_default_presets() -> None:
         ({"method": "cmpo", "options": {"pid": {"kq": 1.0}}}, "Unknown option of cmpo, pid 'kq'"),
         ({"method": "cmpo", "options": {"outcome_scale": "groups"}}, "Did you mean 'group'"),
         ({"method": "cmpo", "preset": "released", "budgets": {}}, "exactly one budget"),
+        ({"method": "duca", "options": {"turn_baseline": "poled"}}, "Did you mean 'pooled'"),
+        ({"method": "duca", "options": {"turn_credit": "imediate"}}, "Did you mean 'immediate'"),
+        ({"method": "duca", "options": {"fusion": "fuse_then_normalize"}}, "Did you mean 'fuse_then_normalise'"),
+        ({"method": "gdpo", "options": {"rewards": "horizon"}}, "Did you mean 'horizons'"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(arguments: dict[str, Any], message: str) -> None:
@@ -95,6 +99,25 @@ def test_grpo_with_turn_scores() -> None:
     # Sums of turn scores: 0.75 + 1, 0.25 (one turn only), 1 + 0, 1 + 0.5.
     method = build_method("grpo", options={"turn_weight": 1.0})
     torch.testing.assert_close(method.advantages(batch()).tokens, spread([1.0, -1.0, -1.0, 1.0]))
+
+
+@pytest.mark.parametrize(
+    ("preset", "dearest"), [("total_session_tenth", False), ("total", False), ("total_session_tenfold", True)]
+)
+def test_grpo_on_the_total_depends_on_the_scale_of_the_session_reward(preset: str, dearest: bool) -> None:
+    # Session rewards 0.2 and 0, sums of turn scores 0.25 and 1.75: the tenfold session reward wins.
+    turn_rewards = [[[0.0, 0.5], [0.0, 0.0]], [[1.0, 0.5], [1.0, 1.0]]]
+    found = build_method("grpo", preset).advantages(
+        batch(
+            tokens=[[1, 2, 3, 4]] * 2,
+            turn=[TURN[0]] * 2,
+            rewards=[0.2, 0.0],
+            groups=[0, 0],
+            costs=[0.0] * 2,
+            turn_rewards=turn_rewards,
+        )
+    )
+    assert found.tokens[0, 1].item() == pytest.approx(1.0 if dearest else -1.0)
 
 
 def test_grpo_with_a_fixed_penalty() -> None:
@@ -224,7 +247,7 @@ def test_ppo_standardises_and_starts_its_value_at_the_mean_reward() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "preset"), [("cmpo", "hybrid"), ("cmpo", "released"), ("grpo", "dual_ascent"), ("ppo", "default")]
+    ("method", "preset"), [(method, preset) for method in method_names() for preset in presets(method)]
 )
 def test_state_survives_json(method: str, preset: str) -> None:
     def fresh() -> Any:
@@ -244,9 +267,11 @@ def test_state_survives_json(method: str, preset: str) -> None:
     assert second.state_dict() == whole.state_dict()
 
 
-@pytest.mark.parametrize("method", ["sft", "ppo", "grpo", "cmpo"])
-def test_only_agent_tokens_get_an_advantage(method: str) -> None:
-    built = build_method(method, budgets={"voucher": 0.3})
+@pytest.mark.parametrize(
+    ("method", "preset"), [(method, preset) for method in method_names() for preset in presets(method)]
+)
+def test_only_agent_tokens_get_an_advantage(method: str, preset: str) -> None:
+    built = build_method(method, preset, {"voucher": 0.3})
     built.build(16)
     found = built.advantages(batch(), torch.rand(4, 4, generator=torch.Generator().manual_seed(0)))
     assert found.tokens.dtype == torch.float32
