@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from threading import Barrier, get_ident
 from typing import Any
 
 import pytest
@@ -81,6 +83,10 @@ def test_fuse_then_normalise_by_hand() -> None:
     mean = 6.2 / 7
     std = ((3.61 + 2.56 + 2.25 + 0.36 + 0.09 + 0.09) / 7 - mean**2) ** 0.5
     torch.testing.assert_close(found(HAND, "fuse_then_normalise"), (values - mean) / std * REACHED)
+    # Half the session reward is twice the turn reward, but for the scale that a z-score forgets.
+    half, twice = (found(HAND, "fuse_then_normalise", **w) for w in ({"session_weight": 0.5}, {"turn_weight": 2}))
+    torch.testing.assert_close(half, twice)
+    assert (half - found(HAND, "fuse_then_normalise")).abs().max() > 0.05
 
 
 def test_discounted_return_by_hand() -> None:
@@ -148,6 +154,35 @@ def test_units_do_not_matter(case: list[Any], units: tuple[float, float]) -> Non
     for method, preset in [("duca", "default"), ("duca", "pooled_baseline"), ("gdpo", "default"), ("gdpo", "horizons")]:
         plain, scaled = (found(batch, preset, method) for batch in (drawn(case), drawn(case, *units)))
         torch.testing.assert_close(plain, scaled, atol=1e-3, rtol=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(batches)
+def test_groups_of_duca_do_not_look_at_each_other(case: list[Any]) -> None:
+    whole = drawn(case)
+    for preset in ("default", "pooled_baseline", "fuse_then_normalise"):
+        for half in (range(3), range(3, 6)):
+            part = found(whole.select(half), preset)
+            torch.testing.assert_close(found(whole, preset)[half, : part.shape[1]], part)
+
+
+def test_gdpo_normalises_over_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    rewards = [[[0.0]] * T, [[1.0]] * T, [[0.5]] * T, [[0.5]] * T, [[1.0]] * T, [[0.0]] * T]
+    whole = dialogues([T] * 6, [0.0, 1.0, 0.0, 1.0, 1.0, 1.0], rewards, [0, 0, 1, 1, 2, 2])
+    expected = found(whole, method="gdpo")
+    barrier, sent = Barrier(2, timeout=30), {}
+
+    def all_sum(values: Tensor) -> Tensor:
+        sent[get_ident()] = values
+        barrier.wait()
+        total = torch.stack(list(sent.values())).sum(0)
+        barrier.wait()
+        return total
+
+    monkeypatch.setattr("agents.methods.gdpo.all_sum", all_sum)
+    with ThreadPoolExecutor(2) as processes:
+        parts = list(processes.map(lambda rows: found(whole.select(rows), method="gdpo"), ([0, 1], [2, 3, 4, 5])))
+    torch.testing.assert_close(torch.cat(parts), expected)
 
 
 def test_units_matter_to_direct_fusion() -> None:
