@@ -97,15 +97,15 @@ def read(messages: Messages) -> Reading:
         tuple(name for name in _OBJECTIONS if f"handle_{name}" in done),
         sum("ask_order" in said for said in acts),
         any("<action>offer_coupon" in text for text in own),
-        any("<action>confirm_order" in text for text in own) and not _was_refused(messages),
+        sum("<action>confirm_order" in text for text in own) > _failed_orders(messages),
         len(own),
         frozenset(own),
     )
 
 
-def _was_refused(messages: Messages) -> bool:
-    """Whether the last message but one is a tool's complaint about confirming."""
-    return any("<tool_result>confirm_order" in message["content"] for message in messages[-2:])
+def _failed_orders(messages: Messages) -> int:
+    """Return how often the system did not take an order."""
+    return sum(message["content"].startswith("<tool_result>confirm_order") for message in messages)
 
 
 @lru_cache(maxsize=4096)
