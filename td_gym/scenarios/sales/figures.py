@@ -1,0 +1,156 @@
+"""Reads figures out of free text: which numbers a message states, and what each one is said to be.
+
+What a number is (a fee, a rate, days ...) follows from its unit and from the nearest telling word in
+its clause; the words are in ``offers.toml``.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from td_gym.reading.sentences import sentences
+from td_gym.scenarios.sales.numerals import Number, find_numbers
+
+
+@lru_cache(maxsize=1)
+def tables() -> Mapping[str, Any]:
+    """Return the tables of ``offers.toml``."""
+    return tomllib.loads(files(__package__).joinpath("offers.toml").read_text(encoding="utf-8"))
+
+
+class Figure(NamedTuple):
+    """A number with what it is said to be."""
+
+    value: float
+    other: float
+    unit: str
+    """``money``, ``percent``, ``days``, ``months`` or ``other``."""
+    label: str
+    """A label of ``offers.toml`` (``fee``, ``rate``, ``coupon`` ...), or empty when no word tells."""
+    hedged: bool
+    """Said to be approximate or part of a range: no exact statement."""
+    bare: bool
+    """Stands for itself: no thing that it counts follows."""
+
+
+_UNIT = re.compile(
+    r"[\s-]*(?:(?P<percent>%|percent\b|per cent\b|pct\b)|(?P<days>days?\b)|(?P<weeks>weeks?\b)"
+    r"|(?P<months>(?:months?|monthly|(?:equal )?instal?lments?|payments?|repayments?)\b)|(?P<years>years?\b)"
+    r"|(?P<other>(?:hours?|minutes?|seconds?|o'clock|am|pm|credits?|loans?|times?)\b))",
+    re.IGNORECASE,
+)
+_HEDGE = re.compile(
+    r"(?:~|≈|\b(?:about|around|roughly|approximately|approx\.?|circa|ca\.|some|nearly|almost|maybe|perhaps|probably"
+    r"|between|at least|at most|more than|less than|under|over|from|no more than))\s*$",
+    re.IGNORECASE,
+)
+_RANGE = re.compile(r"\s*(?:to|or|-|–)\s*", re.IGNORECASE)
+_ISH = re.compile(r"\s*(?:or so|more or less|give or take|-?ish|plus|\+)\b", re.IGNORECASE)
+_BARE_AFTER = re.compile(
+    r"\s*(?:$|[^\w\s]|(?:dollars?|usd|eur|euros?|bucks|for|in|on|at|a|per|over|if|and|or|of|off|with|once|each|every"
+    r"|altogether|total|then|only|exactly|now|by)\b)",
+    re.IGNORECASE,
+)
+_BREAK = re.compile(r"[,;:()]|\b(?:and|but|while|plus)\b", re.IGNORECASE)
+
+
+_NOT = re.compile(r"(?:\b(?:not|never|instead of|rather than)|n't)\s*$", re.IGNORECASE)
+_PER_MONTH = re.compile(r"\s*(?:dollars?\s+)?(?:a|per|each|every)\s+month\b|\s*monthly\b", re.IGNORECASE)
+_BESIDE = re.compile(r"\b(?:on|for)\s*(?:a |an )?[$€£]?\s*$", re.IGNORECASE)
+_PLAIN_RATE = 20.0
+"""A number of at least this size is no monthly rate unless it says percent."""
+_MEANINGS: Mapping[str, Mapping[str, str]] = {
+    "percent": {"rate": "rate", "interest": "rate", "payment": "rate", "annual": "aside", "coupon": "aside"},
+    "days": {"expiry": "coupon_expiry", "coupon": "coupon_expiry"},
+    "money": {
+        "fee": "fee",
+        "rate": "rate",
+        "limit": "limit",
+        "cap": "limit",
+        "coupon": "coupon_value",
+        "payment": "monthly_payment",
+        "interest": "cost_of_days",
+        "cost": "cost_of_days",
+        "total": "aside",
+        "amount": "aside",
+        "phone": "aside",
+        "annual": "aside",
+    },
+}
+
+
+@lru_cache(maxsize=1)
+def _cues() -> tuple[re.Pattern[str], Mapping[str, str]]:
+    """Return one pattern for all telling words, and the label of each."""
+    labels = {phrase: label for label, phrases in tables()["labels"].items() for phrase in phrases}
+    either = "|".join(re.escape(phrase) for phrase in sorted(labels, key=len, reverse=True))
+    return re.compile(rf"\b(?:{either})\b"), labels
+
+
+def _labels(text: str) -> list[str]:
+    pattern, labels = _cues()
+    return [labels[word] for word in pattern.findall(text.lower())]
+
+
+@lru_cache(maxsize=4096)
+def figures(text: str) -> tuple[Figure, ...]:
+    """Return the figures that ``text`` states, in order; a denied one ("not 30") is left out.  Never raises."""
+    return tuple(figure for sentence in sentences(text) for figure in _of_sentence(sentence))
+
+
+@lru_cache(maxsize=4096)
+def _of_sentence(sentence: str) -> tuple[Figure, ...]:
+    found = find_numbers(sentence)
+    result = []
+    between = False
+    for place, number in enumerate(found):
+        before = sentence[found[place - 1].end if place else 0 : number.start]
+        after = sentence[number.end : found[place + 1].start if place + 1 < len(found) else len(sentence)]
+        lead = before.rstrip("$€£ ")
+        in_range = between and lead.strip() == "and"
+        in_range = in_range or (place > 0 and bool(_RANGE.fullmatch(before)))
+        in_range = in_range or (place + 1 < len(found) and bool(_RANGE.fullmatch(after)))
+        between = lead.endswith("between")
+        if not _NOT.search(lead):
+            hedged = in_range or bool(_HEDGE.search(lead) or _ISH.match(after))
+            result.append(_figure(number, before, after, hedged))
+    return tuple(result)
+
+
+def _figure(number: Number, before: str, after: str, hedged: bool) -> Figure:
+    match = _UNIT.match(after)
+    written = (match.lastgroup if match else None) or "money"
+    times = {"weeks": 7.0, "years": 12.0}.get(written, 1.0)
+    unit = {"weeks": "days", "years": "months"}.get(written, written)
+    following = after[match.end() if match else 0 :]
+    label = _meaning(unit, before, following)
+    if unit == "money":
+        if label != "coupon_value" and _BESIDE.search(before):
+            label = "aside"
+        elif label == "rate" and number.value >= _PLAIN_RATE:
+            label = ""
+    return Figure(number.value * times, number.other * times, unit, label, hedged, bool(_BARE_AFTER.match(after)))
+
+
+def _meaning(unit: str, before: str, following: str) -> str:
+    """Return what a number is, from the words of its clause, then those after it, then those before the clause."""
+    meanings = _MEANINGS.get(unit)
+    if meanings is None:
+        return ""
+    clause = _labels(_BREAK.split(before)[-1])
+    if "coupon" in clause and clause[-1] in ("cap", "interest", "cost") and unit == "money":
+        return "coupon_value"
+    if unit == "money" and _PER_MONTH.match(following) and not {"rate", "fee", "interest"} & set(clause):
+        return "monthly_payment"
+    nearest = _labels(_BREAK.split(following, maxsplit=1)[0])
+    if unit == "days":
+        nearest = [label for label in nearest if label == "expiry"]
+    for label in (*reversed(clause), *nearest, *reversed(_labels(before))):
+        if label in meanings:
+            return meanings[label]
+    return ""
