@@ -15,9 +15,9 @@ from td_gym.draws import Stream
 from td_gym.reading.sentences import sentences
 from td_gym.scenario import Episode
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, is_through, is_tight, mark, willingness
-from td_gym.scenarios.sales.language import Voice, money
+from td_gym.scenarios.sales.language import Voice
 from td_gym.scenarios.sales.manners import bot_style, repetition
-from td_gym.scenarios.sales.offers import answers, numbers, states_wrongly
+from td_gym.scenarios.sales.offers import answers, money, numbers, states_wrongly
 from td_gym.turns import Turn
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str,
     complaint = _judge_manner(mind, case, turn, overlap, voice)
     if not complaint:
         _credit(mind, case, turn)
-        remark = remark or _answered(mind, case, turn, voice)
+    if not _is_heap(turn.shown):
+        remark = _joined(remark, _answered(mind, case, turn, voice))
     if episode.service_turns > persona.patience:
         mind.irritation += 0.3
     if is_through(mind, persona):
@@ -117,7 +118,7 @@ def _is_push(mind: Mind, turn: Turn, overlap: float) -> bool:
 def _judge_manner(mind: Mind, case: Case, turn: Turn, overlap: float, voice: Voice) -> str:
     """Return an annoyed answer when the message pushes or is no service at all, else an empty string."""
     acts = turn.acts
-    if len(acts - _TALK) > MOST_ACTS or len(acts & _HANDLES) > 1 or _is_heap(turn.shown):
+    if len(acts - _TALK) > MOST_ACTS or len(acts & _HANDLES) > 2 or _is_heap(turn.shown):
         mind.irritation += 0.4
         return voice.say("reaction", "confused")
     if acts & {"guarantee"} or ("hide_fee" in acts and case.profile.fee > 0):
@@ -128,7 +129,7 @@ def _judge_manner(mind: Mind, case: Case, turn: Turn, overlap: float, voice: Voi
     if _is_push(mind, turn, overlap):
         mind.pushes += 1
         mind.trust -= DISTRUST_OF_PUSHING
-        mind.irritation += 0.1 if is_pliable(case.persona) else 0.3
+        mind.irritation += 0.05 if is_pliable(case.persona) else 0.3
         return voice.say("reaction", "pushed" if "press" in acts else "repeated")
     if overlap > SAID_AGAIN and not mind.asking:
         mind.irritation += 0.3
@@ -203,18 +204,19 @@ def _hear_opening(mind: Mind, case: Case, turn: Turn, voice: Voice, remark: str)
 def _move_on(mind: Mind, case: Case, turn: Turn, voice: Voice, remark: str) -> tuple[str, str]:
     """Answer a proper piece of service, and say what still stands in the way."""
     persona, acts = case.persona, turn.acts
-    if mind.asking:
-        return _joined(remark, _question(case, case.questions[mind.question], voice)), ""
     if "close" in acts:
         return voice.say("verdict", "bye"), mark(mind, persona)
     if acts & {"ask_order", "press"}:
         return _decide(mind, case, voice, remark)
+    if mind.asking:
+        return _joined(remark, _doubt(mind, case, voice)), ""
     if not mind.robot and voice.draws.uniform() < ASKS_ROBOT + ASKS_ROBOT_IF_SUSPICIOUS * mind.suspicion:
         mind.robot = "asked"
         return _joined(remark, voice.say("robot", "ask")), ""
-    if turn.action == "offer_coupon" and not turn.tool_message:
+    booked = turn.action == "offer_coupon" and not turn.tool_message
+    if booked or ("offer_coupon" in acts and not mind.coupon):
         moved = persona.objection in ("price", "timing") or is_tight(case)
-        remark = _joined(remark, voice.say("coupon", "glad" if moved else "unmoved"))
+        remark = _joined(remark, voice.say("coupon", ("glad" if booked else "welcome") if moved else "unmoved"))
     elif "qualify" in acts:
         remark = _joined(remark, _plans(case, voice))
         if not mind.presented:
@@ -226,21 +228,21 @@ def _plans(case: Case, voice: Voice) -> str:
     return voice.say("plans", "tight" if is_tight(case) else "easy", budget=money(case.persona.budget))
 
 
-def _question(case: Case, question: Question, voice: Voice) -> str:
+def _question(question: Question, voice: Voice) -> str:
     return voice.say(
         "question",
         question.name,
         amount=money(question.amount),
         days=str(question.days),
-        months=str(case.profile.months),
+        months=str(question.days // 30),
     )
 
 
 def _doubt(mind: Mind, case: Case, voice: Voice) -> str:
     """Return what still stands in the way: a question, then the objection, empty for nothing."""
-    if mind.question < len(case.questions) and mind.raised < 2:
+    if mind.question < len(case.questions):
         mind.asking = True
-        return _question(case, case.questions[mind.question], voice)
+        return _question(case.questions[mind.question], voice)
     if not mind.presented:
         return ""
     if not mind.handled and mind.raised < 3:
@@ -279,7 +281,7 @@ def _after_refusal(mind: Mind, case: Case, turn: Turn, voice: Voice) -> tuple[st
         mind.accepted = 1
         return voice.say("deal", "give_in"), ""
     mind.refused += 1
-    mind.irritation += 0.15
+    mind.irritation += 0.05 if is_pliable(persona) else 0.2
     if mind.refused > 4 or is_through(mind, persona):
         return voice.say("verdict", "hangup"), mark(mind, persona, hung_up=True)
     return voice.say("refusal", "again"), ""

@@ -16,16 +16,14 @@ if TYPE_CHECKING:
     from td_gym.scenarios.sales.offers import Case
 
 # Calibrated on floors, expert and oracle (docs/calibration.md), then frozen with the version.
-INTEREST = {1: -3.2, 2: -2.3, 3: -1.45, 4: -0.65, 5: 0.1}
+INTEREST = {1: -5.9, 2: -4.9, 3: -4.0, 4: -3.3, 5: -2.6}
 TRUST_LEVEL = 0.3
-DISCLOSED, QUALIFIED, PRESENTED, HANDLED, ANSWERED, WARMTH = 0.25, 0.35, 0.6, 1.5, 0.9, 0.15
-COUPON = {"price": 1.3, "timing": 1.0, "need": 0.05, "trust": 0.05, "authority": 0.05}
+DISCLOSED, QUALIFIED, PRESENTED, HANDLED, ANSWERED, WARMTH = 0.25, 0.35, 0.6, 1.7, 0.8, 0.15
+COUPON = {"price": 1.5, "timing": 0.9, "need": 0.05, "trust": 0.05, "authority": 0.05}
 COUPON_ON_TIGHT_BUDGET = 0.6
-TIGHT = 1.25
-"""A budget below this many times the monthly repayment of the principal is tight."""
 AFFORDABLE = 0.3
 IRRITATION = 0.8
-PUSH, MOST_PUSHES = 0.75, 3
+PUSH, MOST_PUSHES = 2.2, 3
 NO_PATIENCE = {"relaxed": 1.3, "wary": 1.05, "strict": 0.8}
 """Irritation at which a customer hangs up, by do-not-call temper."""
 
@@ -73,14 +71,14 @@ class Mind:
 
 def is_pliable(persona: Prospect) -> bool:
     """Whether this prospect gives way to pressure: no guard against calls, some interest, no firm mind of its own."""
-    if persona.do_not_call == "strict" or persona.interest < 3:
-        return False
-    return persona.do_not_call == "relaxed" or persona.objection in ("timing", "authority")
+    if persona.do_not_call == "relaxed":
+        return persona.interest > 1
+    return persona.do_not_call == "wary" and persona.interest > 2 and persona.objection in ("timing", "authority")
 
 
 def is_tight(case: Case) -> bool:
-    """Whether the proposed credit strains the customer's monthly budget."""
-    return case.persona.budget < TIGHT * case.profile.amount / case.profile.months
+    """Whether the proposed credit costs more a month than the customer can spare."""
+    return case.persona.budget < case.profile.payment
 
 
 def willingness(mind: Mind, case: Case) -> float:

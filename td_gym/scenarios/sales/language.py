@@ -35,11 +35,6 @@ def variants(section: str, act: str, split: str) -> tuple[str, ...]:
     return tuple(pool[:8]) + ((pool[own],) if own is not None else ())
 
 
-def money(amount: float) -> str:
-    """Return a sum as customers write it: ``1,200``, with cents only where there are any."""
-    return f"{amount:,.0f}" if amount == int(amount) else f"{amount:,.2f}"
-
-
 class Voice:
     """How a prospect words one message; ``draws`` belong to this conversation and turn alone."""
 
