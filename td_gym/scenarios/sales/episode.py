@@ -15,7 +15,7 @@ from td_gym.scenario import Episode
 from td_gym.scenarios.sales import briefing, manners, sop
 from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, detect_customer_acts
-from td_gym.scenarios.sales.offers import Case, Question, answers, states_wrongly
+from td_gym.scenarios.sales.offers import Case, Question, answers, ask, false_figures, numbers, states_wrongly
 from td_gym.scenarios.sales.topics import topic_of
 from td_gym.turns import CustomerEffect, ServiceEffect
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MACHINE_LIKE = 0.35
 """Style at or above which a message costs ``identity``: one stock phrase, or a long speech."""
 _WHOLE_COUPON = 100.0
+_COMPUTED = ("cost_of_days", "monthly_payment")
 
 
 @lru_cache(maxsize=1024)
@@ -86,11 +87,11 @@ class SalesEpisode(Episode):
         if not self._profile_screen:
             profile = self.case.profile
             figures = (
-                profile.credit_limit / 50_000,
-                profile.monthly_rate / 5,
-                profile.fee / 200,
+                profile.credit_limit / 20_000,
+                profile.monthly_rate / 2.5,
+                profile.fee / 100,
                 profile.coupon / 200,
-                profile.coupon_days / 60,
+                profile.coupon_days / 30,
                 profile.months_customer / 120,
                 profile.loans_before / 5,
             )
@@ -117,7 +118,9 @@ class SalesEpisode(Episode):
         )
         if self.scenario.disclosure == "paper" and "reveal_ai" in acts:
             broken |= {"revealed"}
-        wrong = any(states_wrongly(text, question) for question in self._checked())
+        wrong = bool(false_figures(text, self.case.profile)) or (
+            self._asked is not None and states_wrongly(text, self._asked)
+        )
         costs = self._costs(done, len(broken), style, wrong)
         stage = self.progress.stage()
         allowed = sop.allows(strategy, self.progress, "transfer" in self.scenario.tools)
@@ -163,10 +166,6 @@ class SalesEpisode(Episode):
         self._coupon = value / _WHOLE_COUPON
         return ""
 
-    def _checked(self) -> tuple[Question, ...]:
-        """Return the questions whose figures this message may not get wrong: the one asked, and the profile's own."""
-        return (*self.scenario.standing_questions(self.case), *((self._asked,) if self._asked else ()))
-
     def _costs(self, done: str, broken: int, style: float, wrong: bool) -> dict[str, float]:
         costs: dict[str, float] = {}
         if done == "confirm_order" and self._coupon:
@@ -204,11 +203,12 @@ class SalesEpisode(Episode):
         return CustomerEffect(acts, self._grade(acts, before, warm))
 
     def _question_in(self, shown: str) -> Question | None:
-        """Return the profile question that a message asks, ``None`` for none this case has an answer to."""
+        """Return the profile question that a message asks, ``None`` for none that the profile answers."""
         topic = topic_of(shown)
-        if not topic:
-            return None
-        return next((question for question in self.case.questions if question.name == topic), None)
+        if topic in _COMPUTED:
+            named = numbers(shown)
+            return next((own for own in self.case.questions if own.name == topic and own.amount in named), None)
+        return ask(self.case.profile, topic) if topic else None
 
     def _grade(self, acts: frozenset[str], stage_before: int, warm: bool) -> int:
         if acts & {"insult", "refuse"} or ("leave" in acts and not self.progress.ordered and "thank" not in acts):
@@ -237,8 +237,7 @@ class SalesEpisode(Episode):
         Interest 3 of 5 is worth nothing, one more or less 0.4; a monthly payment beyond the budget costs up to 0.8,
         and the whole coupon is worth 0.2.
         """
-        persona, profile = self.case.persona, self.case.profile
-        payment = profile.amount / profile.months + profile.amount * profile.monthly_rate / 100
-        strain = max(0.0, payment / persona.budget - 1.0)
+        persona = self.case.persona
+        strain = max(0.0, self.case.profile.payment / persona.budget - 1.0)
         worth = 0.4 * (persona.interest - 3) - min(0.8, 0.8 * strain) + 0.2 * self._coupon
         return max(-1.0, min(1.0, worth))

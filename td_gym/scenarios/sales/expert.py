@@ -133,7 +133,9 @@ def plan(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], str]:
     if "accept_order" in last:
         return ["confirm"], "confirm_order"
     if reading.turn == 0:
-        return [act for act in ("greet", "introduce", "disclose") if act == "introduce" or _takes(act, 0, habits, seed)], ""
+        return [
+            act for act in ("greet", "introduce", "disclose") if act == "introduce" or _takes(act, 0, habits, seed)
+        ], ""
     if "ask_robot" in last:
         return ["reveal_ai"], ""
     if last & {"refuse", "leave"}:
@@ -189,7 +191,7 @@ def _grants(reading: Reading, habits: Habits, seed: int) -> bool:
 def _next_step(reading: Reading, seed: int) -> list[str]:
     """Return what moves the sale on after an answer: a pitch not yet given, or the question for the order."""
     if "present" not in reading.done:
-        return ["present"]
+        return ["disclose", "present"] if "disclose" not in reading.done else ["present"]
     return ["ask_order"] if reading.asks < _ASKS and uniform(seed, reading.turn, "ask") < 0.7 else []
 
 

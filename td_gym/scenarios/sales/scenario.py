@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from personas.persona import PersonaError
 from personas.selling import Prospects
+from td_gym.draws import choice
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import MAX_CHARS, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
@@ -14,7 +15,7 @@ from td_gym.scenarios.sales import briefing, sop
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.manners import RULES
-from td_gym.scenarios.sales.offers import draw_case
+from td_gym.scenarios.sales.offers import draw_case, interest
 
 TOOLS = {
     "offer_coupon": Tool(
@@ -127,14 +128,14 @@ class Sales(Scenario):
         return sop.admissible(episode.progress, "transfer" in self.tools)
 
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
-        """Return questions on the interest of some days, the monthly payment, the phone number and eligibility."""
+        """Return questions on the interest of some days, the fee, the phone number and eligibility."""
         profile = episode.case.profile
-        amount, days = profile.amount, choice((30, 60, 90), episode.seed, "scaffold")
-        cost = cost_of_days(amount, profile.monthly_rate, days)
-        payment = monthly_payment(amount, profile.monthly_rate, profile.months)
+        days = choice((15, 30, 60, 90), episode.seed, "scaffold")
+        cost = interest(profile.amount, profile.monthly_rate, days)
+        asked = f"What interest does the proposed amount cost for {days} days?"
         return [
-            ScaffoldTask("pnr", "cost_of_days", f"What do {amount:.2f} cost for {days} days?", f"{cost:.2f}"),
-            ScaffoldTask("pnr", "monthly_payment", "What is the monthly payment of the proposal?", f"{payment:.2f}"),
+            ScaffoldTask("pnr", "cost_of_days", asked, f"{cost:.2f}"),
+            ScaffoldTask("pnr", "fee", "How high is the fee?", f"{profile.fee:.2f}"),
             ScaffoldTask("mac", "phone_tail", "What are the last digits of the phone number?", profile.phone_tail),
             ScaffoldTask("mac", "eligible", "Is the customer eligible?", "yes" if profile.eligible else "no"),
         ]
