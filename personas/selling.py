@@ -224,9 +224,9 @@ def _cumulative(name: str, split: str) -> tuple[float, ...]:
     """
     population = prospect_data()["populations"][name]
     entries = _entries(split)
-    axes = [([cell[k] for _, cell in entries], population[key]) for k, key in enumerate(_CELL_KEYS)]
+    margins = [_margin([cell[k] for _, cell in entries], population[key]) for k, key in enumerate(_CELL_KEYS)]
     interest = dict(zip(LEVELS, population["interest"], strict=True))
-    margins = [_margin(values, shares) for values, shares in (*axes, ([level for level, _ in entries], interest))]
+    margins.append(_margin([level for level, _ in entries], interest))
     weights = np.prod([member @ share for member, share in margins], axis=0)
     for _ in range(_SWEEPS):
         for member, share in margins:
