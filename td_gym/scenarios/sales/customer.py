@@ -33,6 +33,8 @@ NOTICES, NOTICES_EVASION, NOTICES_PUSH = 0.45, 0.5, 0.08
 ASKS_ROBOT, ASKS_ROBOT_IF_SUSPICIOUS = 0.02, 0.25
 DISTRUST_OF_MACHINES, DISTRUST_OF_LIES, DISTRUST_OF_FIGURES, DISTRUST_OF_PUSHING = 0.5, 0.4, 0.3, 0.15
 RELIES_ON_ANSWERS = 0.1
+BARE_ASK = 0.4
+"""What asking again after a no weighs beside pressing or the pitch said again."""
 _TALK = frozenset(("greet", "close", "empathise"))
 _HANDLES = frozenset(f"handle_{name}" for name in ("price", "need", "timing", "trust", "authority"))
 
@@ -127,7 +129,7 @@ def _judge_manner(mind: Mind, case: Case, turn: Turn, overlap: float, voice: Voi
         mind.irritation += 0.1
         return voice.say("reaction", "incredulous")
     if _is_push(mind, turn, overlap):
-        mind.pushes += 1
+        mind.pushes += BARE_ASK if acts.isdisjoint(("press", "present")) else 1.0
         mind.trust -= DISTRUST_OF_PUSHING
         mind.irritation += 0.05 if is_pliable(case.persona) else 0.3
         return voice.say("reaction", "pushed" if "press" in acts else "repeated")

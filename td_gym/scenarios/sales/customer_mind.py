@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from td_gym.scenarios.sales.offers import Case
 
 # Calibrated on floors, expert and oracle (docs/calibration.md), then frozen with the version.
-INTEREST = {1: -5.9, 2: -4.9, 3: -4.0, 4: -3.3, 5: -2.6}
+INTEREST = {1: -6.1, 2: -5.1, 3: -4.2, 4: -3.4, 5: -2.7}
 TRUST_LEVEL = 0.3
 DISCLOSED, QUALIFIED, PRESENTED, HANDLED, ANSWERED, WARMTH = 0.25, 0.35, 0.6, 1.7, 0.8, 0.15
 COUPON = {"price": 1.5, "timing": 0.9, "need": 0.05, "trust": 0.05, "authority": 0.05}
@@ -54,7 +54,7 @@ class Mind:
     asking: bool = False
     tries: int = 0
     answered: float = 0.0
-    pushes: int = 0
+    pushes: float = 0.0
     lies: int = 0
     asks: int = 0
     refused: int = 0
