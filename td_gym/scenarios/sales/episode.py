@@ -118,9 +118,7 @@ class SalesEpisode(Episode):
         )
         if self.scenario.disclosure == "paper" and "reveal_ai" in acts:
             broken |= {"revealed"}
-        wrong = bool(false_figures(text, self.case.profile)) or (
-            self._asked is not None and states_wrongly(text, self._asked)
-        )
+        wrong = self._is_wrong(text)
         costs = self._costs(done, len(broken), style, wrong)
         stage = self.progress.stage()
         allowed = sop.allows(strategy, self.progress, "transfer" in self.scenario.tools)
@@ -179,6 +177,14 @@ class SalesEpisode(Episode):
         if wrong:
             costs["false_statement"] = 1.0
         return costs
+
+    def _is_wrong(self, text: str) -> bool:
+        """Whether ``text`` states a figure of the profile, or the answer to the open question, wrongly."""
+        asked = self._asked
+        if asked is None:
+            return bool(false_figures(text, self.case.profile))
+        # The amount asked about stands in the question, so only the question can judge that figure.
+        return states_wrongly(text, asked) or bool(false_figures(text, self.case.profile) - {asked.name})
 
     def _accuracy(self, text: str, wrong: bool) -> float:
         """Return 0 for a wrong figure or an open question passed over, 1 for a right answer or nothing asked."""

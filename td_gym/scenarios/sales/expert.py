@@ -26,6 +26,9 @@ Messages = Sequence[Mapping[str, str]]
 _SLOT = re.compile(r"\[(\w+)\]")
 _OBJECTIONS = ("price", "need", "timing", "trust", "authority")
 _MOVED_BY_COUPON = ("price", "timing")
+_STRAIN = 1.25
+"""A monthly budget below this many monthly repayments is strained."""
+_FIGURES_OF_PITCH = ("limit", "monthly_payment", "cost_of_days")
 _ASKS = 3
 """How often the skilled agent asks for the order before it says goodbye."""
 
@@ -133,18 +136,13 @@ def plan(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], str]:
     if "accept_order" in last:
         return ["confirm"], "confirm_order"
     if reading.turn == 0:
-        return [
-            act for act in ("greet", "introduce", "disclose") if act == "introduce" or _takes(act, 0, habits, seed)
-        ], ""
+        return ["greet", "introduce", *(["disclose"] if _takes("disclose", 0, habits, seed) else [])], ""
     if "ask_robot" in last:
         return ["reveal_ai"], ""
-    if last & {"refuse", "leave"}:
+    if "refuse" in last and not (reading.objection and reading.refusals == 1):
         return _step_back(reading, habits, seed)
     if reading.topic and _takes("answer", reading.turn, habits, seed):
-        answer = f"answer_{reading.topic}"
-        if reading.topic == "eligible":
-            answer += "_yes" if reading.eligible else "_no"
-        return [answer, *_next_step(reading, seed)], ""
+        return [_answer(reading), *_after_answer(reading)], ""
     if reading.objection:
         return _handle(reading, habits, seed)
     if "insult" in last:
@@ -164,46 +162,56 @@ def _step_back(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], 
     """Return the answer to a no: respect it, unless the agent is pushy."""
     if _pushes(reading, habits, seed):
         return ["press", "ask_order"], ""
-    if reading.refusals > 1 or "leave" in reading.last:
-        return ["back_off", "close"], ""
-    return ["back_off"], ""
+    return (["back_off", "close"] if reading.refusals > 1 else ["back_off"]), ""
+
+
+def _answer(reading: Reading) -> str:
+    if reading.topic == "eligible":
+        return "answer_eligible_yes" if reading.eligible else "answer_eligible_no"
+    return f"answer_{reading.topic}"
+
+
+def _after_answer(reading: Reading) -> list[str]:
+    """Return what follows an answer: the pitch, if not yet given and no figure in it could blur the answer."""
+    if "present" not in reading.done:
+        return [] if reading.topic in _FIGURES_OF_PITCH else ["present"]
+    return ["ask_order"] if reading.handled and not reading.refusals and reading.asks < _ASKS else []
 
 
 def _handle(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], str]:
     """Return the answer to an objection, with a coupon where it helps."""
-    acts = [f"handle_{reading.objection}"] if _takes("handle", reading.turn, habits, seed) else ["stall"]
+    if not _takes("handle", reading.turn, habits, seed):
+        return ["stall"], ""
+    feeling = ["empathise"] if "empathise" not in reading.done and _takes("empathise", 0, habits, seed) else []
+    acts = [*feeling, f"handle_{reading.objection}"]
     if _grants(reading, habits, seed):
         return [*acts, "offer_coupon"], "offer_coupon"
     if _pushes(reading, habits, seed):
         return ["present", "press"], ""
-    return [*acts, *_next_step(reading, seed)], ""
+    if "present" in reading.done and not reading.refusals and reading.asks < _ASKS:
+        acts.append("ask_order")
+    return acts, ""
 
 
 def _grants(reading: Reading, habits: Habits, seed: int) -> bool:
     """Whether to give the coupon now: one draw a dialogue for each of the two chances."""
-    if reading.coupon or not reading.objections:
+    if reading.coupon or reading.refusals:
         return False
     needed = any(name in _MOVED_BY_COUPON for name in reading.objections)
     chance = habits.coupon_if_needed if needed else habits.coupon_otherwise
     return uniform(seed, "grants", str(needed)) < chance
 
 
-def _next_step(reading: Reading, seed: int) -> list[str]:
-    """Return what moves the sale on after an answer: a pitch not yet given, or the question for the order."""
-    if "present" not in reading.done:
-        return ["disclose", "present"] if "disclose" not in reading.done else ["present"]
-    return ["ask_order"] if reading.asks < _ASKS and uniform(seed, reading.turn, "ask") < 0.7 else []
-
-
 def _carry_on(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], str]:
     """Return the next step of the procedure when the customer left the word to the agent."""
-    if "qualify" not in reading.done and "present" not in reading.done and _takes("qualify", 1, habits, seed):
-        return ["qualify"], ""
-    if "present" not in reading.done or _pushes(reading, habits, seed):
-        return ["present", "ask_order"] if reading.turn > 2 else ["present"], ""
-    if reading.asks < _ASKS:
-        return ["ask_order"], ""
-    return ["back_off", "close"], ""
+    if reading.refusals:
+        return ["back_off", "close"], ""
+    if "present" not in reading.done:
+        late = [] if "disclose" in reading.done else ["disclose"]
+        return [*late, "present", *(["qualify"] if _takes("qualify", 1, habits, seed) else [])], ""
+    if _pushes(reading, habits, seed):
+        return ["press", "ask_order"], ""
+    return (["ask_order"] if reading.asks < _ASKS else ["back_off", "close"]), ""
 
 
 def word(acts: Sequence[str], reading: Reading, seed: int) -> str:
@@ -248,20 +256,20 @@ class ScriptedService:
 
 
 class Oracle:
-    """The reference agent that knows the objection before it is raised; an upper reference only."""
+    """The reference agent that knows whom a coupon moves; an upper reference only."""
 
     def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
         """Return the next service message of each conversation."""
         return [self.act_episode(episode) for episode in episodes]
 
     def act_episode(self, episode: Episode) -> str:
-        """Return the next service message, answering the customer's real worry as soon as the offer is out."""
+        """Return the next service message; the coupon goes to those whom it moves, whatever they have said so far."""
         messages = episode.messages("service")
         seen = read(messages)
-        worry = episode.case.persona.objection
-        at_ease = not seen.last & {"ask_question", "accept_order", "refuse", "leave", "ask_robot", "insult"}
-        if at_ease and not seen.objection and "present" in seen.done and worry not in seen.handled:
-            seen = replace(seen, last=seen.last | {f"object_{worry}"}, objections=(*seen.objections, worry))
+        case = episode.case
+        strained = case.persona.budget < _STRAIN * case.profile.amount / case.profile.months
+        if case.persona.objection in _MOVED_BY_COUPON or strained:
+            seen = replace(seen, objections=(*seen.objections, "price"))
         return fill_slots(draft(seen, Habits(), episode.seed), messages)
 
 
