@@ -114,10 +114,8 @@ def service_briefing(case: Case, rules: str) -> str:
 
 def customer_briefing(case: Case) -> str:
     """Return the customer seat's system message: the persona card, the matter, and what it wants to know."""
-    asked = " ".join(f"- {question_text(question)}" for question in case.questions)
-    questions = (
-        f"Questions you want answered before you decide: {asked}" if asked else "You have no questions yourself."
-    )
+    asked = "".join(f"\n- {question_text(question)}" for question in case.questions)
+    questions = f"What you want to know before you decide:{asked}" if asked else "You have no questions yourself."
     return (
         f"{case.persona.card()}\n\nYou know nothing about the offer but what the caller tells you. You can only pay "
         f"what fits your monthly budget. A coupon would take money off the interest. {questions}"

@@ -62,11 +62,19 @@ _BREAK = re.compile(r"[,;:()]|\b(?:and|but|while|plus)\b", re.IGNORECASE)
 _NOT = re.compile(r"(?:\b(?:not|never|instead of|rather than)|n't)\s*$", re.IGNORECASE)
 _PER_MONTH = re.compile(r"\s*(?:dollars?\s+)?(?:a|per|each|every)\s+month\b|\s*monthly\b", re.IGNORECASE)
 _BESIDE = re.compile(r"\b(?:on|for)\s*(?:a |an )?[$€£]?\s*$", re.IGNORECASE)
+_SUFFIX = re.compile(
+    r"\s*(?:%|percent|per cent|dollars?)?\s*(?:interest\s+)?(?:(?:a|per|each|every)\s+(?:month|year)\b|monthly\b)",
+    re.IGNORECASE,
+)
+"""What still belongs to the number before."""
+_IS = re.compile(r"(?:\b(?:is|are|be|costs?|makes?|to)|[=:])\s*$", re.IGNORECASE)
+_LEAD = 20
+"""Characters before a number in which it can be hedged or denied; none of those words is longer."""
 _PLAIN_RATE = 20.0
 """A number of at least this size is no monthly rate unless it says percent."""
 _MEANINGS: Mapping[str, Mapping[str, str]] = {
     "percent": {"rate": "rate", "interest": "rate", "payment": "rate", "annual": "aside", "coupon": "aside"},
-    "days": {"expiry": "coupon_expiry", "coupon": "coupon_expiry"},
+    "days": {"expiry": "coupon_expiry", "coupon": "coupon_expiry", "waiting": "aside"},
     "money": {
         "fee": "fee",
         "rate": "rate",
@@ -103,38 +111,47 @@ def figures(text: str) -> tuple[Figure, ...]:
     return tuple(figure for sentence in sentences(text) for figure in _of_sentence(sentence))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def _of_sentence(sentence: str) -> tuple[Figure, ...]:
     found = find_numbers(sentence)
     result = []
-    between = False
+    between, topic = False, ""
     for place, number in enumerate(found):
         before = sentence[found[place - 1].end if place else 0 : number.start]
         after = sentence[number.end : found[place + 1].start if place + 1 < len(found) else len(sentence)]
-        lead = before.rstrip("$€£ ")
+        lead = before.rstrip("$€£ ")[-_LEAD:]
         in_range = between and lead.strip() == "and"
         in_range = in_range or (place > 0 and bool(_RANGE.fullmatch(before)))
         in_range = in_range or (place + 1 < len(found) and bool(_RANGE.fullmatch(after)))
         between = lead.endswith("between")
-        if not _NOT.search(lead):
-            hedged = in_range or bool(_HEDGE.search(lead) or _ISH.match(after))
-            result.append(_figure(number, before, after, hedged))
+        if _NOT.search(lead):
+            continue
+        hedged = in_range or bool(_HEDGE.search(lead) or _ISH.match(after))
+        figure, beside = _figure(
+            number, before[suffix.end() :] if place and (suffix := _SUFFIX.match(before)) else before, after, hedged
+        )
+        topic = beside or topic
+        if topic and figure.unit == "money" and not figure.label and _IS.search(lead):
+            figure = figure._replace(label=topic)  # "the interest on 5,000 for 30 days is 60"
+        result.append(figure)
     return tuple(result)
 
 
-def _figure(number: Number, before: str, after: str, hedged: bool) -> Figure:
+def _figure(number: Number, before: str, after: str, hedged: bool) -> tuple[Figure, str]:
+    """Return the figure, and what is said of it where it stands beside a name ("the interest on 5,000"), else empty."""
     match = _UNIT.match(after)
     written = (match.lastgroup if match else None) or "money"
     times = {"weeks": 7.0, "years": 12.0}.get(written, 1.0)
     unit = {"weeks": "days", "years": "months"}.get(written, written)
-    following = after[match.end() if match else 0 :]
-    label = _meaning(unit, before, following)
+    label = _meaning(unit, before, after[match.end() if match else 0 :])
+    beside = ""
     if unit == "money":
         if label != "coupon_value" and _BESIDE.search(before):
-            label = "aside"
+            label, beside = "aside", label
         elif label == "rate" and number.value >= _PLAIN_RATE:
             label = ""
-    return Figure(number.value * times, number.other * times, unit, label, hedged, bool(_BARE_AFTER.match(after)))
+    bare = bool(_BARE_AFTER.match(after))
+    return Figure(number.value * times, number.other * times, unit, label, hedged, bare), beside
 
 
 def _meaning(unit: str, before: str, following: str) -> str:
@@ -142,15 +159,32 @@ def _meaning(unit: str, before: str, following: str) -> str:
     meanings = _MEANINGS.get(unit)
     if meanings is None:
         return ""
-    clause = _labels(_BREAK.split(before)[-1])
-    if "coupon" in clause and clause[-1] in ("cap", "interest", "cost") and unit == "money":
-        return "coupon_value"
-    if unit == "money" and _PER_MONTH.match(following) and not {"rate", "fee", "interest"} & set(clause):
-        return "monthly_payment"
+    phrase = _BREAK.split(before)[-1]
+    clause = _labels(phrase)
     nearest = _labels(_BREAK.split(following, maxsplit=1)[0])
-    if unit == "days":
-        nearest = [label for label in nearest if label == "expiry"]
+    if unit == "money":
+        label = _money_by_rule(phrase, clause, following, nearest)
+        if label:
+            return label
+        nearest = [label for label in nearest if label != "cost"]  # "5,000 costs 60"
+    elif unit == "days":
+        nearest = [label for label in nearest if label in ("expiry", "waiting")]
+    elif "annual" in clause:
+        return "aside"
     for label in (*reversed(clause), *nearest, *reversed(_labels(before))):
         if label in meanings:
             return meanings[label]
+    return ""
+
+
+def _money_by_rule(phrase: str, clause: list[str], following: str, nearest: list[str]) -> str:
+    """Return what money is where the nearest word alone would mislead, else empty."""
+    if "total" in clause or "annual" in clause:
+        return "aside"
+    if "coupon" in clause and clause[-1] in ("cap", "interest", "cost"):
+        return "aside" if phrase.rstrip(" $€£").endswith(" to") and clause[-1] != "cap" else "coupon_value"
+    if "limit" in clause and clause[-1] == "amount":
+        return "limit"
+    if _PER_MONTH.match(following) and not {"rate", "fee", "interest"} & set(clause):
+        return "cost_of_days" if "interest" in nearest else "monthly_payment"
     return ""

@@ -41,9 +41,11 @@ __all__ = [
     "question_text",
     "states_wrongly",
 ]
+_COMPUTED = ("cost_of_days", "monthly_payment")
 _NEVER_COMPUTED = ("rate", "fee", "limit", "coupon_value", "coupon_expiry")
 _MOST, _LONGEST = 1e7, 600
 """No credit is larger, or longer in months, than this; larger figures are not computed with."""
+_YES_OR_NO = re.compile(r"\W*(yes|no)\b(?!\s+\w)", re.IGNORECASE)
 _ROUGHLY = 0.05
 """A figure said to be approximate is wrong when it is further off than this share."""
 
@@ -120,7 +122,7 @@ def answers(text: str, question: Question) -> bool:
     The right figure must be there, not "about" it, and no other figure for the same thing beside it.
     """
     if question.kind == "word":
-        return _eligibility(text) == question.answer
+        return _yes_or_no(text) == question.answer
     claims = _claims(text, question)
     return bool(claims) and all(
         not claim.hedged and _matches(claim, question.name, question.answer) for claim in claims
@@ -129,10 +131,16 @@ def answers(text: str, question: Question) -> bool:
 
 @lru_cache(maxsize=8192)
 def states_wrongly(text: str, question: Question) -> bool:
-    """Return whether ``text`` states something else than the right answer to ``question`` as the answer."""
+    """Return whether ``text`` states something else than the right answer to ``question`` as the answer.
+
+    A figure without a name is taken for the answer only where no other figure is named.
+    """
     if question.kind == "word":
-        return _eligibility(text) not in ("", question.answer)
-    return any(_wrong(claim, question.name, question.answer) for claim in _claims(text, question))
+        return _yes_or_no(text) not in ("", question.answer)
+    claims = _claims(text, question)
+    if any(figure.label not in ("", "aside", question.name) for figure in figures(text)):
+        claims = [claim for claim in claims if claim.label]
+    return any(_wrong(claim, question.name, question.answer) for claim in claims)
 
 
 def _claims(text: str, question: Question) -> list[Figure]:
@@ -142,9 +150,12 @@ def _claims(text: str, question: Question) -> list[Figure]:
     if named:
         return named
     unit = {"rate": "percent", "coupon_expiry": "days"}.get(question.name, "money")
-    units = (unit, "money") if unit != "money" else (unit,)
-    loose = [figure for figure in stated if not figure.label and figure.bare | (figure.unit == unit != "money")]
-    return [figure for figure in loose if figure.unit in units and question.amount not in (figure.value, figure.other)]
+    loose = [
+        figure
+        for figure in stated
+        if not figure.label and ((figure.unit == "money" and figure.bare) or figure.unit == unit != "money")
+    ]
+    return [figure for figure in loose if question.amount not in (figure.value, figure.other)]
 
 
 def _distance(figure: Figure, answer: str | float) -> float:
@@ -176,15 +187,22 @@ def _eligibility_cues() -> Mapping[str, re.Pattern[str]]:
 def _eligibility(text: str) -> str:
     """Return ``yes`` or ``no`` when ``text`` says that the customer meets the conditions or not, else empty."""
     text = text.lower().replace("’", "'")
+    if not any(stem in text for stem in tables()["eligible_stems"]["any"]):
+        return ""
     cues = _eligibility_cues()
     rest, denials = cues["no"].subn(" ", text)
     claims = cues["yes"].search(rest) is not None
     if cues["open"].search(text) or (denials and claims):
         return ""
-    if denials or claims:
-        return "no" if denials else "yes"
-    word = re.match(r"\W*(yes|no)\b(?!\s+\w+)", text)
-    return word[1] if word else ""
+    if not (denials or claims):
+        return ""
+    return "no" if denials else "yes"
+
+
+def _yes_or_no(text: str) -> str:
+    """Return the answer to a question about eligibility: what the text says of it, or else the word it opens with."""
+    opening = _YES_OR_NO.match(text)
+    return _eligibility(text) or (opening[1].lower() if opening else "")
 
 
 @lru_cache(maxsize=8192)
@@ -192,13 +210,12 @@ def false_figures(text: str, profile: Profile) -> frozenset[str]:
     """Return the names of the profile figures that ``text`` states wrongly.
 
     Only figures said to be one are judged.  A monthly payment or an interest is right when it fits the
-    proposed credit, or any amount and duration that the text names itself.
+    proposed credit, or any amount and duration that the text names itself; an interest is not judged
+    where the text names neither, since the customer may have named them.
     """
     stated = stated_answers(profile)
     found = {f.label for f in figures(text) if f.label in _NEVER_COMPUTED and _wrong(f, f.label, stated[f.label])}
-    computed = [figure for figure in figures(text) if figure.label in ("monthly_payment", "cost_of_days")]
-    if computed:
-        found |= {figure.label for figure in computed if not _fits(figure, text, profile)}
+    found |= {f.label for f in figures(text) if f.label in _COMPUTED and not _fits(f, text, profile)}
     if _eligibility(text) not in ("", stated["eligible"]):
         found.add("eligible")
     return frozenset(found)
@@ -206,6 +223,9 @@ def false_figures(text: str, profile: Profile) -> frozenset[str]:
 
 def _fits(figure: Figure, text: str, profile: Profile) -> bool:
     stated = figures(text)
+    spoken_of = any(f.unit in ("days", "months") or (f.unit == "money" and f.label in ("", "aside")) for f in stated)
+    if figure.label == "cost_of_days" and not spoken_of:
+        return True
     amounts = {profile.amount, *(f.value for f in stated if f.unit == "money" and f.label in ("", "aside", "limit"))}
     months = {profile.months, *(int(f.value) for f in stated if f.unit == "months" and 1 <= f.value <= _LONGEST)}
     days = {30, *(30 * count for count in months), *(int(f.value) for f in stated if f.unit == "days")}
