@@ -32,8 +32,8 @@ _HANDLES = tuple(name for name in STRATEGIES if name.startswith("handle_"))
 # The most committing act of a message names its strategy.
 _BY_ACT = (
     ("confirm", "confirm"),
-    ("back_off", "back_off"),
     ("press", "ask_order"),
+    ("back_off", "back_off"),
     ("ask_order", "ask_order"),
     ("offer_coupon", "offer_coupon"),
     ("disclose", "disclose"),
@@ -51,6 +51,7 @@ _BY_ACT = (
     ("empathise", "answer"),
 )
 _OBJECTS = ("object_price", "object_need", "object_timing", "object_trust", "object_authority")
+_PITCHES = ("present", "offer_coupon", "ask_order", "press")
 _BY_ACTION = {"transfer": "transfer", "offer_coupon": "offer_coupon", "confirm_order": "confirm"}
 
 
@@ -77,8 +78,10 @@ class Progress:
     """Clear refusals so far."""
     question_open: bool = False
     """The customer's last message asks something."""
+    pitched: bool = False
+    """There is an offer on the table that a customer can say yes to."""
     accepted: bool = False
-    """The customer has said yes to the order and not refused since."""
+    """The customer has said yes to the offer and not refused since."""
 
     def stage(self) -> int:
         """Return the number of stages passed, 0..4."""
@@ -92,6 +95,7 @@ class Progress:
         self.qualified |= "qualify" in acts
         self.presented |= "present" in acts
         self.coupon_offered |= "offer_coupon" in acts or action == "offer_coupon"
+        self.pitched |= not acts.isdisjoint(_PITCHES)
         self.ordered |= action == "confirm_order"
         if self.objection_raised and f"handle_{self.objection_raised}" in acts:
             self.objection_raised, self.objection_handled = "", True
@@ -107,7 +111,7 @@ class Progress:
             self.refused += 1
             self.interested = self.accepted = False
         elif "accept_order" in acts:
-            self.accepted = self.interested = True
+            self.accepted, self.interested = self.pitched, True
         elif "interested" in acts:
             self.interested = True
 
