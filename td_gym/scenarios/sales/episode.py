@@ -65,7 +65,7 @@ class SalesEpisode(Episode):
         """Return the agent's screen as numbers; the profile is blank for the customer."""
         progress = self.progress
         values = [
-            min(1.0, self.service_turns / self.scenario.max_turns),
+            1.0 - min(1.0, self.service_turns / self.scenario.max_turns),
             *self._profile_features(seat == "service"),
             progress.opened,
             progress.disclosed,

@@ -67,7 +67,7 @@ class Sales(Scenario):
     customers: ClassVar[tuple[str, ...]] = ("scripted",)
     floors: ClassVar[tuple[str, ...]] = ("random", "do_nothing", "always_coupon", "presser", "repeater")
     feature_names: ClassVar[tuple[str, ...]] = (
-        "turns_used",
+        "turns_left",
         "credit_limit",
         "monthly_rate",
         "fee",
@@ -115,7 +115,7 @@ class Sales(Scenario):
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> SalesEpisode:
         """Start conversation ``seed``; Sales has no scenario files, so ``row`` must be ``None``."""
         if row is not None:
-            raise TdGymError("Sales has no scenario file to pick a row from; leave the row out.")
+            raise TdGymError("There are no rows to pick from, since Sales takes no scenarios=FILE; leave the row out.")
         try:
             persona = self.population.sample(seed, split)
         except PersonaError as error:
