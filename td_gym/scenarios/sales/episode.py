@@ -122,7 +122,7 @@ class SalesEpisode(Episode):
         costs = self._costs(done, len(broken), style, wrong)
         stage = self.progress.stage()
         allowed = sop.allows(strategy, self.progress, "transfer" in self.scenario.tools)
-        new = bool(acts - self._done)
+        new = bool(acts - self._done) or (self.progress.question_open and "answer" in acts)
         self.progress.hear_service(acts, done)
         advances = self.progress.stage() > stage
         terms = {
