@@ -128,6 +128,10 @@ def _judge_manner(mind: Mind, case: Case, turn: Turn, overlap: float, voice: Voi
         mind.trust -= DISTRUST_OF_LIES / mind.lies
         mind.irritation += 0.1
         return voice.say("reaction", "incredulous")
+    if "confirm" in acts:  # nothing was agreed to yet
+        mind.trust -= DISTRUST_OF_PUSHING
+        mind.irritation += 0.3
+        return voice.say("reaction", "pushed")
     if _is_push(mind, turn, overlap):
         mind.pushes += BARE_ASK if acts.isdisjoint(("press", "present")) else 1.0
         mind.trust -= DISTRUST_OF_PUSHING

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from td_gym.scenarios.sales.offers import Case
 
 # Calibrated on floors, expert and oracle (docs/calibration.md), then frozen with the version.
-INTEREST = {1: -6.1, 2: -5.1, 3: -4.2, 4: -3.4, 5: -2.7}
+INTEREST = {1: -6.65, 2: -5.65, 3: -4.75, 4: -3.95, 5: -3.15}
 TRUST_LEVEL = 0.3
 DISCLOSED, QUALIFIED, PRESENTED, HANDLED, ANSWERED, WARMTH = 0.25, 0.35, 0.6, 1.7, 0.8, 0.15
 COUPON = {"price": 1.5, "timing": 0.9, "need": 0.05, "trust": 0.05, "authority": 0.05}
 COUPON_ON_TIGHT_BUDGET = 0.6
 AFFORDABLE = 0.3
 IRRITATION = 0.8
-PUSH, MOST_PUSHES = 2.2, 3
+PUSH, MOST_PUSHES = 2.5, 3
 NO_PATIENCE = {"relaxed": 1.3, "wary": 1.05, "strict": 0.8}
 """Irritation at which a customer hangs up, by do-not-call temper."""
 
