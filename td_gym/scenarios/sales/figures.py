@@ -49,7 +49,7 @@ _HEDGE = re.compile(
     r"|between|at least|at most|more than|less than|under|over|from|no more than))\s*$",
     re.IGNORECASE,
 )
-_RANGE = re.compile(r"\s*(?:to|or|-|–)\s*", re.IGNORECASE)
+_RANGE = re.compile(r"[\s$€£]*(?:to|or|-|–)[\s$€£]*", re.IGNORECASE)
 _ISH = re.compile(r"\s*(?:or so|more or less|give or take|-?ish|plus|\+)\b", re.IGNORECASE)
 _BARE_AFTER = re.compile(
     r"\s*(?:$|[^\w\s]|(?:dollars?|usd|eur|euros?|bucks|for|in|on|at|a|per|over|if|and|or|of|off|with|once|each|every"
@@ -120,19 +120,20 @@ def _of_sentence(sentence: str) -> tuple[Figure, ...]:
         before = sentence[found[place - 1].end if place else 0 : number.start]
         after = sentence[number.end : found[place + 1].start if place + 1 < len(found) else len(sentence)]
         lead = before.rstrip("$€£ ")[-_LEAD:]
-        in_range = between and lead.strip() == "and"
-        in_range = in_range or (place > 0 and bool(_RANGE.fullmatch(before)))
-        in_range = in_range or (place + 1 < len(found) and bool(_RANGE.fullmatch(after)))
+        second = (between and lead.strip() == "and") or (place > 0 and bool(_RANGE.fullmatch(before)))
+        first = place + 1 < len(found) and bool(_RANGE.fullmatch(after))
         between = lead.endswith("between")
         if _NOT.search(lead):
             continue
-        hedged = in_range or bool(_HEDGE.search(lead) or _ISH.match(after))
+        hedged = first or second or bool(_HEDGE.search(lead) or _ISH.match(after))
         figure, beside = _figure(
             number, before[suffix.end() :] if place and (suffix := _SUFFIX.match(before)) else before, after, hedged
         )
         topic = beside or topic
         if topic and figure.unit == "money" and not figure.label and _IS.search(lead):
             figure = figure._replace(label=topic)  # "the interest on 5,000 for 30 days is 60"
+        if second and result and not figure.label and figure.unit == result[-1].unit:
+            figure = figure._replace(label=result[-1].label)  # "the fee is 25 or 30"
         result.append(figure)
     return tuple(result)
 
