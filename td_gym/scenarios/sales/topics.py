@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
 from functools import cache, lru_cache
 from importlib.resources import files
 
 from td_gym.reading.sentences import sentences
 
-_FIGURES = tuple("0123456789")
 _READ_LIMIT = 1000
 
 
 @cache
-def _cues() -> Mapping[str, list[list[str]]]:
-    return tomllib.loads(files(__package__).joinpath("topics.toml").read_text(encoding="utf-8"))
+def _topics() -> dict[str, tuple[re.Pattern[str], ...]]:
+    table = tomllib.loads(files(__package__).joinpath("topics.toml").read_text(encoding="utf-8"))
+    return {topic: tuple(map(_any_of, lines)) for topic, lines in table.items()}
+
+
+def _any_of(cues: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join("[0-9]" if cue == "#" else re.escape(cue) for cue in cues))
 
 
 @lru_cache(maxsize=8192)
@@ -24,17 +28,12 @@ def topic_of(text: str) -> str:
 
     A question ends in a question mark or begs for an answer in words; only the first 1,000 characters are read.
     """
-    cues = _cues()
-    begging = cues["begging"][0]
     lowered = text[:_READ_LIMIT].lower()
-    asked = " ".join(
-        part for part in sentences(lowered) if part.endswith("?") or any(phrase in part for phrase in begging)
-    )
-    for topic, lines in cues.items():
-        if topic != "begging" and all(any(_holds(asked, cue) for cue in line) for line in lines):
+    (begging,) = _topics()["begging"]
+    if "?" not in lowered and not begging.search(lowered):
+        return ""
+    asked = " ".join(part for part in sentences(lowered) if part.endswith("?") or begging.search(part))
+    for topic, lines in _topics().items():
+        if topic != "begging" and all(line.search(asked) for line in lines):
             return topic
     return ""
-
-
-def _holds(text: str, cue: str) -> bool:
-    return any(figure in text for figure in _FIGURES) if cue == "#" else cue in text
