@@ -191,7 +191,8 @@ def _asked(heard: Sequence[str], unit: str) -> tuple[float, int] | None:
 @lru_cache(maxsize=4096)
 def _amount_and_span(text: str, unit: str) -> tuple[float, int] | None:
     stated = figures(text)
-    amounts = [f.value for f in stated if f.unit == "money" and f.label not in _NO_AMOUNT and 1 <= f.value <= _MOST]
+    named = [max(f.value, f.other) for f in stated if f.unit == "money" and f.label not in _NO_AMOUNT]
+    amounts = [amount for amount in named if 1 <= amount <= _MOST]
     spans = [int(f.value) for f in stated if f.unit == unit and 1 <= f.value <= _LONGEST]
     return (amounts[0], spans[0]) if amounts and spans else None
 
