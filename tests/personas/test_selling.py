@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import replace
 from functools import cache
 from itertools import combinations, product
+from math import sqrt
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def sampled(name: str, split: str) -> tuple[Prospect, ...]:
 
 
 def within_sampling_error(count: int, share: float, n: int, slack: float = 0.0) -> bool:
-    return abs(count / n - share) < slack + 5 * (share * (1 - share) / n) ** 0.5
+    return abs(count / n - share) < slack + 5 * sqrt(share * (1 - share) / n)
 
 
 @given(prospects)

@@ -114,7 +114,7 @@ def figures(text: str) -> tuple[Figure, ...]:
 @lru_cache(maxsize=8192)
 def _of_sentence(sentence: str) -> tuple[Figure, ...]:
     found = find_numbers(sentence)
-    result = []
+    result: list[Figure] = []
     between, topic = False, ""
     for place, number in enumerate(found):
         before = sentence[found[place - 1].end if place else 0 : number.start]
