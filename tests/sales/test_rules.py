@@ -70,7 +70,7 @@ def mean_conversion(policy: SeatPolicy, dialogues: int) -> float:
 
 def test_a_sale_is_an_order_confirmed_after_a_yes() -> None:
     episode = call()
-    say(episode, OPENING)
+    say(episode, f"{OPENING} {PITCH}")
     assert "discount" not in say(episode, ORDER, "Okay, I will take it.").costs
     assert tool_results(episode) == [
         "<tool_result>confirm_order: the customer has not agreed to an order</tool_result>"
@@ -89,9 +89,16 @@ def test_a_sale_is_an_order_confirmed_after_a_yes() -> None:
     }
 
 
+def test_a_yes_before_any_offer_is_no_yes() -> None:
+    episode = call()
+    say(episode, "Hello, this is CrediLine.", "Okay, I will take it.")
+    say(episode, ORDER)
+    assert not episode.progress.ordered
+
+
 def test_a_yes_without_an_order_is_no_sale() -> None:
     episode = call()
-    say(episode, OPENING, "Okay, I will take it.")
+    say(episode, f"{OPENING} {PITCH}", "Okay, I will take it.")
     episode.submit("service", "Wonderful, your order is confirmed.")
     closing = episode.submit("customer", "Goodbye. [end:4]")
     assert closing.rewards == {"service": 0.0, "customer": 0.0}
@@ -100,8 +107,9 @@ def test_a_yes_without_an_order_is_no_sale() -> None:
 
 def test_a_yes_taken_back_is_no_yes() -> None:
     episode = call()
-    say(episode, OPENING, "Okay, I will take it.")
-    say(episode, PITCH, "No, I do not want it.")
+    say(episode, f"{OPENING} {PITCH}", "Okay, I will take it.")
+    assert episode.progress.accepted
+    say(episode, "Goodbye.", "No, I do not want it.")
     say(episode, ORDER)
     assert not episode.progress.ordered
 
@@ -263,7 +271,6 @@ def test_what_the_customer_hides_is_not_in_the_service_briefing() -> None:
         episode = call(seed)
         text = episode.briefing("service").lower()
         assert not any(word in text for word in ("patience", "curiosity", "temper", "interested", "objection:"))
-        assert f"{episode.case.persona.budget:.2f}" not in text
 
 
 def test_bad_options_are_refused_in_words() -> None:
