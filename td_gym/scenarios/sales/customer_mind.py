@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from td_gym.scenarios.sales.offers import Case
 
 # Calibrated on floors, expert and oracle (docs/calibration.md), then frozen with the version.
-INTEREST = {1: -6.65, 2: -5.65, 3: -4.75, 4: -3.95, 5: -3.15}
+INTEREST = {1: -6.4, 2: -5.4, 3: -4.5, 4: -3.7, 5: -2.9}
 TRUST_LEVEL = 0.3
 DISCLOSED, QUALIFIED, PRESENTED, HANDLED, ANSWERED, WARMTH = 0.25, 0.35, 0.6, 1.7, 0.8, 0.15
 COUPON = {"price": 1.5, "timing": 0.9, "need": 0.05, "trust": 0.05, "authority": 0.05}
 COUPON_ON_TIGHT_BUDGET = 0.6
 AFFORDABLE = 0.3
 IRRITATION = 0.8
-PUSH, MOST_PUSHES = 2.5, 3
+PUSH, MOST_PUSHES = 1.65, 3
+UNHEARD = 0.6
+"""Share of the effect of pushing on those who were not asked and not answered."""
 NO_PATIENCE = {"relaxed": 1.3, "wary": 1.05, "strict": 0.8}
 """Irritation at which a customer hangs up, by do-not-call temper."""
 
@@ -86,15 +88,17 @@ def willingness(mind: Mind, case: Case) -> float:
     persona = case.persona
     if persona.do_not_call == "strict":
         return 0.0
-    questions = len(case.questions)
+    answered = mind.answered / len(case.questions) if case.questions else 1.0
     tight = is_tight(case)
     score = INTEREST[persona.interest] + TRUST_LEVEL * (persona.trust - 3) + mind.trust
     score += DISCLOSED * mind.disclosed + QUALIFIED * mind.qualified + PRESENTED * mind.presented
     score += WARMTH * mind.warmth + HANDLED * mind.handled
-    score += ANSWERED * (mind.answered / questions if questions else 1.0)
+    score += ANSWERED * answered
     score += mind.coupon * (COUPON[persona.objection] + COUPON_ON_TIGHT_BUDGET * tight)
     score += 0.0 if tight else AFFORDABLE
-    score += PUSH * min(mind.pushes, MOST_PUSHES) * is_pliable(persona)
+    if is_pliable(persona):
+        heard = (mind.qualified + answered) / 2
+        score += PUSH * min(mind.pushes, MOST_PUSHES) * (UNHEARD + (1.0 - UNHEARD) * heard)
     return _sigmoid(score - IRRITATION * mind.irritation)
 
 
