@@ -125,6 +125,15 @@ def test_the_coupon_costs_its_share_once_and_only_with_the_order() -> None:
     assert outcome_of(episode)["discount"] == pytest.approx(0.4)
 
 
+def test_after_a_part_of_the_coupon_only_that_part_may_be_stated() -> None:
+    for stated, false in ((0.5, False), (1.0, True)):
+        episode = call()
+        say(episode, OPENING)
+        worth = f"{stated * episode.case.profile.coupon:.2f}"
+        text = f"<action>offer_coupon percent=50</action><response>You get a coupon of ${worth}.</response>"
+        assert ("false_statement" in say(episode, text).costs) is false
+
+
 @pytest.mark.parametrize("percent", ["0", "-3", "101", "1e9", "nan", "inf", "half"])
 def test_a_wrong_share_is_a_tool_error_and_the_call_goes_on(percent: str) -> None:
     episode = call()

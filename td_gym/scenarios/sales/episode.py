@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,8 @@ class SalesEpisode(Episode):
         """The profile question of the customer's last message."""
         self._coupon = 0.0
         """Share of the coupon that was booked."""
+        self._offer = case.profile
+        """What may be stated: the profile, with the booked part for the coupon."""
         self._promised = False
         """A coupon was offered in words."""
         self._declined_at_once = False
@@ -162,6 +165,7 @@ class SalesEpisode(Episode):
         if not 0 < value <= _WHOLE_COUPON:
             return "offer_coupon: percent must be above 0 and at most 100"
         self._coupon = value / _WHOLE_COUPON
+        self._offer = replace(self.case.profile, coupon=round(self.case.profile.coupon * self._coupon, 2))
         return ""
 
     def _costs(self, done: str, broken: int, style: float, wrong: bool) -> dict[str, float]:
@@ -182,9 +186,9 @@ class SalesEpisode(Episode):
         """Whether ``text`` states a figure of the profile, or the answer to the open question, wrongly."""
         asked = self._asked
         if asked is None:
-            return bool(false_figures(text, self.case.profile))
+            return bool(false_figures(text, self._offer))
         # The amount asked about stands in the question, so only the question can judge that figure.
-        return states_wrongly(text, asked) or bool(false_figures(text, self.case.profile) - {asked.name})
+        return states_wrongly(text, asked) or bool(false_figures(text, self._offer) - {asked.name})
 
     def _accuracy(self, text: str, wrong: bool) -> float:
         """Return 0 for a wrong figure or an open question passed over, 1 for a right answer or nothing asked."""
@@ -214,7 +218,7 @@ class SalesEpisode(Episode):
         if topic in _COMPUTED:
             named = numbers(shown)
             return next((own for own in self.case.questions if own.name == topic and own.amount in named), None)
-        return ask(self.case.profile, topic) if topic else None
+        return ask(self._offer, topic) if topic else None
 
     def _grade(self, acts: frozenset[str], stage_before: int, warm: bool) -> int:
         if acts & {"insult", "refuse"} or ("leave" in acts and not self.progress.ordered and "thank" not in acts):
