@@ -35,6 +35,7 @@ DISTRUST_OF_MACHINES, DISTRUST_OF_LIES, DISTRUST_OF_FIGURES, DISTRUST_OF_PUSHING
 RELIES_ON_ANSWERS = 0.1
 BARE_ASK = 0.4
 """What asking again after a no weighs beside pressing or the pitch said again."""
+_SELLS = frozenset(("introduce", "disclose", "qualify", "present", "offer_coupon", "ask_order", "press"))
 _TALK = frozenset(("greet", "close", "empathise"))
 _HANDLES = frozenset(f"handle_{name}" for name in ("price", "need", "timing", "trust", "authority"))
 
@@ -85,6 +86,9 @@ def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str,
         return voice.say("verdict", "hangup"), mark(mind, persona, hung_up=True)
     if mind.refused:
         return _after_refusal(mind, case, turn, voice)
+    if persona.do_not_call == "strict" and acts & _SELLS:
+        mind.refused = 1
+        return voice.say("refusal", "strict"), ""
     if episode.service_turns == 1:
         return _hear_opening(mind, case, turn, voice, remark or complaint)
     if complaint and not {"press", "ask_order"} & acts:
@@ -189,22 +193,18 @@ def _answered(mind: Mind, case: Case, turn: Turn, voice: Voice) -> str:
 
 
 def _hear_opening(mind: Mind, case: Case, turn: Turn, voice: Voice, remark: str) -> tuple[str, str]:
-    """Answer the first message: some ask who calls, some take no such calls, some leave."""
+    """Answer the first message: some ask who calls, some leave at once."""
     persona = case.persona
     temper = persona.do_not_call
     leaves = voice.draws.uniform() < LEAVES_AT_ONCE[temper][mind.disclosed == 0]
     if not turn.acts & {"introduce", "disclose"}:
         mind.irritation += 0.2
         return (voice.say("verdict", "left"), mark(mind, persona)) if leaves else (voice.say("opening", "again"), "")
-    if temper == "strict":
-        mind.refused = 1
-        return voice.say("refusal", "strict"), ""
     if leaves:
         return voice.say("verdict", "left"), mark(mind, persona)
-    reply = remark or voice.say("listen", "wary" if temper == "wary" else "open")
     if "present" in turn.acts or "qualify" in turn.acts or (len(case.questions) > 1 and voice.draws.uniform() < 0.5):
         return _move_on(mind, case, turn, voice, remark)
-    return reply, ""
+    return remark or voice.say("listen", "wary" if temper == "wary" else "open"), ""
 
 
 def _move_on(mind: Mind, case: Case, turn: Turn, voice: Voice, remark: str) -> tuple[str, str]:

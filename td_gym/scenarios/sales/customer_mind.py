@@ -23,8 +23,8 @@ COUPON = {"price": 1.5, "timing": 0.9, "need": 0.05, "trust": 0.05, "authority":
 COUPON_ON_TIGHT_BUDGET = 0.6
 AFFORDABLE = 0.3
 IRRITATION = 0.8
-PUSH, MOST_PUSHES = 1.65, 3
-UNHEARD = 0.6
+PUSH, MOST_PUSHES = 1.75, 3
+UNHEARD = 0.4
 """Share of the effect of pushing on those who were not asked and not answered."""
 NO_PATIENCE = {"relaxed": 1.3, "wary": 1.05, "strict": 0.8}
 """Irritation at which a customer hangs up, by do-not-call temper."""
@@ -97,7 +97,7 @@ def willingness(mind: Mind, case: Case) -> float:
     score += mind.coupon * (COUPON[persona.objection] + COUPON_ON_TIGHT_BUDGET * tight)
     score += 0.0 if tight else AFFORDABLE
     if is_pliable(persona):
-        heard = (mind.qualified + answered) / 2
+        heard = mind.qualified * answered
         score += PUSH * min(mind.pushes, MOST_PUSHES) * (UNHEARD + (1.0 - UNHEARD) * heard)
     return _sigmoid(score - IRRITATION * mind.irritation)
 
