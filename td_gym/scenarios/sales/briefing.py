@@ -51,19 +51,19 @@ Proposal: {amount:.2f} {currency} over {months}, {payment:.2f} {currency} a mont
 CASE
 limit {limit:.0f}; rate {rate}; fee {fee:.0f}; coupon {coupon:.0f}; eligible {eligible}"""
 _CURRENCY = "USD"
-_NUMBER = r"(\d+(?:\.\d+)?)"
+_NUMBER = r"\d+(?:\.\d+)?"
 _READ = re.compile(
     rf"""^CUSTOMER\ (?P<name>.+)$\n
     ^Phone\ number\ ends\ in\ (?P<phone_tail>\d{{4}})\.\ With\ CrediLine\ for\ (?P<months_customer>\d+)\ months?;
     \ earlier\ credits:\ (?P<loans_before>\d+)\.$\n
     ^Eligible\ today:\ (?P<eligible>yes|no)\.$\n\n
     ^CREDIT$\n
-    ^Limit:\ {_NUMBER.replace("(", "(?P<limit>", 1)}\ {_CURRENCY}$\n
-    ^Interest:\ {_NUMBER.replace("(", "(?P<rate>", 1)}\ percent\ a\ month$\n
-    ^Fee:\ {_NUMBER.replace("(", "(?P<fee>", 1)}\ {_CURRENCY},\ once$\n
-    ^Coupon:\ {_NUMBER.replace("(", "(?P<coupon>", 1)}\ {_CURRENCY}\ off\ the\ interest,
+    ^Limit:\ (?P<limit>{_NUMBER})\ {_CURRENCY}$\n
+    ^Interest:\ (?P<rate>{_NUMBER})\ percent\ a\ month$\n
+    ^Fee:\ (?P<fee>{_NUMBER})\ {_CURRENCY},\ once$\n
+    ^Coupon:\ (?P<coupon>{_NUMBER})\ {_CURRENCY}\ off\ the\ interest,
     \ valid\ for\ (?P<coupon_days>\d+)\ days?$\n
-    ^Proposal:\ {_NUMBER.replace("(", "(?P<amount>", 1)}\ {_CURRENCY}\ over\ (?P<months>\d+)\ months?,""",
+    ^Proposal:\ (?P<amount>{_NUMBER})\ {_CURRENCY}\ over\ (?P<months>\d+)\ months?,""",
     re.MULTILINE | re.VERBOSE,
 )
 _DAYS_OF_COST = 30

@@ -42,34 +42,21 @@ _UNIT = re.compile(
     r"[\s-]*(?:(?P<percent>%|percent\b|per cent\b|pct\b)|(?P<days>days?\b)|(?P<weeks>weeks?\b)"
     r"|(?P<months>(?:months?|monthly|(?:equal )?instal?lments?|payments?|repayments?)\b)|(?P<years>years?\b)"
     r"|(?P<other>(?:hours?|minutes?|seconds?|o'clock|am|pm|credits?|loans?|times?)\b))",
-    re.IGNORECASE,
 )
-_HEDGE = re.compile(
-    r"(?:~|≈|\b(?:about|around|roughly|approximately|approx\.?|circa|ca\.|some|nearly|almost|maybe|perhaps|probably"
-    r"|between|at least|at most|more than|less than|under|over|from|no more than))\s*$",
-    re.IGNORECASE,
-)
-_RANGE = re.compile(r"[\s$€£]*(?:to|or|-|–)[\s$€£]*", re.IGNORECASE)
-_ISH = re.compile(r"\s*(?:or so|more or less|give or take|-?ish|plus|\+)\b", re.IGNORECASE)
+_RANGE = re.compile(r"[\s$€£]*(?:to|or|-|–)[\s$€£]*")
+_ISH = re.compile(r"\s*(?:or so|more or less|give or take|-?ish|plus|\+)\b")
 _BARE_AFTER = re.compile(
     r"\s*(?:$|[^\w\s]|(?:dollars?|usd|eur|euros?|bucks|for|in|on|at|a|per|over|if|and|or|of|off|with|once|each|every"
     r"|altogether|total|then|only|exactly|now|by)\b)",
-    re.IGNORECASE,
 )
-_BREAK = re.compile(r"[,;:()]|\b(?:and|but|while|plus)\b", re.IGNORECASE)
+_BREAK = re.compile(r"[,;:()]|\b(?:and|but|while|plus)\b")
 
 
-_NOT = re.compile(r"(?:\b(?:not|never|instead of|rather than)|n't)\s*$", re.IGNORECASE)
-_PER_MONTH = re.compile(r"\s*(?:dollars?\s+)?(?:a|per|each|every)\s+month\b|\s*monthly\b", re.IGNORECASE)
-_BESIDE = re.compile(r"\b(?:on|for)\s*(?:a |an )?[$€£]?\s*$", re.IGNORECASE)
+_PER_MONTH = re.compile(r"\s*(?:dollars?\s+)?(?:a|per|each|every)\s+month\b|\s*monthly\b")
 _SUFFIX = re.compile(
     r"\s*(?:%|percent|per cent|dollars?)?\s*(?:interest\s+)?(?:(?:a|per|each|every)\s+(?:month|year)\b|monthly\b)",
-    re.IGNORECASE,
 )
 """What still belongs to the number before."""
-_IS = re.compile(r"(?:\b(?:is|are|be|costs?|makes?|to)|[=:])\s*$", re.IGNORECASE)
-_LEAD = 20
-"""Characters before a number in which it can be hedged or denied; none of those words is longer."""
 _PLAIN_RATE = 20.0
 """A number of at least this size is no monthly rate unless it says percent."""
 _MEANINGS: Mapping[str, Mapping[str, str]] = {
@@ -100,37 +87,43 @@ def _cues() -> tuple[re.Pattern[str], Mapping[str, str]]:
     return re.compile(rf"\b(?:{either})\b"), labels
 
 
+@lru_cache(maxsize=1)
+def _endings() -> Mapping[str, tuple[str, ...]]:
+    """Return the words before a number that hedge it, deny it, and so on, each as a text can end in it."""
+    return {name: tuple(words) for name, words in tables()["before"].items()}
+
+
 def _labels(text: str) -> list[str]:
     pattern, labels = _cues()
-    return [labels[word] for word in pattern.findall(text.lower())]
+    return [labels[word] for word in pattern.findall(text)]
 
 
 @lru_cache(maxsize=4096)
 def figures(text: str) -> tuple[Figure, ...]:
     """Return the figures that ``text`` states, in order; a denied one ("not 30") is left out.  Never raises."""
-    return tuple(figure for sentence in sentences(text) for figure in _of_sentence(sentence))
+    return tuple(figure for sentence in sentences(text.lower().replace("’", "'")) for figure in _of_sentence(sentence))
 
 
 @lru_cache(maxsize=8192)
 def _of_sentence(sentence: str) -> tuple[Figure, ...]:
     found = find_numbers(sentence)
     result: list[Figure] = []
-    between, topic = False, ""
+    between, topic, endings = False, "", _endings()
     for place, number in enumerate(found):
         before = sentence[found[place - 1].end if place else 0 : number.start]
         after = sentence[number.end : found[place + 1].start if place + 1 < len(found) else len(sentence)]
-        lead = before.rstrip("$€£ ")[-_LEAD:]
+        lead = f" {before.rstrip('$€£ ')}"
         second = (between and lead.strip() == "and") or (place > 0 and bool(_RANGE.fullmatch(before)))
         first = place + 1 < len(found) and bool(_RANGE.fullmatch(after))
         between = lead.endswith("between")
-        if _NOT.search(lead):
+        if lead.endswith(endings["denial"]):
             continue
-        hedged = first or second or bool(_HEDGE.search(lead) or _ISH.match(after))
+        hedged = first or second or lead.endswith(endings["hedge"]) or bool(_ISH.match(after))
         figure, beside = _figure(
             number, before[suffix.end() :] if place and (suffix := _SUFFIX.match(before)) else before, after, hedged
         )
         topic = beside or topic
-        if topic and figure.unit == "money" and not figure.label and _IS.search(lead):
+        if topic and figure.unit == "money" and not figure.label and lead.endswith(endings["is"]):
             figure = figure._replace(label=topic)  # "the interest on 5,000 for 30 days is 60"
         if second and result and not figure.label and figure.unit == result[-1].unit:
             figure = figure._replace(label=result[-1].label)  # "the fee is 25 or 30"
@@ -147,7 +140,7 @@ def _figure(number: Number, before: str, after: str, hedged: bool) -> tuple[Figu
     label = _meaning(unit, before, after[match.end() if match else 0 :])
     beside = ""
     if unit == "money":
-        if label != "coupon_value" and _BESIDE.search(before):
+        if label != "coupon_value" and f" {before}".rstrip("$€£ ").endswith(_endings()["beside"]):
             label, beside = "aside", label
         elif label == "rate" and number.value >= _PLAIN_RATE:
             label = ""

@@ -28,41 +28,57 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _SMALL = {word: float(number) for number, word in enumerate(_UNITS.split())}
 _SMALL |= {word: 10.0 * number for number, word in enumerate(_TENS.split(), start=2)}
 _SCALES = {"hundred": 1e2, "thousand": 1e3, "k": 1e3, "million": 1e6}
-_WORD = "|".join(sorted([*_SMALL, "hundred", "thousand"], key=len, reverse=True))
-_DIGITS = r"(?:[0-9]+(?:[.,'’][0-9]+|[ \u00a0\u2009\u202f][0-9]{3}(?![0-9]))*|\.[0-9]+)"
-_NUMBER = re.compile(
-    rf"(?<![\w])(?<![0-9][:/])(?:usd|eur|gbp)?\s?(?P<sign>[-−])?\s?[$€£]?\s?(?P<sign2>-)?"
-    rf"(?P<digits>{_DIGITS})(?![0-9]|[:/][0-9]|(?:st|nd|rd|th)\b)(?:\s?(?P<scale>k|thousand|million)\b)?"
-    rf"|\b(?P<words>(?=[efhnostz])(?:{_WORD})\b(?:[\s-]+(?:and\s+)?(?:{_WORD})\b)*)",
-    re.IGNORECASE,
+_WORDS = sorted([*_SMALL, "hundred", "thousand"], key=len, reverse=True)
+_WORD = "|".join(_WORDS)
+# Every pattern opens with a set of characters, and looks back only then: so the search leaps over all others.
+_AFTER_NO_LETTER = r"(?:(?<!\w.)|(?<=\busd.)|(?<=\beur.)|(?<=\bgbp.))(?<![0-9][:/].)"
+_DIGITS = r"(?:(?<=[0-9])|(?=[0-9]))[0-9]*(?:[.,'’][0-9]+|[ \u00a0\u2009\u202f][0-9]{3}(?![0-9]))*"
+_WRITTEN = re.compile(
+    rf"(?P<digits>[.0-9]{_AFTER_NO_LETTER}{_DIGITS})(?![0-9]|[:/][0-9]|(?:st|nd|rd|th)\b)"
+    r"(?:\s?(?P<scale>k|thousand|million)\b)?",
+    re.DOTALL,
 )
+_SPOKEN = re.compile(
+    rf"[{''.join(sorted({word[0] for word in _WORDS}))}](?<!\w.)"
+    rf"(?:{'|'.join(f'(?<={word[0]}){word[1:]}' for word in _WORDS)})\b(?:[\s-]+(?:and\s+)?(?:{_WORD})\b)*",
+    re.DOTALL,
+)
+_NEGATIVE = re.compile(r"(?:^|[\s(=:])[-−][$€£]?$|[$€£]-$")
+_SIGN_WIDTH = 3
+_LONGEST = 24
+"""No figure is written with more characters; what is longer is noise, and may lie beyond every float."""
 _GROUPED = re.compile(r"[0-9]{1,3}(?:([.,'’ \u00a0\u2009\u202f])[0-9]{3})(?:\1[0-9]{3})*")
-_ONE = re.compile(r"\s*(?:%|percent|per cent|days?|weeks?|months?|years?|point)\b", re.IGNORECASE)
+_ONE = re.compile(r"\s*(?:%|(?:percent|per cent|days?|weeks?|months?|years?|point)\b)")
 
 
 def numbers(text: str) -> tuple[float, ...]:
     """Return the numbers that ``text`` states, in order, each in its usual reading; never raises."""
-    return tuple(number.value for number in find_numbers(text))
+    return tuple(number.value for number in find_numbers(text.lower()))
 
 
 @lru_cache(maxsize=8192)
 def find_numbers(text: str) -> tuple[Number, ...]:
-    """Return the numbers of ``text`` with their places and readings, in order; never raises."""
+    """Return the numbers of ``text``, which is in small letters, with places and readings, in order; never raises."""
     found = []
-    for match in _NUMBER.finditer(text):
-        if match["words"] is not None:
-            value = _spoken(match["words"].lower())
-            if value == 1.0 and not _ONE.match(text, match.end()):
-                continue  # "one moment"
-            found.append(Number(match.start(), match.end(), value, value))
+    for match in _WRITTEN.finditer(text):
+        if match.end() - match.start() > _LONGEST:
             continue
+        start = match.start()
+        factor = _SCALES[match["scale"]] if match["scale"] else 1.0
+        if _NEGATIVE.search(text[max(0, start - _SIGN_WIDTH) : start]):
+            factor = -factor
         readings = _written(match["digits"])
-        factor = _SCALES[match["scale"].lower()] if match["scale"] else 1.0
-        factor = -factor if match["sign"] or match["sign2"] else factor
-        found += [
-            Number(match.start("digits"), match.end(), value * factor, other * factor) for value, other in readings
-        ]
-    return tuple(_join_points(text, found))
+        found += [Number(start, match.end(), value * factor, other * factor) for value, other in readings]
+    spoken = []
+    for match in _SPOKEN.finditer(text):
+        value = _spoken(match[0])
+        if value != 1.0 or _ONE.match(text, match.end()):  # not "one moment"
+            spoken.append(Number(match.start(), match.end(), value, value))
+    if not spoken:
+        return tuple(found)
+    covered = [range(number.start, number.end) for number in found]
+    spoken = [number for number in spoken if not any(number.start in span for span in covered)]  # "5 thousand"
+    return tuple(_join_points(text, sorted([*found, *spoken])))
 
 
 def _spoken(words: str) -> float:
@@ -105,7 +121,7 @@ def _join_points(text: str, found: list[Number]) -> list[Number]:
     joined: list[Number] = []
     for number in found:
         before = joined[-1] if joined else None
-        if before and number.value < 10 and text[before.end : number.start].strip().lower() == "point":
+        if before and number.value < 10 and text[before.end : number.start].strip() == "point":
             value = before.value + number.value / 10
             joined[-1] = Number(before.start, number.end, value, value)
         else:

@@ -228,12 +228,10 @@ def _fits(figure: Figure, text: str, profile: Profile) -> bool:
         return True
     amounts = {profile.amount, *(f.value for f in stated if f.unit == "money" and f.label in ("", "aside", "limit"))}
     months = {profile.months, *(int(f.value) for f in stated if f.unit == "months" and 1 <= f.value <= _LONGEST)}
-    days = {30, *(30 * count for count in months), *(int(f.value) for f in stated if f.unit == "days")}
+    named = {int(f.value) for f in stated if f.unit == "days" and 1 <= f.value <= 30 * _LONGEST}
+    days = {30, *named, *(30 * count for count in months)}
     spans = {30 * count for count in months} if figure.label == "monthly_payment" else days
     right = (
-        ask(profile, figure.label, amount, span).answer
-        for amount in amounts
-        for span in spans
-        if 0 < amount <= _MOST and 0 < span <= 30 * _LONGEST
+        ask(profile, figure.label, amount, span).answer for amount in amounts for span in spans if 0 < amount <= _MOST
     )
     return any(not _wrong(figure, figure.label, answer) for answer in right)
