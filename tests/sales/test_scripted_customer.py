@@ -249,7 +249,7 @@ def test_who_dodges_the_question_for_a_machine_is_noticed_and_says_so() -> None:
     caught = after(QUALIFY)
     assert len(caught) > 20
     said = tuple(word.rstrip(".")[1:] for word in variants("robot", "evaded", "train"))
-    assert all(any(word in call.transcript[-1].shown for word in said) for call in caught if call.outcome is None)
+    assert all(any(word in call.transcript[-1].shown for word in said) for call in caught)
 
 
 def test_noticing_costs_trust_and_is_plain_data() -> None:

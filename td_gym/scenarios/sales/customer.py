@@ -70,18 +70,25 @@ def reply(episode: Episode) -> str:
 def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str, str]:
     """Move the mind by one service turn; return the words and the end marker (empty to go on)."""
     case: Case = episode.case
-    persona, acts = case.persona, turn.acts
+    persona = case.persona
     if mind.accepted:
         return _await_order(mind, persona, turn, voice)
     overlap = repetition(turn.shown, [told.shown for told in episode.transcript[:-1] if told.seat == "service"])
-    remark = _notice(mind, turn, overlap, voice)
+    suspicion = _notice(mind, turn, overlap, voice)
     complaint = _judge_manner(mind, case, turn, overlap, voice)
     if not complaint:
         _credit(mind, case, turn)
-    if not _is_heap(turn.shown):
-        remark = _joined(remark, _answered(mind, case, turn, voice))
+    verdict = "" if _is_heap(turn.shown) else _answered(mind, case, turn, voice)
     if episode.service_turns > persona.patience:
         mind.irritation += 0.3
+    text, ending = _respond(mind, episode, turn, voice, complaint, verdict)
+    return _joined(suspicion, text), ending
+
+
+def _respond(mind: Mind, episode: Episode, turn: Turn, voice: Voice, complaint: str, verdict: str) -> tuple[str, str]:
+    """Choose what to do after a judged turn; ``verdict`` is on the answer to the customer's own question."""
+    case: Case = episode.case
+    persona, acts = case.persona, turn.acts
     if is_through(mind, persona):
         return voice.say("verdict", "hangup"), mark(mind, persona, hung_up=True)
     if mind.refused:
@@ -90,10 +97,11 @@ def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str,
         mind.refused = 1
         return voice.say("refusal", "strict"), ""
     if episode.service_turns == 1:
-        return _hear_opening(mind, case, turn, voice, remark or complaint)
+        return _hear_opening(mind, case, turn, voice, complaint)
+    remark = _joined(verdict, complaint)
     if complaint and not {"press", "ask_order"} & acts:
-        return _joined(remark, complaint), ""
-    return _move_on(mind, case, turn, voice, _joined(remark, complaint))
+        return remark, ""
+    return _move_on(mind, case, turn, voice, remark)
 
 
 def _joined(*pieces: str) -> str:

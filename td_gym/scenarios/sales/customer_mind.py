@@ -23,7 +23,7 @@ COUPON = {"price": 1.5, "timing": 0.9, "need": 0.05, "trust": 0.05, "authority":
 COUPON_ON_TIGHT_BUDGET = 0.6
 AFFORDABLE = 0.3
 IRRITATION = 0.8
-PUSH, MOST_PUSHES = 1.75, 3
+PUSH, MOST_PUSHES = 2.1, 3
 UNHEARD = 0.4
 """Share of the effect of pushing on those who were not asked and not answered."""
 NO_PATIENCE = {"relaxed": 1.3, "wary": 1.05, "strict": 0.8}
