@@ -17,7 +17,10 @@ RULES = ("guarantee", "hidden_fee", "pressure_after_refusal", "missing_disclosur
 Gram = tuple[str, ...]
 _STOCK = tuple(tomllib.loads(files(__package__).joinpath("manners.toml").read_text(encoding="utf-8"))["stock"])
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-_FREE = re.compile(r"\b(?:no|zero|without|free of)\b[^.!?]{0,30}\b(?:interest|costs?)\b|\bfree (?:credit|loan|money)\b")
+_INTEREST_FREE = re.compile(
+    r"\b(?:no|zero|without|free of)\b[^.!?]{0,30}\b(?:interest|costs?)\b|"
+    r"\bfree (?:credit|loan|money)\b|\b(?:costs?|pay)\b[^.!?]{0,20}\bnothing\b"
+)
 _LIST = re.compile(r"^\s*(?:[-*•#]|\d+[.)]) ", re.MULTILINE)
 _READ_LIMIT = 4096
 _EASY_WORDS, _LONG_WORDS = 45, 120
@@ -33,8 +36,7 @@ def repetition(text: str, earlier: Sequence[str]) -> float:
     """
     seen: set[Gram] = set()
     for message in earlier:
-        for part in sentences(message[:_READ_LIMIT]):
-            seen.update(_runs(part))
+        seen |= _said(message)
     repeated = total = 0
     for part in sentences(text[:_READ_LIMIT]):
         runs = _runs(part)
@@ -42,6 +44,11 @@ def repetition(text: str, earlier: Sequence[str]) -> float:
         total += len(runs)
         seen.update(runs)
     return repeated / total if total else 0.0
+
+
+@lru_cache(maxsize=8192)
+def _said(message: str) -> frozenset[Gram]:
+    return frozenset(run for part in sentences(message[:_READ_LIMIT]) for run in _runs(part))
 
 
 @lru_cache(maxsize=8192)
@@ -86,7 +93,7 @@ def breaches(
     broken = set()
     if "guarantee" in acts:
         broken.add("guarantee")
-    if "hide_fee" in acts and (fee > 0 or _FREE.search(text.lower())):
+    if "hide_fee" in acts and (fee > 0 or _INTEREST_FREE.search(text[:_READ_LIMIT].lower())):
         broken.add("hidden_fee")
     if progress.refused and not progress.interested and not acts.isdisjoint(_SELLS):
         broken.add("pressure_after_refusal")
