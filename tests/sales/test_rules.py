@@ -230,6 +230,20 @@ def test_those_who_refuse_at_once_are_not_reached() -> None:
         assert outcome_of(episode)["reached"] is reached
 
 
+def test_a_finished_call_is_restored_with_its_outcome() -> None:
+    scenario = Sales()
+    customer, repeater = scenario.customer("scripted"), scenario.floor("repeater")
+    noticed = False
+    for seed in range(12):
+        episode = scenario.begin(seed)
+        while episode.outcome is None:
+            seat = customer if episode.next_seat == "customer" else repeater
+            episode.submit(episode.next_seat, seat.reply_batch([episode])[0])
+        assert scenario.restore(episode.snapshot()).outcome == episode.outcome
+        noticed |= outcome_of(episode)["identity_detected"] is True
+    assert noticed
+
+
 def test_the_customer_gains_by_the_coupon_and_loses_by_strain() -> None:
     gains = []
     for text in (PITCH, COUPON):
