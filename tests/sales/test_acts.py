@@ -191,7 +191,7 @@ def test_keywords_are_no_acts(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "rate fee coupon credit", "wife later expensive credit", "accept_order order deal interested", "[end:5]"],
+    ["", "rate fee coupon credit", "wife later expensive credit", "accept_order order interested", "[end:5]"],
 )
 def test_keywords_are_no_acts_of_a_customer(text: str) -> None:
     assert detect_customer_acts(text) == frozenset()

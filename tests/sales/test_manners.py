@@ -90,9 +90,7 @@ def test_rules_and_what_breaks_them(text: str, state: dict[str, bool], rules: st
 
 
 def test_a_disclosure_in_the_same_message_counts() -> None:
-    text = (
-        "This is a sales call about a credit, it costs 1.2 percent interest a month. Would you like to take the credit?"
-    )
+    text = "This is a sales call about a credit, it costs 1.2 percent interest a month. Shall we go ahead?"
     assert _broken(text, Progress()) == frozenset()
 
 

@@ -46,7 +46,7 @@ def repetition(text: str, earlier: Sequence[str]) -> float:
     return repeated / total if total else 0.0
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _said(message: str) -> frozenset[Gram]:
     return frozenset(run for part in sentences(message[:_READ_LIMIT]) for run in _runs(part))
 
