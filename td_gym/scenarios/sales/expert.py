@@ -188,8 +188,6 @@ def _handle(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], str
         return [*acts, "offer_coupon"], "offer_coupon"
     if _pushes(reading, habits, seed):
         return ["present", "press"], ""
-    if "present" in reading.done and not reading.refusals and reading.asks < _ASKS:
-        acts.append("ask_order")
     return acts, ""
 
 
