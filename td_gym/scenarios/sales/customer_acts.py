@@ -8,6 +8,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from td_gym.reading.grammar import Reader, build_reader
 
@@ -42,15 +43,10 @@ def detect_customer_acts(text: str) -> frozenset[str]:
 @cache
 def customer_reader() -> Reader:
     """Return the reader compiled from the package's ``customer_acts.toml`` and the lexicon of ``acts.toml``."""
-    tables = [tomllib.loads(files(__package__).joinpath(f"{name}.toml").read_text("utf-8")) for name in _TABLES]
-    shared, own = tables
-    data = {
-        **shared,
-        "classes": shared["classes"] | own["classes"],
-        "macros": shared["macros"] | own["macros"],
-        "service": own["customer"],
-    }
+    shared, own = _table("acts.toml"), _table("customer_acts.toml")
+    data = {**shared, "classes": shared["classes"] | own["classes"], "service": own["customer"]}
     return build_reader(data, CUSTOMER_ACTS)
 
 
-_TABLES = ("acts", "customer_acts")
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))

@@ -34,6 +34,12 @@ def repetition(text: str, earlier: Sequence[str]) -> float:
     Said before: in the messages ``earlier`` or in an earlier sentence of ``text``. A sentence shorter than three words
     is one run.
     """
+    return _overlap(text, tuple(earlier))
+
+
+# Both seats' sides read a turn against the same history, one after the other.
+@lru_cache(maxsize=512)
+def _overlap(text: str, earlier: tuple[str, ...]) -> float:
     seen: set[Gram] = set()
     for message in earlier:
         seen |= _said(message)
