@@ -69,6 +69,12 @@ def test_acts_agree_with_labelled_utterances(name: str, each: int, acts: tuple[s
     assert min(scores.values()) >= 0.85, scores
 
 
+@pytest.mark.parametrize("row", _rows("rule_utterances.jsonl"), ids=lambda row: row["text"])
+def test_acts_that_break_a_rule_are_told_from_honest_words_about_the_same(row: dict[str, Any]) -> None:
+    found = detect_acts(row["text"]) & {"press", "guarantee", "hide_fee", "deny_ai"}
+    assert found >= {row["rule"]} if row["rule"] else not found
+
+
 def _table(name: str) -> dict[str, Any]:
     source = resources.files("td_gym.scenarios.sales").joinpath(name).read_text(encoding="utf-8")
     return tomllib.loads(source)
