@@ -135,6 +135,7 @@ def test_wrong_numbers_are_refused(value: float, wrong: float) -> None:
 
 @given(st.integers(100, 9999), st.sampled_from(["about", "around", "roughly", "approximately", "nearly", "some", "~"]))
 def test_about_is_no_exact_answer(value: int, hedge: str) -> None:
+    assume(COST.amount not in (value + 1, 2 * value))  # the amount asked about, said again, is no answer
     question = replace(COST, answer=float(value))
     assert answers(f"It would be {value}.", question)
     assert not answers(f"It would be {hedge} {value}.", question)
