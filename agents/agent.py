@@ -128,10 +128,11 @@ def make(
 ) -> Agent:
     """Return the agent that ``spec`` names.
 
-    ``scripted`` (the reference agent), ``oracle``, a floor of the scenario (one of ``FLOORS``),
-    ``tiny`` (the weights shipped for the scenario), a run directory or Hugging Face model directory,
-    or ``package.module:factory``.  Without ``env_id`` or ``scenario`` an agent finds its scenario from the briefing it reads first.  ``temperature`` and
-    ``device`` matter to language models only.  Raises ``TdGymError`` for anything else.
+    ``scripted`` (the reference agent), ``oracle``, a floor of the scenario (one of ``FLOORS``), ``tiny``
+    (the weights shipped for the scenario), a run directory or Hugging Face model directory, or
+    ``package.module:factory``.  Without ``env_id`` or ``scenario`` an agent finds its scenario from the
+    briefing it reads first.  ``temperature`` and ``device`` matter to language models only.  Raises
+    ``TdGymError`` for anything else.
     """
     if scenario is None and env_id is not None:
         scenario = make_scenario(env_id)
