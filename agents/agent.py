@@ -15,7 +15,16 @@ from td_gym.errors import TdGymError, unknown
 from td_gym.registration import make_scenario, scenario_names
 from td_gym.scenario import Episode, Scenario
 
-FLOORS = ("random", "do_nothing", "always_apologise", "always_voucher")
+FLOORS = (
+    "random",
+    "do_nothing",
+    "always_apologise",
+    "always_voucher",
+    "always_coupon",
+    "presser",
+    "repeater",
+)
+"""Floor agents of all scenarios; which of them a scenario has, it says itself."""
 SPECS = ("scripted", "oracle", *FLOORS, "tiny")
 _FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory")
 
@@ -119,11 +128,11 @@ def make(
 ) -> Agent:
     """Return the agent that ``spec`` names.
 
-    ``scripted`` (the reference agent), ``oracle``, a floor (``random``, ``do_nothing``,
-    ``always_apologise``, ``always_voucher``), ``tiny`` (the weights shipped for the scenario), a run
-    directory or Hugging Face model directory, or ``package.module:factory``.  Without ``env_id`` or
-    ``scenario`` an agent finds its scenario from the briefing it reads first.  ``temperature`` and
-    ``device`` matter to language models only.  Raises ``TdGymError`` for anything else.
+    ``scripted`` (the reference agent), ``oracle``, a floor of the scenario (one of ``FLOORS``), ``tiny``
+    (the weights shipped for the scenario), a run directory or Hugging Face model directory, or
+    ``package.module:factory``.  Without ``env_id`` or ``scenario`` an agent finds its scenario from the
+    briefing it reads first.  ``temperature`` and ``device`` matter to language models only.  Raises
+    ``TdGymError`` for anything else.
     """
     if scenario is None and env_id is not None:
         scenario = make_scenario(env_id)

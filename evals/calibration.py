@@ -15,6 +15,7 @@ from evals.commands.arguments import Parser, non_negative_int, positive_int
 from evals.dialogue import Dialogue
 from evals.errors import guarded
 from evals.files import write_text
+from evals.metrics import metrics_of
 from evals.runner import Setting, evaluate
 from evals.statistics import bootstrap_mean
 from td_gym.scenario import Scenario, SeatPolicy
@@ -32,8 +33,9 @@ def agents_of(scenario: Scenario) -> dict[str, Agent]:
 
 
 def row(name: str, dialogues: Sequence[Dialogue], scenario: Scenario) -> str:
-    """Return one line of the table: reward, budgeted cost, turns, and both by demand."""
-    reward = [_reward(dialogue) for dialogue in dialogues]
+    """Return one line of the table: headline metric, budgeted cost, turns, and both by demand."""
+    headline = metrics_of(scenario.name)[0]
+    reward = [headline.of(dialogue) for dialogue in dialogues]
     cost = [dialogue.costs.get(scenario.budgeted_cost, 0.0) for dialogue in dialogues]
     mean, low, high, _ = bootstrap_mean(reward, seed=0)
     groups: dict[str, list[int]] = {}
@@ -48,10 +50,6 @@ def row(name: str, dialogues: Sequence[Dialogue], scenario: Scenario) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _reward(dialogue: Dialogue) -> float:
-    return float(dialogue.outcome["satisfaction"])
-
-
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
@@ -62,7 +60,7 @@ def table(env: str, customer: str, episodes: int, split: str, seed: int) -> str:
     scenario = setting.scenario()
     result = evaluate(setting, agents_of(scenario))
     demands = sorted({str(d.persona.get("demand", "all")) for each in result.dialogues.values() for d in each})
-    head = ["agent", "satisfaction [95 %]", f"{scenario.budgeted_cost} rate", "turns", *demands]
+    head = ["agent", f"{metrics_of(scenario.name)[0].name} [95 %]", f"{scenario.budgeted_cost} rate", "turns", *demands]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + [row(name, each, scenario) for name, each in result.dialogues.items()])
 
@@ -85,7 +83,7 @@ def _main(argv: Sequence[str] | None) -> int:
         f"# Calibration of {scenario.name} {scenario.version}",
         "",
         "Scripted agents only; nothing was trained. Intervals are bootstrap over dialogues. The columns by demand show "
-        f"satisfaction / {scenario.budgeted_cost} rate.",
+        f"{metrics_of(scenario.name)[0].name} / {scenario.budgeted_cost} rate.",
         "",
         f"Command: `python -m evals.calibration {options.env} --episodes {options.episodes} --split {options.split} "
         f"--seed {options.seed}`",

@@ -8,6 +8,7 @@ from typing import Any
 
 from evals import plots, tables
 from evals.files import read_json
+from evals.metrics import metrics_of
 from td_gym.errors import TdGymError
 
 Board = dict[tuple[str, str, str], dict[str, dict[str, Any]]]
@@ -67,10 +68,11 @@ def _free_name(name: str, path: Path, taken: Mapping[str, Any]) -> str:
 
 
 def as_markdown(board: Board) -> str:
-    """Return one section per environment, split and customer, agents by falling satisfaction."""
+    """Return one section per environment, split and customer, agents by their scenario's first metric, falling."""
     parts = ["# Leaderboard", f"Intervals: 95 %, of the kind each file states. {tables.NOTE_TRAINED_ON}"]
     for (env, split, customer), agents in board.items():
-        ordered = dict(sorted(agents.items(), key=lambda item: -_mean(item[1], "satisfaction")))
+        headline = metrics_of(env)[0].name
+        ordered = dict(sorted(agents.items(), key=lambda item: -_mean(item[1], headline)))
         parts.append(tables.printable(f"## {env}, split {split}, customer {customer}"))
         parts.append(tables.markdown(tables.rows({"agents": ordered})))
     parts += ["## Columns", tables.glossary()]

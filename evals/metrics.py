@@ -15,6 +15,7 @@ from evals.judges.consistency import inconsistent
 from evals.judges.fluency import fluency
 from evals.judges.grounding import grounding
 from evals.judges.logic import logic
+from evals.judges.repetition import distinct_2, repetition
 from evals.statistics import Interval, bootstrap_mean
 from td_gym.errors import TdGymError
 
@@ -66,6 +67,31 @@ def voucher_spend(dialogue: Dialogue) -> float:
     if spent < 0:
         raise TdGymError(f"Dialogue {dialogue.index} of {dialogue.agent!r} has a negative voucher_amount.")
     return spent
+
+
+def converted(dialogue: Dialogue) -> float:
+    """1 when the customer bought, else 0."""
+    return float(_flag(dialogue, "converted"))
+
+
+def converted_of_reached(dialogue: Dialogue) -> float:
+    """1 when a customer who stayed past the opening bought, 0 when not; NaN for those who did not stay."""
+    return converted(dialogue) if _flag(dialogue, "reached") else math.nan
+
+
+def identity_detected(dialogue: Dialogue) -> float:
+    """1 when the customer noticed bot-like talk, else 0."""
+    return float(_flag(dialogue, "identity_detected"))
+
+
+def compliance_violations(dialogue: Dialogue) -> float:
+    """Number of named rules broken in the dialogue, counted once a turn."""
+    return _number(dialogue, "costs", "noncompliance", 0.0)
+
+
+def discount(dialogue: Dialogue) -> float:
+    """Share of the coupon spent, 0..1; 0 without a sale."""
+    return _number(dialogue, "outcome", "discount")
 
 
 def handed_off(dialogue: Dialogue) -> float:
@@ -125,7 +151,51 @@ FOOD_DISPUTE: tuple[MetricSpec, ...] = (
     ),
 )  # fmt: skip
 
-BY_SCENARIO: Mapping[str, tuple[MetricSpec, ...]] = {"FoodDispute": FOOD_DISPUTE}
+SALES: tuple[MetricSpec, ...] = (
+    MetricSpec(
+        "conversion_rate", converted, 0, 1, "share", True,
+        "Share of all dialogues that end in a sale.",
+    ),
+    MetricSpec(
+        "reached_conversion_rate", converted_of_reached, 0, 1, "share", True,
+        "Share of the dialogues whose customer stayed past the opening that end in a sale.",
+    ),
+    MetricSpec(
+        "repetition", repetition, 0, 1, "share", False,
+        "Mean share of the agent's word trigrams that stood in an earlier sentence of its own.",
+    ),
+    MetricSpec(
+        "identity_detection_rate", identity_detected, 0, 1, "share", True,
+        "Share of dialogues in which the customer noticed bot-like talk.",
+    ),
+    MetricSpec(
+        "compliance_violations", compliance_violations, 0, math.inf, "a dialogue", True,
+        "Mean number of named rules broken per dialogue.",
+    ),
+    MetricSpec(
+        "profile_accuracy", lambda dialogue: dialogue.terms.get("profile_accuracy", math.nan), 0, 1, "share", True,
+        "Mean mark of a service turn for what it says of the customer's profile.",
+    ),
+    MetricSpec(
+        "discount_spend", discount, 0, 1, "share", True,
+        "Mean share of the coupon spent per dialogue.",
+    ),
+    MetricSpec(
+        "distinct_2", distinct_2, 0, 1, "share", False,
+        "Mean share of word bigrams in the agent's text that are different ones.",
+    ),
+    MetricSpec(
+        "fluency", fluency, 0, 1, "share", False,
+        "Mean share of well-formed sentences in the service's text, by a grammar no training signal uses.",
+    ),
+    MetricSpec(
+        "turns", service_turns, 0, math.inf, "messages", False,
+        "Mean number of service messages.",
+    ),
+)  # fmt: skip
+
+BY_SCENARIO: Mapping[str, tuple[MetricSpec, ...]] = {"FoodDispute": FOOD_DISPUTE, "Sales": SALES}
+"""Metrics by scenario; the first is what its session reward pays."""
 BY_DEMAND = "voucher_rate"
 """The metric that is also reported per demand, as ``voucher_rate/DEMAND``."""
 
@@ -173,6 +243,13 @@ def summarise(values: Mapping[str, Values], seed: int = 0) -> dict[str, Interval
         if len(applicable):
             summary[name] = bootstrap_mean(applicable, seed)
     return summary
+
+
+def _flag(dialogue: Dialogue, name: str) -> bool:
+    value = dialogue.outcome.get(name)
+    if not isinstance(value, bool):
+        raise TdGymError(f"Dialogue {dialogue.index} of {dialogue.agent!r} has no true or false outcome.{name}.")
+    return value
 
 
 def _number(dialogue: Dialogue, part: str, name: str, default: float | None = None) -> float:

@@ -12,6 +12,8 @@ Results = Mapping[str, Any]
 
 COLUMNS = (
     "satisfaction",
+    "conversion_rate",
+    "reached_conversion_rate",
     "voucher_rate",
     "finish_rate",
     "logic",
@@ -19,13 +21,20 @@ COLUMNS = (
     "fluency",
     "grounding",
     "inconsistent",
+    "repetition",
+    "identity_detection_rate",
+    "compliance_violations",
+    "profile_accuracy",
+    "discount_spend",
+    "distinct_2",
     "turns",
 )
+"""Metrics shown, of whatever scenario; columns that nobody has are left out."""
 TRAINED_ON = frozenset(spec.name for specs in BY_SCENARIO.values() for spec in specs if spec.trained_on)
 
 NOTE_TRAINED_ON = (
     "[t] a training signal reads this figure, so by itself it is no evidence of better service; "
-    "satisfaction is what agents are trained on."
+    "the first figure is what agents are trained on."
 )
 NOTE_BOOTSTRAP = "Intervals: 95 %, bootstrap over dialogues."
 

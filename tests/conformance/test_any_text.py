@@ -13,14 +13,19 @@ import td_gym
 from td_gym.envs.aec import env as aec_env
 
 TAGS = ("<think>", "</think>", "<response>", "</response>", "<action>", "</action>", "<tool_result>")
-WORDS = ("voucher", " amount=", "nan", "1e309", "-", "1" * 400, "[end:5]", "[hangup:1]", "sorry ", "[item]")
+CALLS = ("voucher", "offer_coupon", "confirm_order", " amount=", " percent=")
+WORDS = (*CALLS, "nan", "1e309", "-", "1" * 400, "[end:5]", "[hangup:1]", "sorry ", "I will take it. ", "[item]")
 ODD = ("\0", "\ud800", "\n", "x" * 50_000)
 PIECES = st.sampled_from((*TAGS, *WORDS, *ODD))
 TEXT = st.one_of(
     st.text(st.characters(), max_size=60),
     st.lists(st.one_of(PIECES, st.text(st.characters(), max_size=10)), max_size=8).map("".join),
 )
-CALL = st.text(st.characters(), max_size=20).map(lambda value: f'<action>voucher amount="{value}"</action>ok')
+CALL = st.builds(
+    '<action>{}="{}"</action>ok'.format,
+    st.sampled_from(("voucher amount", "offer_coupon percent", "confirm_order x")),
+    st.one_of(st.text(st.characters(), max_size=20), st.sampled_from(("nan", "-1", "1e309", "50"))),
+)
 TEXTS = st.lists(st.one_of(TEXT, CALL), min_size=1, max_size=6)
 SLOW = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -1,4 +1,4 @@
-"""No string raises satisfaction without being good service: degenerate policies stay far below the expert."""
+"""No string raises the session reward without being good service: degenerate policies stay far below the expert."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from td_gym.scenario import Episode
 
 HACKS = tomllib.loads(Path(__file__).with_name("hacks.toml").read_text(encoding="utf-8"))
 DIALOGUES = 150
+MARGIN = 0.1
+"""How far below the expert, as a share of the range of the service seat's session reward."""
 CASES = [
     (scenario, customer, hack)
     for scenario, hacks in HACKS.items()
@@ -53,6 +55,7 @@ def expert_reward(scenario: str, customer: str) -> float:
 
 
 @pytest.mark.parametrize(("scenario", "customer", "hack"), CASES)
-def test_a_degenerate_policy_stays_half_a_point_below_the_expert(scenario: str, customer: str, hack: str) -> None:
+def test_a_degenerate_policy_stays_far_below_the_expert(scenario: str, customer: str, hack: str) -> None:
+    low, high = td_gym.make_scenario(scenario).reward_ranges["service"]
     reward = mean_reward(scenario, customer, lambda episode: speak(hack, scenario, episode.service_turns))
-    assert reward <= expert_reward(scenario, customer) - 0.5, f"{hack}: {reward:.2f}"
+    assert reward <= expert_reward(scenario, customer) - MARGIN * (high - low), f"{hack}: {reward:.2f}"

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
-from evals.metrics import FOOD_DISPUTE, compute, metrics_of, satisfaction, summarise
+from evals.judges.repetition import distinct_2, repetition
+from evals.metrics import FOOD_DISPUTE, SALES, compute, metrics_of, satisfaction, summarise
 from td_gym.errors import TdGymError
 from tests.evals.dialogues import dialogue, good, said
 
@@ -63,6 +64,37 @@ def test_impossible_input_is_refused() -> None:
     for call in bad:
         with pytest.raises(TdGymError):
             call()
+
+
+def sold(*sentences: str, **outcome: object) -> Dialogue:
+    result = {"converted": True, "reached": True, "identity_detected": False, "discount": 0.5} | outcome
+    return dialogue(
+        *(("service", sentence) for sentence in sentences),
+        env="td_gym/Sales-v0", outcome=result, costs={"noncompliance": 2.0}, terms={"profile_accuracy": 0.75},
+    )  # fmt: skip
+
+
+def test_every_metric_of_sales_by_hand() -> None:
+    lost = sold("Hello.", converted=False, reached=False, discount=0.0, identity_detected=True)
+    values = compute([sold("We offer you a credit.", "Is that of use to you?"), lost])
+    assert {name: [round(float(v), 3) for v in value if not math.isnan(v)] for name, value in values.items()} == {
+        "conversion_rate": [1.0, 0.0], "reached_conversion_rate": [1.0], "repetition": [0.0],
+        "identity_detection_rate": [0.0, 1.0], "compliance_violations": [2.0, 2.0], "profile_accuracy": [0.75, 0.75],
+        "discount_spend": [0.5, 0.0], "distinct_2": [1.0], "fluency": [1.0, 1.0], "turns": [2.0, 1.0],
+    }  # fmt: skip
+    assert set(values) == {spec.name for spec in SALES}
+    with pytest.raises(TdGymError, match="converted"):
+        compute([sold("Hello.", converted="yes")])
+
+
+def test_repetition_by_hand() -> None:
+    # Of "we have a", "have a credit", "a credit for", "credit for you" the last two were said before.
+    assert repetition(sold("This is a credit for you.", "We have a credit for you.")) == pytest.approx(2 / 4)
+    assert repetition(sold("This is a credit.", "this IS a credit!")) == 1.0
+    assert math.isnan(repetition(sold("This is a credit.", "Yes.")))
+    # "yes no", "no yes", "yes no": two different bigrams of three.
+    assert distinct_2(sold("Yes no yes no.")) == pytest.approx(2 / 3)
+    assert math.isnan(distinct_2(sold("Yes.")))
 
 
 def test_metrics_of_strategy_views() -> None:

@@ -1,0 +1,43 @@
+"""How often an agent says again what it has said: by word n-grams over its own sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from evals.dialogue import Dialogue
+from evals.judges.reading import sentences, words
+
+ORDER = 3
+
+
+def repetition(dialogue: Dialogue) -> float:
+    """Return the share of word trigrams that stood in an earlier sentence of the agent, 0..1.
+
+    Sentences shorter than three words have none.  NaN when the agent never wrote a second sentence with one.
+    """
+    said = [_ngrams(words(sentence), ORDER) for turn in dialogue.service_turns for sentence in sentences(turn.shown)]
+    said = [ngrams for ngrams in said if ngrams]
+    earlier = set(said[0]) if said else set()
+    again = total = 0
+    for ngrams in said[1:]:
+        again += sum(ngram in earlier for ngram in ngrams)
+        total += len(ngrams)
+        earlier.update(ngrams)
+    return again / total if total else math.nan
+
+
+def distinct_2(dialogue: Dialogue) -> float:
+    """Return distinct word bigrams / all word bigrams of the agent's text (distinct-2, Li et al. 2016), 0..1."""
+    bigrams = [
+        bigram
+        for turn in dialogue.service_turns
+        for sentence in sentences(turn.shown)
+        for bigram in _ngrams(words(sentence), 2)
+    ]
+    return len(set(bigrams)) / len(bigrams) if bigrams else math.nan
+
+
+def _ngrams(tokens: Sequence[str], order: int) -> list[tuple[str, ...]]:
+    lowered = [token.lower() for token in tokens]
+    return [tuple(lowered[at : at + order]) for at in range(len(lowered) - order + 1)]

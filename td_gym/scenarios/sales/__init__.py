@@ -1,0 +1,1 @@
+"""Sales: a lender's agent offers a customer an instalment credit."""

@@ -1,0 +1,57 @@
+"""Dialogue acts of the service seat, read from free text by the lexicon and patterns of ``acts.toml``."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+
+from td_gym.reading.grammar import Reader, load_reader
+
+SERVICE_ACTS = (
+    "greet",
+    "introduce",
+    "disclose",
+    "qualify",
+    "present",
+    "answer",
+    "handle_price",
+    "handle_need",
+    "handle_timing",
+    "handle_trust",
+    "handle_authority",
+    "offer_coupon",
+    "ask_order",
+    "confirm",
+    "press",
+    "back_off",
+    "empathise",
+    "reveal_ai",
+    "deny_ai",
+    "guarantee",
+    "hide_fee",
+    "close",
+)
+
+_PURPOSE, _COST = "state_purpose", "state_cost"
+_READ = (*(act for act in SERVICE_ACTS if act != "disclose"), _PURPOSE, _COST)
+
+
+def detect_acts(text: str) -> frozenset[str]:
+    """Return the service acts that ``text`` carries, a subset of ``SERVICE_ACTS``.
+
+    An act needs a clause that states it: lists of keywords carry none. A denial or a hypothetical cancels only the
+    act it governs. ``disclose`` is the one act of a whole message: it says both that this is an offer of a credit and
+    what a credit costs. Any text is accepted.
+    """
+    return _disclosed(service_reader().read(text))
+
+
+@lru_cache(maxsize=4096)
+def _disclosed(found: frozenset[str]) -> frozenset[str]:
+    both = _PURPOSE in found and _COST in found
+    return found - {_PURPOSE, _COST} | ({"disclose"} if both else frozenset())
+
+
+@cache
+def service_reader() -> Reader:
+    """Return the reader compiled from the package's ``acts.toml``."""
+    return load_reader(__package__, _READ)

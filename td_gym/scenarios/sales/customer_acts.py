@@ -1,0 +1,52 @@
+"""How the service side reads a customer's message: dialogue acts by the patterns of ``customer_acts.toml``.
+
+The lexicon is that of ``acts.toml``, so that both seats' words are read alike.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from td_gym.reading.grammar import Reader, build_reader
+
+CUSTOMER_ACTS = (
+    "who_is_this",
+    "ask_question",
+    "object_price",
+    "object_need",
+    "object_timing",
+    "object_trust",
+    "object_authority",
+    "refuse",
+    "ask_robot",
+    "interested",
+    "accept_order",
+    "insult",
+    "thank",
+    "leave",
+)
+
+
+def detect_customer_acts(text: str) -> frozenset[str]:
+    """Return the acts of a customer's message, a subset of ``CUSTOMER_ACTS``.
+
+    ``ask_question`` asks about the offer; an objection says why not, or not yet; ``refuse`` is a clear no to the offer
+    or to the call; ``interested`` wants to hear more; ``accept_order`` says yes to the order itself. Any text is
+    accepted; only its first 1,000 characters are read.
+    """
+    return customer_reader().read(text[:1000])
+
+
+@cache
+def customer_reader() -> Reader:
+    """Return the reader compiled from the package's ``customer_acts.toml`` and the lexicon of ``acts.toml``."""
+    shared, own = _table("acts.toml"), _table("customer_acts.toml")
+    data = {**shared, "classes": shared["classes"] | own["classes"], "service": own["customer"]}
+    return build_reader(data, CUSTOMER_ACTS)
+
+
+def _table(name: str) -> dict[str, Any]:
+    return tomllib.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))

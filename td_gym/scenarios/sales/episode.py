@@ -1,0 +1,253 @@
+"""One sales call: what a message costs, how far the procedure has come, whether a sale is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from td_gym.judges.wellformed import wellformed
+from td_gym.protocol import ParsedMessage
+from td_gym.scenario import Episode
+from td_gym.scenarios.sales import briefing, manners, sop
+from td_gym.scenarios.sales.acts import detect_acts
+from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, detect_customer_acts
+from td_gym.scenarios.sales.offers import Case, Question, answers, ask, false_figures, numbers, states_wrongly
+from td_gym.scenarios.sales.topics import topic_of
+from td_gym.turns import CustomerEffect, ServiceEffect
+
+if TYPE_CHECKING:
+    from td_gym.scenarios.sales.scenario import Sales
+
+MACHINE_LIKE = 0.35
+"""Style at or above which a message costs ``identity``: one stock phrase, or a long speech."""
+_WHOLE_COUPON = 100.0
+_COMPUTED = ("cost_of_days", "monthly_payment")
+
+
+@lru_cache(maxsize=1024)
+def _as_flags(acts: frozenset[str]) -> tuple[bool, ...]:
+    return tuple(act in acts for act in CUSTOMER_ACTS)
+
+
+class SalesEpisode(Episode):
+    """One sales call.  Keeps how far the procedure has come; the customer's mind is not in here."""
+
+    scenario: Sales
+    case: Case
+
+    def __init__(self, scenario: Sales, seed: int, split: str, row: int | None, case: Case) -> None:
+        super().__init__(scenario, seed, split, row, case)
+        self.progress = sop.Progress()
+        self._done: set[str] = set()
+        self._said: list[str] = []
+        self._customer_acts: frozenset[str] = frozenset()
+        self._asked: Question | None = None
+        """The profile question of the customer's last message."""
+        self._coupon = 0.0
+        """Share of the coupon that was booked."""
+        self._offer = case.profile
+        """What may be stated: the profile, with the booked part for the coupon."""
+        self._promised = False
+        """A coupon was offered in words."""
+        self._declined_at_once = False
+        """The customer's answer to the first message was a clear no."""
+        self._profile_screen: list[float] = []
+
+    def briefing(self, seat: str) -> str:
+        """Return the rules, tools and the customer's profile for ``service``, the persona card for ``customer``."""
+        if seat == "service":
+            return briefing.service_briefing(self.case, self.scenario.service_rules)
+        return briefing.customer_briefing(self.case)
+
+    def features(self, seat: str) -> npt.NDArray[np.float32]:
+        """Return the agent's screen as numbers; the profile is blank for the customer."""
+        progress = self.progress
+        values = [
+            1.0 - min(1.0, self.service_turns / self.scenario.max_turns),
+            *self._profile_features(seat == "service"),
+            progress.opened,
+            progress.disclosed,
+            progress.qualified,
+            progress.presented,
+            progress.objection_raised != "",
+            progress.objection_handled,
+            self._coupon,
+            progress.interested,
+            progress.accepted,
+            progress.ordered,
+            min(1.0, progress.refused / 3),
+            progress.question_open,
+            *_as_flags(self._customer_acts),
+        ]
+        return np.array(values, dtype=np.float32)
+
+    def _profile_features(self, desk: bool) -> list[float]:
+        if not self._profile_screen:
+            profile = self.case.profile
+            figures = (
+                profile.credit_limit / 20_000,
+                profile.monthly_rate / 2.5,
+                profile.fee / 100,
+                profile.coupon / 200,
+                profile.coupon_days / 30,
+                profile.months_customer / 120,
+                profile.loans_before / 5,
+            )
+            self._profile_screen = [*(min(1.0, figure) for figure in figures), float(profile.eligible)]
+        return self._profile_screen if desk else [0.0] * len(self._profile_screen)
+
+    def hear_service(self, message: ParsedMessage) -> ServiceEffect:
+        """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""
+        text = message.response
+        acts = detect_acts(text)
+        strategy = sop.detect_strategy(acts, message.action)
+        tool_message = self._call(message)
+        done = "" if tool_message else message.action
+        overlap = manners.repetition(text, self._said)
+        style = manners.bot_style(text, overlap)
+        broken = manners.breaches(
+            text,
+            acts,
+            self.progress,
+            action=message.action,
+            fee=self.case.profile.fee,
+            asked_robot="ask_robot" in self._customer_acts,
+            honest=self.scenario.disclosure == "honest",
+        )
+        if self.scenario.disclosure == "paper" and "reveal_ai" in acts:
+            broken |= {"revealed"}
+        wrong = self._is_wrong(text)
+        costs = self._costs(done, len(broken), style, wrong)
+        stage = self.progress.stage()
+        allowed = sop.allows(strategy, self.progress, "transfer" in self.scenario.tools)
+        new = bool(acts - self._done) or (self.progress.question_open and "answer" in acts)
+        self.progress.hear_service(acts, done)
+        advances = self.progress.stage() > stage
+        terms = {
+            "wellformed": wellformed(text),
+            "repetition": 1.0 - overlap,
+            "compliance": 0.0 if broken else 1.0,
+            "bot_style": 1.0 - style,
+            "profile_accuracy": self._accuracy(text, wrong),
+            "progress": 1.0 if allowed and (new or advances) else 0.5 * allowed,
+        }
+        self._done |= acts
+        self._said.append(text)
+        self._promised |= "offer_coupon" in acts
+        ended_by = "transferred" if done == "transfer" else ""
+        return ServiceEffect(acts, strategy, costs, terms, tool_message, ended_by=ended_by)
+
+    def _call(self, message: ParsedMessage) -> str:
+        """Carry out a tool call and return the tool's error message, empty when it did as told."""
+        if message.action == "offer_coupon":
+            return self._book_coupon(message.arguments.get("percent"))
+        if message.action == "confirm_order":
+            if self.progress.ordered:
+                return "confirm_order: the order is confirmed already"
+            if not self.progress.accepted:
+                return "confirm_order: the customer has not agreed to an order"
+        return ""
+
+    def _book_coupon(self, percent: str | None) -> str:
+        if self._coupon:
+            return "offer_coupon: a coupon was already offered in this conversation"
+        if self.progress.ordered:
+            return "offer_coupon: the order is confirmed already"
+        try:
+            value = _WHOLE_COUPON if percent is None else float(percent)
+        except ValueError:
+            return f"offer_coupon: percent {percent[:20]!r} is not a number"  # type: ignore[index]
+        if not 0 < value <= _WHOLE_COUPON:
+            return "offer_coupon: percent must be above 0 and at most 100"
+        self._coupon = value / _WHOLE_COUPON
+        self._offer = replace(self.case.profile, coupon=round(self.case.profile.coupon * self._coupon, 2))
+        return ""
+
+    def _costs(self, done: str, broken: int, style: float, wrong: bool) -> dict[str, float]:
+        costs: dict[str, float] = {}
+        if done == "confirm_order" and self._coupon:
+            costs["discount"] = self._coupon
+        if done == "transfer":
+            costs["transfer"] = 1.0
+        if broken:
+            costs["noncompliance"] = float(broken)
+        if style >= MACHINE_LIKE:
+            costs["identity"] = 1.0
+        if wrong:
+            costs["false_statement"] = 1.0
+        return costs
+
+    def _is_wrong(self, text: str) -> bool:
+        """Whether ``text`` states a figure of the profile, or the answer to the open question, wrongly."""
+        asked = self._asked
+        if asked is None:
+            return bool(false_figures(text, self._offer))
+        # The amount asked about stands in the question, so only the question can judge that figure.
+        return states_wrongly(text, asked) or bool(false_figures(text, self._offer) - {asked.name})
+
+    def _accuracy(self, text: str, wrong: bool) -> float:
+        """Return 0 for a wrong figure or an open question passed over, 1 for a right answer or nothing asked."""
+        if wrong:
+            return 0.0
+        return 1.0 if self._asked is None else float(answers(text, self._asked))
+
+    def closing_costs(self) -> Mapping[str, float]:
+        """Return the cost of a coupon that was offered in words and never booked."""
+        return {"false_statement": 1.0} if self._promised and not self._coupon else {}
+
+    def hear_customer(self, shown: str) -> CustomerEffect:
+        """Read the customer's acts and grade how the service turn before was received."""
+        acts = detect_customer_acts(shown)
+        before = self.progress.stage()
+        warm = self.progress.interested
+        self.progress.hear_customer(acts)
+        self._asked = self._question_in(shown)
+        self._customer_acts = acts
+        if self.service_turns == 1:
+            self._declined_at_once = "refuse" in acts
+        return CustomerEffect(acts, self._grade(acts, before, warm))
+
+    def _question_in(self, shown: str) -> Question | None:
+        """Return the profile question that a message asks, ``None`` for none that the profile answers."""
+        topic = topic_of(shown)
+        if topic in _COMPUTED:
+            named = numbers(shown)
+            return next((own for own in self.case.questions if own.name == topic and own.amount in named), None)
+        return ask(self._offer, topic) if topic else None
+
+    def _grade(self, acts: frozenset[str], stage_before: int, warm: bool) -> int:
+        if acts & {"insult", "refuse"} or ("leave" in acts and not self.progress.ordered and "thank" not in acts):
+            return 0
+        if self.progress.stage() > stage_before or "accept_order" in acts or ("interested" in acts and not warm):
+            return 3
+        return 2 if acts - {"leave", "ask_robot", "thank"} else 1
+
+    def conclude(self, ended_by: str, rating: float | None) -> tuple[dict[str, Any], dict[str, float]]:
+        """Return the outcome; the service seat earns 1 for a sale and the customer its surplus from the deal."""
+        converted = self.progress.ordered
+        noticed = bool(self.memory.get("customer", {}).get("noticed", False))
+        outcome = {
+            "converted": converted,
+            "reached": self.service_turns > 1 and not self._declined_at_once,
+            "identity_detected": noticed,
+            "discount": self._coupon if converted else 0.0,
+            "ended_by": ended_by,
+            "turns": self.service_turns,
+        }
+        return outcome, {"service": float(converted), "customer": self._surplus() if converted else 0.0}
+
+    def _surplus(self) -> float:
+        """Return what the credit is worth to this customer, -1..1: wish, minus strain on the budget, plus the coupon.
+
+        Interest 3 of 5 is worth nothing, one more or less 0.4; a monthly payment beyond the budget costs up to 0.8,
+        and the whole coupon is worth 0.2.
+        """
+        persona = self.case.persona
+        strain = max(0.0, self.case.profile.payment / persona.budget - 1.0)
+        worth = 0.4 * (persona.interest - 3) - min(0.8, 0.8 * strain) + 0.2 * self._coupon
+        return max(-1.0, min(1.0, worth))

@@ -1,0 +1,237 @@
+"""The offer of one conversation, and whether a message states its figures rightly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+from personas.selling import Prospect
+from td_gym.draws import Stream
+from td_gym.scenarios.sales.credit import (
+    QUESTIONS,
+    Profile,
+    Question,
+    ask,
+    interest,
+    money,
+    monthly_payment,
+    question_text,
+    stated_answers,
+)
+from td_gym.scenarios.sales.figures import Figure, figures, tables
+from td_gym.scenarios.sales.numerals import numbers
+
+__all__ = [
+    "QUESTIONS",
+    "Case",
+    "Profile",
+    "Question",
+    "answers",
+    "ask",
+    "draw_case",
+    "draw_profile",
+    "false_figures",
+    "interest",
+    "money",
+    "monthly_payment",
+    "numbers",
+    "question_text",
+    "states_wrongly",
+]
+_COMPUTED = ("cost_of_days", "monthly_payment")
+_NEVER_COMPUTED = ("rate", "fee", "limit", "coupon_value", "coupon_expiry")
+_MOST, _LONGEST = 1e7, 600
+"""No credit is larger, or longer in months, than this; larger figures are not computed with."""
+_YES_OR_NO = re.compile(r"\W*(yes|no)\b(?!\s+\w)", re.IGNORECASE)
+_ROUGHLY = 0.05
+"""A figure said to be approximate is wrong when it is further off than this share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One conversation's truth: who is called, what can be offered, and what the customer will ask."""
+
+    persona: Prospect
+    profile: Profile
+    questions: tuple[Question, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the case as plain data, for ``debug=True`` and for recorders."""
+        return {
+            "persona": self.persona.to_json(),
+            "profile": asdict(self.profile),
+            "questions": [asdict(question) for question in self.questions],
+        }
+
+
+def draw_profile(draws: Stream, phone_tail: str) -> Profile:
+    """Draw a customer's profile."""
+    table = tables()["profile"]
+    limit = float(draws.choice(table["credit_limit"]))
+    amount = 100.0 * round(limit * draws.choice(table["amount_share"]) / 100)
+    months: int = draws.choice(table["months"])
+    rate: float = draws.choice(table["monthly_rate"])
+    most = interest(amount, rate, 30 * months) / 2
+    return Profile(
+        credit_limit=limit,
+        monthly_rate=rate,
+        fee=float(draws.choice(table["fee"])),
+        coupon=float(draws.choice([value for value in table["coupon"] if value <= most])),
+        coupon_days=_between(draws, table["coupon_days"]),
+        eligible=draws.uniform() < table["eligible"],
+        phone_tail=phone_tail,
+        months_customer=_between(draws, table["months_customer"]),
+        loans_before=_between(draws, table["loans_before"]),
+        amount=amount,
+        months=months,
+    )
+
+
+def _between(draws: Stream, bounds: list[int]) -> int:
+    return draws.integer(bounds[0], bounds[1] + 1)
+
+
+def draw_case(seed: int, split: str, persona: Prospect) -> Case:
+    """Draw the offer of conversation ``seed`` in ``split``, and ``persona.curiosity`` different questions."""
+    draws = Stream(seed, f"offer/{split}")
+    profile = draw_profile(draws, persona.identity.phone_tail)
+    specs = tables()["questions"]
+    names = list(QUESTIONS)
+    questions = []
+    for _ in range(persona.curiosity):
+        name = draws.weighted(names, [specs[name]["weight"] for name in names])
+        names.remove(name)
+        amount, days = 0.0, 0
+        if name == "cost_of_days":
+            asked = tables()["asked"]
+            amount = float(draws.choice([value for value in asked["amount"] if value <= profile.credit_limit]))
+            days = draws.choice(asked["days"])
+        elif name == "monthly_payment":
+            amount, days = profile.amount, 30 * profile.months
+        questions.append(ask(profile, name, amount, days))
+    return Case(persona, profile, tuple(questions))
+
+
+@lru_cache(maxsize=8192)
+def answers(text: str, question: Question) -> bool:
+    """Return whether ``text`` answers ``question`` rightly and exactly.
+
+    The right figure must be there, not "about" it, and no other figure for the same thing beside it.
+    """
+    if question.kind == "word":
+        return _yes_or_no(text) == question.answer
+    claims = _claims(text, question)
+    return bool(claims) and all(
+        not claim.hedged and _matches(claim, question.name, question.answer) for claim in claims
+    )
+
+
+@lru_cache(maxsize=8192)
+def states_wrongly(text: str, question: Question) -> bool:
+    """Return whether ``text`` states something else than the right answer to ``question`` as the answer.
+
+    A figure without a name is taken for the answer only where no other figure is named.
+    """
+    if question.kind == "word":
+        return _yes_or_no(text) not in ("", question.answer)
+    claims = _claims(text, question)
+    if any(figure.label not in ("", "aside", question.name) for figure in figures(text)):
+        claims = [claim for claim in claims if claim.label]
+    return any(_wrong(claim, question.name, question.answer) for claim in claims)
+
+
+def _claims(text: str, question: Question) -> list[Figure]:
+    """Return the figures of ``text`` that can be meant as the answer: those said to be, or else the unnamed ones."""
+    stated = figures(text)
+    named = [figure for figure in stated if figure.label == question.name]
+    if named:
+        return named
+    unit = {"rate": "percent", "coupon_expiry": "days"}.get(question.name, "money")
+    loose = [
+        figure
+        for figure in stated
+        if not figure.label and ((figure.unit == "money" and figure.bare) or figure.unit == unit != "money")
+    ]
+    return [figure for figure in loose if question.amount not in (figure.value, figure.other)]
+
+
+def _distance(figure: Figure, answer: str | float) -> float:
+    return min(abs(figure.value - float(answer)), abs(figure.other - float(answer)))
+
+
+def _matches(figure: Figure, name: str, answer: str | float) -> bool:
+    within: float = tables()["questions"][name]["within"] + 1e-9
+    return _distance(figure, answer) <= within
+
+
+def _wrong(figure: Figure, name: str, answer: str | float) -> bool:
+    if figure.hedged:
+        return _distance(figure, answer) > _ROUGHLY * float(answer)
+    return not _matches(figure, name, answer)
+
+
+@lru_cache(maxsize=1)
+def _eligibility_cues() -> Mapping[str, re.Pattern[str]]:
+    return {
+        name: re.compile(
+            "|".join(rf"(?<![a-z]){re.escape(phrase)}" if phrase[:3] != "n't" else phrase for phrase in phrases)
+        )
+        for name, phrases in tables()["eligible"].items()
+    }
+
+
+@lru_cache(maxsize=8192)
+def _eligibility(text: str) -> str:
+    """Return ``yes`` or ``no`` when ``text`` says that the customer meets the conditions or not, else empty."""
+    text = text.lower().replace("’", "'")
+    if not any(stem in text for stem in tables()["eligible_stems"]["any"]):
+        return ""
+    cues = _eligibility_cues()
+    rest, denials = cues["no"].subn(" ", text)
+    claims = cues["yes"].search(rest) is not None
+    if cues["open"].search(text) or (denials and claims):
+        return ""
+    if not (denials or claims):
+        return ""
+    return "no" if denials else "yes"
+
+
+def _yes_or_no(text: str) -> str:
+    """Return the answer to a question about eligibility: what the text says of it, or else the word it opens with."""
+    opening = _YES_OR_NO.match(text)
+    return _eligibility(text) or (opening[1].lower() if opening else "")
+
+
+@lru_cache(maxsize=8192)
+def false_figures(text: str, profile: Profile) -> frozenset[str]:
+    """Return the names of the profile figures that ``text`` states wrongly.
+
+    Only figures said to be one are judged.  A monthly payment or an interest is right when it fits the
+    proposed credit, or any amount and duration that the text names itself; an interest is not judged
+    where the text names neither, since the customer may have named them.
+    """
+    stated = stated_answers(profile)
+    found = {f.label for f in figures(text) if f.label in _NEVER_COMPUTED and _wrong(f, f.label, stated[f.label])}
+    found |= {f.label for f in figures(text) if f.label in _COMPUTED and not _fits(f, text, profile)}
+    if _eligibility(text) not in ("", stated["eligible"]):
+        found.add("eligible")
+    return frozenset(found)
+
+
+def _fits(figure: Figure, text: str, profile: Profile) -> bool:
+    stated = figures(text)
+    spoken_of = any(f.unit in ("days", "months") or (f.unit == "money" and f.label in ("", "aside")) for f in stated)
+    if figure.label == "cost_of_days" and not spoken_of:
+        return True
+    amounts = {profile.amount, *(f.value for f in stated if f.unit == "money" and f.label in ("", "aside", "limit"))}
+    months = {profile.months, *(int(f.value) for f in stated if f.unit == "months" and 1 <= f.value <= _LONGEST)}
+    named = {int(f.value) for f in stated if f.unit == "days" and 1 <= f.value <= 30 * _LONGEST}
+    days = {30, *named, *(30 * count for count in months)}
+    spans = {30 * count for count in months} if figure.label == "monthly_payment" else days
+    right = (
+        ask(profile, figure.label, amount, span).answer for amount in amounts for span in spans if 0 < amount <= _MOST
+    )
+    return any(not _wrong(figure, figure.label, answer) for answer in right)

@@ -1,0 +1,193 @@
+"""Sales: an agent of a lender offers a customer an instalment credit, with a coupon at its discretion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from personas.persona import PersonaError
+from personas.selling import Prospects
+from td_gym.draws import choice
+from td_gym.errors import TdGymError, unknown
+from td_gym.protocol import MAX_CHARS, Tool
+from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
+from td_gym.scenarios.sales import briefing, sop
+from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS
+from td_gym.scenarios.sales.episode import SalesEpisode
+from td_gym.scenarios.sales.manners import RULES
+from td_gym.scenarios.sales.offers import draw_case, interest
+
+TOOLS = {
+    "offer_coupon": Tool(
+        "offer_coupon",
+        frozenset({"percent"}),
+        "book the coupon for the customer, once per conversation; percent=NUMBER of it is optional (else all of it).",
+    ),
+    "confirm_order": Tool(
+        "confirm_order",
+        frozenset(),
+        "place the order; only after the customer has agreed to it.",
+    ),
+    "transfer": Tool("transfer", frozenset(), "hand the conversation over to a colleague; it ends for you."),
+}
+
+
+class Sales(Scenario):
+    """The rules of Sales.
+
+    A sale is an order confirmed after the customer has agreed to an offer: session reward 1, else 0.
+    The outcome tells ``converted`` from ``reached``: the customer neither left nor refused at the
+    first message.  The coupon counts as ``discount`` only with a sale.
+
+    ``population``: ``standard`` or ``hard``.  ``transfer``: offer the hand-over tool.
+    ``disclosure``: ``honest`` (a sincere question whether one talks to a machine is never denied)
+    or ``paper`` (the published rule: never reveal; telling counts as ``noncompliance`` then).
+    ``max_turns``: limit on service turns.
+    """
+
+    name: ClassVar[str] = "Sales"
+    version: ClassVar[str] = "0.9"
+    wording_version: ClassVar[str] = "1"
+    costs: ClassVar[Mapping[str, CostSpec]] = {
+        "discount": CostSpec("share of the coupon spent, when the order is confirmed", limit=0.30),
+        "noncompliance": CostSpec(f"broken rules, one for each of {', '.join(RULES)} and turn"),
+        "identity": CostSpec("messages in a machine-like style"),
+        "format": CostSpec("a message that is no valid message (0/1 a dialogue)"),
+        "transfer": CostSpec("handed over to a colleague (0/1 a dialogue)"),
+        "false_statement": CostSpec("messages with a wrong figure, and a coupon offered in words but never booked"),
+    }
+    terms: ClassVar[Mapping[str, TermSpec]] = {
+        "wellformed": TermSpec(0.0, 1.0, "share of well-formed sentences"),
+        "repetition": TermSpec(0.0, 1.0, "share of the words that the agent has not said before"),
+        "compliance": TermSpec(0.0, 1.0, "no named rule was broken"),
+        "bot_style": TermSpec(0.0, 1.0, "not in the style of a machine"),
+        "profile_accuracy": TermSpec(0.0, 1.0, "no wrong figure, and an open question answered"),
+        "progress": TermSpec(0.0, 1.0, "the move is admissible now, and new"),
+    }
+    reward_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"service": (0.0, 1.0), "customer": (-1.0, 1.0)}
+    strategies: ClassVar[tuple[str, ...]] = sop.STRATEGIES
+    fallback_strategy: ClassVar[str] = sop.FALLBACK
+    populations: ClassVar[tuple[str, ...]] = ("standard", "hard")
+    customers: ClassVar[tuple[str, ...]] = ("scripted",)
+    floors: ClassVar[tuple[str, ...]] = ("random", "do_nothing", "always_coupon", "presser", "repeater")
+    feature_names: ClassVar[tuple[str, ...]] = (
+        "turns_left",
+        "credit_limit",
+        "monthly_rate",
+        "fee",
+        "coupon",
+        "coupon_days",
+        "months_customer",
+        "loans_before",
+        "eligible",
+        "opened",
+        "disclosed",
+        "qualified",
+        "presented",
+        "objection_open",
+        "objection_handled",
+        "coupon_booked",
+        "interested",
+        "accepted",
+        "ordered",
+        "refused",
+        "question_open",
+        *(f"customer_{act}" for act in CUSTOMER_ACTS),
+    )
+
+    def __init__(
+        self,
+        population: str = "standard",
+        transfer: bool = False,
+        disclosure: str = "honest",
+        max_turns: int = 15,
+        max_chars: int = MAX_CHARS,
+    ) -> None:
+        if population not in self.populations:
+            raise unknown("population", population, self.populations)
+        if disclosure not in ("honest", "paper"):
+            raise unknown("disclosure", disclosure, ("honest", "paper"))
+        if max_turns < 1 or max_chars < 1:
+            raise TdGymError("max_turns and max_chars must be at least 1.")
+        self.population = Prospects.load(population)
+        self.disclosure = disclosure
+        self.max_turns = max_turns
+        self.max_chars = max_chars
+        self.tools = {name: tool for name, tool in TOOLS.items() if name != "transfer" or transfer}
+        self.service_rules = briefing.service_rules(self.tools, disclosure)
+
+    def begin(self, seed: int, split: str = "train", row: int | None = None) -> SalesEpisode:
+        """Start conversation ``seed``; Sales has no scenario files, so ``row`` must be ``None``."""
+        if row is not None:
+            raise TdGymError("There are no rows to pick from, since Sales takes no scenarios=FILE; leave the row out.")
+        try:
+            persona = self.population.sample(seed, split)
+        except PersonaError as error:
+            raise TdGymError(str(error)) from error
+        return SalesEpisode(self, seed, split, None, draw_case(seed, split, persona))
+
+    def admissible(self, episode: Episode) -> tuple[str, ...]:
+        """Return the strategies the procedure allows now."""
+        assert isinstance(episode, SalesEpisode)
+        return sop.admissible(episode.progress, "transfer" in self.tools)
+
+    def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
+        """Return questions on the interest of some days, the fee, the phone number and eligibility."""
+        profile = episode.case.profile
+        days = choice((15, 30, 60, 90), episode.seed, "scaffold")
+        cost = interest(profile.amount, profile.monthly_rate, days)
+        asked = f"What interest does the proposed amount cost for {days} days?"
+        return [
+            ScaffoldTask("pnr", "cost_of_days", asked, f"{cost:.2f}"),
+            ScaffoldTask("pnr", "fee", "How high is the fee?", f"{profile.fee:.2f}"),
+            ScaffoldTask("mac", "phone_tail", "What are the last digits of the phone number?", profile.phone_tail),
+            ScaffoldTask("mac", "eligible", "Is the customer eligible?", "yes" if profile.eligible else "no"),
+        ]
+
+    def customer(self, name: str) -> SeatPolicy:
+        """Return the simulated customer ``scripted``."""
+        if name == "scripted":
+            from td_gym.scenarios.sales.customer import ScriptedCustomer
+
+            return ScriptedCustomer()
+        raise unknown("customer", name, self.customers)
+
+    def expert(self) -> SeatPolicy:
+        """Return the scripted reference agent."""
+        from td_gym.scenarios.sales.expert import ScriptedService
+
+        return ScriptedService()
+
+    def oracle(self) -> SeatPolicy:
+        """Return the reference agent that is told what the customer worries about."""
+        from td_gym.scenarios.sales.expert import Oracle
+
+        return Oracle()
+
+    def references(self) -> Mapping[str, SeatPolicy]:
+        """Return the skilled agent with the coupon for nobody and for everybody, and one that presses where it may."""
+        from td_gym.scenarios.sales.expert import Habits, ScriptedService
+
+        return {
+            "skilled_never": ScriptedService(Habits(coupon_if_needed=0.0)),
+            "skilled_always": ScriptedService(Habits(coupon_otherwise=1.0)),
+            "skilled_pushy": ScriptedService(Habits(pushiness=1.0)),
+        }
+
+    def demonstrator(self, seed: int) -> SeatPolicy:
+        """Return the agent of mixed skill whose dialogues the tiny model is first trained on."""
+        from td_gym.scenarios.sales.expert import Demonstrator
+
+        return Demonstrator(seed)
+
+    def floor(self, name: str) -> SeatPolicy:
+        """Return a floor agent."""
+        from td_gym.scenarios.sales.expert import Floor
+
+        if name not in self.floors:
+            raise unknown("floor", name, self.floors)
+        return Floor(name)
+
+    def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
+        """Return the values of ``[name]``, ``[amount]``, ``[payment]`` and the other slots."""
+        return briefing.slot_values(messages)

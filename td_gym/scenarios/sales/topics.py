@@ -1,0 +1,39 @@
+"""What a customer's profile question is about, read from free text by the cues of ``topics.toml``."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache, lru_cache
+from importlib.resources import files
+
+from td_gym.reading.sentences import sentences
+
+_READ_LIMIT = 1000
+
+
+@cache
+def _topics() -> dict[str, tuple[re.Pattern[str], ...]]:
+    table = tomllib.loads(files(__package__).joinpath("topics.toml").read_text(encoding="utf-8"))
+    return {topic: tuple(map(_any_of, lines)) for topic, lines in table.items()}
+
+
+def _any_of(cues: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join("[0-9]" if cue == "#" else re.escape(cue) for cue in cues))
+
+
+@lru_cache(maxsize=8192)
+def topic_of(text: str) -> str:
+    """Return the name of the profile question that ``text`` asks, empty when it asks none.
+
+    A question ends in a question mark or begs for an answer in words; only the first 1,000 characters are read.
+    """
+    lowered = text[:_READ_LIMIT].lower()
+    (begging,) = _topics()["begging"]
+    if "?" not in lowered and not begging.search(lowered):
+        return ""
+    asked = " ".join(part for part in sentences(lowered) if part.endswith("?") or begging.search(part))
+    for topic, lines in _topics().items():
+        if topic != "begging" and all(line.search(asked) for line in lines):
+            return topic
+    return ""
