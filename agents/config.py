@@ -48,9 +48,9 @@ class TrainConfig:
     """Adam's learning rate, constant."""
     betas: tuple[float, float] = (0.5, 0.999)
     """Adam's decay rates; the first is low because a multiplier must be able to turn the policy round."""
-    average: float = 0.9
-    """Weight of the old in the running mean of the weights, which is what is saved: single updates swing
-    round a budget, their mean does not.  0 saves the latest weights."""
+    average: float = 0.5
+    """Share of the updates, from the last, whose mean weights are saved: single updates swing round a
+    budget, their mean does not.  0 saves the latest weights."""
     max_grad_norm: float = 1.0
     """The gradient's norm is clipped to this."""
     minibatches: int = 2
@@ -82,8 +82,8 @@ class TrainConfig:
                 raise TdGymError(f"{name} must be at least 1, it is {getattr(self, name)}.")
         if self.seed < 0:
             raise TdGymError(f"The seed must not be negative, it is {self.seed}.")
-        if not 0 <= self.average < 1:
-            raise TdGymError(f"average must be at least 0 and below 1, it is {self.average}.")
+        if not 0 <= self.average <= 1:
+            raise TdGymError(f"average must be between 0 and 1, it is {self.average}.")
         if self.lr <= 0:
             raise TdGymError(f"The learning rate must be positive, it is {self.lr}.")
 

@@ -59,14 +59,19 @@ class Learner:
         for rows in np.array_split(order, self.config.minibatches):
             for name, value in self._step(batch, rows, found.tokens, found.returns, reference).items():
                 figures[name] += value
-        for mean, weights in zip(self._mean, self._trained, strict=False):
-            mean.lerp_(weights.detach(), 1.0 - self.config.average)
+        self._take_into_mean(number)
         per_step = {name: total / self.config.minibatches for name, total in figures.items()}
         return {**per_step, **found.metrics}
 
+    def _take_into_mean(self, number: int) -> None:
+        """Let the mean be that of the weights after the last updates, as many as ``average`` says."""
+        before = self.config.steps - round(self.config.average * self.config.steps)
+        for mean, weights in zip(self._mean, self._trained, strict=False):
+            mean.lerp_(weights.detach(), 1.0 / max(1, number - before))
+
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Let the model hold the running mean of its weights, for as long as it is being saved."""
+        """Let the model hold the mean of its weights, for as long as it is being saved."""
         self._exchange()
         try:
             yield

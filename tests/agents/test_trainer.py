@@ -161,15 +161,13 @@ def test_two_processes_learn_what_one_would_and_always_the_same(tmp_path: Path) 
     assert (tmp_path / "two" / "metrics.jsonl").read_text() == before
 
 
-def test_the_saved_model_is_the_running_mean_of_the_weights(tmp_path: Path) -> None:
+def test_the_saved_model_is_the_mean_of_the_last_weights(tmp_path: Path) -> None:
     def saved(name: str, **changes: Any) -> dict[str, Tensor]:
         run_toy(toy_config(tmp_path / name, **changes))
         return load_file(tmp_path / name / "model" / "model.safetensors")
 
-    latest = [saved(f"latest-{steps}", steps=steps, average=0.0) for steps in (1, 2, 3)]
-    mean = {name: values.clone() for name, values in toy_policy().model.state_dict().items()}
-    for weights in latest:
-        for name, values in weights.items():
-            mean[name] = 0.5 * mean[name] + 0.5 * values
-    for name, values in saved("mean", steps=3, average=0.5).items():
-        torch.testing.assert_close(values, mean[name])
+    latest = [saved(f"latest-{steps}", steps=steps, average=0.0) for steps in (1, 2, 3, 4)]
+    for name, values in saved("half", steps=4, average=0.5).items():
+        torch.testing.assert_close(values, (latest[2][name] + latest[3][name]) / 2)
+    for name, values in saved("all", steps=4, average=1.0).items():
+        torch.testing.assert_close(values, sum(weights[name] for weights in latest) / 4)
