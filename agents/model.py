@@ -19,11 +19,11 @@ from tokenizers.trainers import BpeTrainer
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from td_gym.errors import TdGymError, unknown
+from td_gym.slots import SLOT
 
 PAD, END = "<|endoftext|>", "<|end|>"
 MARKERS = (PAD, END, "<|system|>", "<|user|>", "<|assistant|>")
 TAGS = ("<think>", "</think>", "<action>", "</action>", "<response>", "</response>")
-SLOT = re.compile(r"\[[a-z][a-z_]*\]")
 _BYTES = 256
 
 

@@ -13,11 +13,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from agents.token_policy import TokenPolicy, fill_slots
+from agents.token_policy import TokenPolicy
 from agents.trajectories import pad_rows
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
+from td_gym.slots import fill_slots
 
 Ints = npt.NDArray[np.int64]
 
@@ -92,7 +93,7 @@ def demonstrate(scenario: Scenario, count: int, seed: int, split: str = "train")
         while episode.outcome is None:
             if episode.next_seat == "service":
                 drafts.append(teacher.draft(episode))
-                episode.submit("service", fill_slots(scenario, drafts[-1], episode.messages("service")))
+                episode.submit("service", fill_slots(drafts[-1], episode.messages("service"), scenario.slot_values))
             else:
                 episode.submit(episode.next_seat, customer.reply_batch([episode])[0])
         yield _demonstration(episode.messages("service"), drafts)

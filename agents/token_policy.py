@@ -22,10 +22,10 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from agents.model import SLOT
 from td_gym.errors import TdGymError
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.scenario import Scenario
+from td_gym.slots import fill_slots
 
 Message = Mapping[str, str]
 VERSIONS = "td_gym.json"
@@ -176,7 +176,7 @@ class TokenPolicy:
 
     def fill(self, text: str, messages: Sequence[Message]) -> str:
         """Replace every ``[slot]`` the scenario knows by its value, given what was read."""
-        return text if self.scenario is None else fill_slots(self.scenario, text, messages)
+        return text if self.scenario is None else fill_slots(text, messages, self.scenario.slot_values)
 
     # The template.
 
@@ -218,14 +218,6 @@ class TokenPolicy:
         if end is None:
             raise TdGymError("This model's chat template has no end-of-turn token; take another model.")
         return int(end)
-
-
-def fill_slots(scenario: Scenario, text: str, messages: Sequence[Message]) -> str:
-    """Replace every ``[slot]`` that ``scenario`` knows by its value, given the messages read so far."""
-    if SLOT.search(text) is None:
-        return text
-    values = scenario.slot_values(messages)
-    return SLOT.sub(lambda match: values.get(match[0][1:-1], match[0]), text)
 
 
 def _merge(messages: Sequence[dict[str, str]], *, system_role: bool) -> list[dict[str, str]]:

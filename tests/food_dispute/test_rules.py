@@ -11,9 +11,9 @@ from td_gym.errors import TdGymError
 from td_gym.scenarios.food_dispute import sop
 from td_gym.scenarios.food_dispute.briefing import read_facts, slot_values
 from td_gym.scenarios.food_dispute.episode import FoodDisputeEpisode
-from td_gym.scenarios.food_dispute.expert import fill_slots
 from td_gym.scenarios.food_dispute.orders import draw_case, generate_order
 from td_gym.scenarios.food_dispute.scenario import FoodDispute
+from td_gym.slots import fill_slots
 from td_gym.turns import TurnResult
 
 
@@ -171,7 +171,7 @@ def test_the_briefing_reads_back_and_fills_slots() -> None:
     values = slot_values(episode.messages("service"))
     assert values["item"] == order.item.name
     assert values["amount"] == f"{order.owed:.2f}"
-    assert fill_slots("[item] [nonsense]", episode.messages("service")) == f"{order.item.name} [nonsense]"
+    assert fill_slots("[item] [nonsense]", episode.messages("service"), slot_values) == f"{order.item.name} [nonsense]"
 
 
 def test_hidden_facts_are_not_in_the_service_briefing() -> None:

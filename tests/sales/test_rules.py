@@ -8,10 +8,10 @@ from td_gym.errors import TdGymError
 from td_gym.scenario import SeatPolicy
 from td_gym.scenarios.sales import sop
 from td_gym.scenarios.sales.episode import SalesEpisode
-from td_gym.scenarios.sales.expert import fill_slots
 from td_gym.scenarios.sales.offers import QUESTIONS, Question
 from td_gym.scenarios.sales.scenario import Sales
 from td_gym.scenarios.sales.topics import topic_of
+from td_gym.slots import fill_slots
 from td_gym.turns import TurnResult
 
 OPENING = (
@@ -30,7 +30,7 @@ def call(seed: int = 0, **options: object) -> SalesEpisode:
 
 def say(episode: SalesEpisode, text: str, answer: str = "Okay.") -> TurnResult:
     """Submit ``text``, slots filled, and a customer's answer; return the result of the service turn."""
-    result = episode.submit("service", fill_slots(text, episode.messages("service")))
+    result = episode.submit("service", fill_slots(text, episode.messages("service"), episode.scenario.slot_values))
     if episode.outcome is None:
         episode.submit("customer", answer)
     return result

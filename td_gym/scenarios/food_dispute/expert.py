@@ -7,23 +7,20 @@ the drafts.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.resources import files
 from typing import Protocol
 
 from td_gym.draws import choice, mix, uniform
-from td_gym.protocol import parse_message
 from td_gym.scenario import Episode
 from td_gym.scenarios.food_dispute.acts import detect_acts
 from td_gym.scenarios.food_dispute.briefing import Facts, read_facts, slot_values
 from td_gym.scenarios.food_dispute.customer_acts import detect_customer_acts
+from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, response_of, word, wordings
+from td_gym.slots import Messages, fill_slots
 
-Messages = Sequence[Mapping[str, str]]
-_SLOT = re.compile(r"\[(\w+)\]")
+_VOUCHER = "voucher amount=[amount]"
 _NEEDS_VOUCHER = ("refund first", "open")
 _WANT_OF_DEMAND = {
     "refund_insistence": "refund only",
@@ -33,15 +30,12 @@ _WANT_OF_DEMAND = {
 }
 
 
-@lru_cache(maxsize=1)
 def _wordings() -> Mapping[str, list[str]]:
-    return tomllib.loads(files(__package__).joinpath("service.toml").read_text(encoding="utf-8"))
+    return wordings(__package__)
 
 
-def fill_slots(draft: str, messages: Messages) -> str:
-    """Return ``draft`` with every ``[slot]`` it names replaced; unknown slots stay."""
-    values = slot_values(messages)
-    return _SLOT.sub(lambda slot: values.get(slot[1], slot[0]), draft)
+def _filled(draft: str, messages: Messages) -> str:
+    return fill_slots(draft, messages, slot_values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +96,7 @@ def read(messages: Messages) -> Reading:
 
 @lru_cache(maxsize=4096)
 def _own_acts(text: str) -> frozenset[str]:
-    return detect_acts(parse_message(text, {}).response or re.sub(r"<[^>]+>", " ", text))
+    return detect_acts(response_of(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,39 +176,24 @@ class _Careful(Protocol):
     def __call__(self, step: str) -> bool: ...
 
 
-def word(acts: Sequence[str], reading: Reading, seed: int) -> str:
-    """Return the sentences for ``acts``, none said before where there is a choice."""
-    sentences = []
-    for act in acts:
-        variants = _wordings()[act]
-        fresh = [v for v in variants if not any(_skeleton(v) in _skeleton(text) for text in reading.used)]
-        sentence = choice(fresh or variants, seed, reading.turn, "word", act)
-        sentences.append(sentence if reading.told_item else sentence.replace("your [item]", "your order"))
-    return " ".join(sentences)
-
-
-@lru_cache(maxsize=8192)
-def _skeleton(text: str) -> str:
-    """The longest slot-free stretch of a wording, to recognise it after filling."""
-    return max(_SLOT.split(text)[::2], key=len)
+def _worded(acts: Sequence[str], reading: Reading, seed: int) -> str:
+    sentences = word(_wordings(), acts, reading.used, seed, reading.turn)
+    return " ".join(s if reading.told_item else s.replace("your [item]", "your order") for s in sentences)
 
 
 def draft(reading: Reading, habits: Habits, seed: int, header: bool = False) -> str:
     """Return the next message with unfilled slots; ``header`` puts a note and the decision before the words."""
     if reading.asked_robot and not reading.accepted:
         acts, voucher = ["empathise"], False
-        words = "I am the assistant of FoodDeliver, and I do read what you write. " + word(acts, reading, seed)
+        words = "I am the assistant of FoodDeliver, and I do read what you write. " + _worded(acts, reading, seed)
     else:
         acts, voucher = plan(reading, habits, seed)
-        words = word(acts, reading, seed)
-    action = "voucher amount=[amount]" if voucher else "chat"
-    if header:
-        note = f"{reading.want}, {reading.evidence}"
-        return f"<think>{note}</think><action>{action}</action><response>{words}</response>"
-    return f"<action>{action}</action><response>{words}</response>" if voucher else words
+        words = _worded(acts, reading, seed)
+    note = f"{reading.want}, {reading.evidence}" if header else None
+    return compose(words, _VOUCHER if voucher else "", note)
 
 
-class ScriptedService:
+class ScriptedService(MessagePolicy):
     """The reference agent: skilled, and generous to those a voucher matters to."""
 
     def __init__(self, habits: Habits = Habits()) -> None:
@@ -222,19 +201,11 @@ class ScriptedService:
 
     def act(self, messages: Messages, seed: int) -> str:
         """Return the next service message."""
-        return fill_slots(draft(read(messages), self.habits, seed), messages)
-
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next service message of each conversation."""
-        return [self.act(episode.messages("service"), episode.seed) for episode in episodes]
+        return _filled(draft(read(messages), self.habits, seed), messages)
 
 
-class Oracle:
+class Oracle(EpisodePolicy):
     """The reference agent that knows the demand from the first word; an upper reference only."""
-
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next service message of each conversation."""
-        return [self.act_episode(episode) for episode in episodes]
 
     def act_episode(self, episode: Episode) -> str:
         """Return the next service message, knowing what the customer is after."""
@@ -242,10 +213,10 @@ class Oracle:
         seen = read(messages)
         truth = _WANT_OF_DEMAND[episode.case.persona.demand]
         known = replace(seen, want=truth) if seen.turn else seen
-        return fill_slots(draft(known, Habits(), episode.seed), messages)
+        return _filled(draft(known, Habits(), episode.seed), messages)
 
 
-class Demonstrator:
+class Demonstrator(EpisodePolicy):
     """A human-like agent of mixed skill and mildly need-aware generosity, for supervised data.
 
     Skill varies by dialogue.  A voucher goes to 70 of 100 customers it seems to matter to and to 40
@@ -262,12 +233,12 @@ class Demonstrator:
         habits = Habits(care, voucher_if_needed=0.7, voucher_otherwise=0.4)
         return draft(read(episode.messages("service")), habits, key, header=True)
 
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next service message of each conversation, slots filled."""
-        return [fill_slots(self.draft(episode), episode.messages("service")) for episode in episodes]
+    def act_episode(self, episode: Episode) -> str:
+        """Return the next message, slots filled."""
+        return _filled(self.draft(episode), episode.messages("service"))
 
 
-class Floor:
+class Floor(MessagePolicy):
     """An agent that shows what no skill earns."""
 
     def __init__(self, name: str) -> None:
@@ -279,21 +250,16 @@ class Floor:
         if self.name == "do_nothing":
             return choice(_wordings()["stall"], seed, turn)
         if self.name == "always_apologise":
-            return fill_slots(choice(_wordings()["apologise"], seed, turn), messages)
+            return _filled(choice(_wordings()["apologise"], seed, turn), messages)
         if self.name == "always_voucher":
             offer = choice(_wordings()["offer_voucher"], seed)
-            action = "<action>voucher amount=[amount]</action>" if turn == 0 else ""
-            return fill_slots(f"{action}<response>{offer}</response>", messages)
-        return fill_slots(self._random(seed, turn), messages)
+            return _filled(compose(offer, _VOUCHER if turn == 0 else ""), messages)
+        return _filled(self._random(seed, turn), messages)
 
     def _random(self, seed: int, turn: int) -> str:
         """A random sentence; one in ten messages issues a voucher and says so."""
         if uniform(seed, turn, "voucher") < 0.1:
             offer = choice(_wordings()["offer_voucher"], seed, turn)
-            return f"<action>voucher amount=[amount]</action><response>{offer}</response>"
+            return compose(offer, _VOUCHER)
         act = choice(sorted(_wordings().keys() - {"offer_voucher"}), seed, turn, "act")
         return choice(_wordings()[act], seed, turn, "wording")
-
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next service message of each conversation."""
-        return [self.act(episode.messages("service"), episode.seed) for episode in episodes]

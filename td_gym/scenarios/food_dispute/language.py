@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
 from personas.persona import Persona
 from td_gym.draws import Stream
-from td_gym.errors import TdGymError
+from td_gym.scenarios import wording
 
-_HELD_OUT = {"validation": 8, "test": 9}
+_MANNERS = ("style", "mood", "opener")
 
 
-@lru_cache(maxsize=1)
 def _phrases() -> Mapping[str, Any]:
-    table = tomllib.loads(files(__package__).joinpath("customer.toml").read_text(encoding="utf-8"))
-    for section in ("problem", "vague", "details", "hint", "push", "photo", "reaction", "verdict"):
-        for act, variants in table[section].items():
-            if len(variants) != 10:
-                raise TdGymError(f"customer.toml: {section}.{act} has {len(variants)} variants; write exactly 10.")
-    return table
+    return wording.phrases(__package__, _MANNERS)
 
 
 @lru_cache(maxsize=512)
 def variants(section: str, act: str, split: str) -> tuple[str, ...]:
-    """Return the wordings of an act in ``split``: eight shared ones and the split's own held-out one."""
-    pool = _phrases()[section][act]
-    own = _HELD_OUT.get(split)
-    return tuple(pool[:8]) + ((pool[own],) if own is not None else ())
+    """Return the wordings of an act in ``split``."""
+    return wording.in_split(_phrases()[section][act], split)
 
 
 class Voice:
@@ -55,25 +45,11 @@ class Voice:
         if opening:
             text = draws.choice(table["opener"][manner]) + text
         elif draws.uniform() < 0.4:
-            before = draws.choice(style["before"])
-            lower = before.endswith(", ") and not text.startswith("I ")
-            text = before + (text[0].lower() + text[1:] if lower else text)
+            text = wording.led_in(text, draws.choice(style["before"]))
         if draws.uniform() < 0.5:
             after = draws.choice(style["after"])
             tail = draws.choice(table["mood"][self._persona.emotional_style])
-            text = _exclaim(text + after) if tail == "!" else text + after + tail
+            text = wording.exclaimed(text + after) if tail == "!" else text + after + tail
         if manner == "terse" and draws.uniform() < 0.2:
-            text = _with_typo(text, draws)
+            text = wording.with_typo(text, draws)
         return text
-
-
-def _exclaim(text: str) -> str:
-    return text[:-1] + "!" if text.endswith(".") else text
-
-
-def _with_typo(text: str, draws: Stream) -> str:
-    """Swap two neighbouring letters inside the text."""
-    place = draws.integer(1, max(2, len(text) - 2))
-    if not text[place : place + 2].isalpha():
-        return text
-    return text[:place] + text[place + 1] + text[place] + text[place + 2 :]

@@ -7,24 +7,20 @@ the drafts.
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from importlib.resources import files
+from functools import lru_cache
 
+from personas.selling import OBJECTIONS
 from td_gym.draws import choice, mix, uniform
-from td_gym.protocol import parse_message
 from td_gym.scenario import Episode
 from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.briefing import read_facts, slot_values
 from td_gym.scenarios.sales.customer_acts import detect_customer_acts
 from td_gym.scenarios.sales.topics import topic_of
+from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, response_of, word, wordings
+from td_gym.slots import Messages, fill_slots
 
-Messages = Sequence[Mapping[str, str]]
-_SLOT = re.compile(r"\[(\w+)\]")
-_OBJECTIONS = ("price", "need", "timing", "trust", "authority")
 _MOVED_BY_COUPON = ("price", "timing")
 _STRAIN = 1.25
 """A monthly budget below this many monthly repayments is strained."""
@@ -33,15 +29,12 @@ _ASKS = 3
 """How often the skilled agent asks for the order before it says goodbye."""
 
 
-@cache
 def _wordings() -> Mapping[str, list[str]]:
-    return tomllib.loads(files(__package__).joinpath("service.toml").read_text(encoding="utf-8"))
+    return wordings(__package__)
 
 
-def fill_slots(draft: str, messages: Messages) -> str:
-    """Return ``draft`` with every ``[slot]`` it names replaced; unknown slots stay."""
-    values = slot_values(messages)
-    return _SLOT.sub(lambda slot: values.get(slot[1], slot[0]), draft)
+def _filled(draft: str, messages: Messages) -> str:
+    return fill_slots(draft, messages, slot_values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +66,7 @@ class Reading:
     @property
     def objection(self) -> str:
         """The objection in the customer's last message, empty for none."""
-        return next((name for name in _OBJECTIONS if f"object_{name}" in self.last), "")
+        return next((name for name in OBJECTIONS if f"object_{name}" in self.last), "")
 
 
 def read(messages: Messages) -> Reading:
@@ -87,7 +80,7 @@ def read(messages: Messages) -> Reading:
     ]
     acts = [_own_acts(text) for text in own]
     answers = [detect_customer_acts(text) for text in heard]
-    raised = dict.fromkeys(name for said in answers for name in _OBJECTIONS if f"object_{name}" in said)
+    raised = dict.fromkeys(name for said in answers for name in OBJECTIONS if f"object_{name}" in said)
     last = answers[-1] if answers else frozenset[str]()
     done = frozenset[str]().union(*acts)
     return Reading(
@@ -97,7 +90,7 @@ def read(messages: Messages) -> Reading:
         tuple(raised),
         sum("refuse" in said for said in answers),
         done,
-        tuple(name for name in _OBJECTIONS if f"handle_{name}" in done),
+        tuple(name for name in OBJECTIONS if f"handle_{name}" in done),
         sum("ask_order" in said for said in acts),
         any("<action>offer_coupon" in text for text in own),
         sum("<action>confirm_order" in text for text in own) > _failed_orders(messages),
@@ -113,7 +106,7 @@ def _failed_orders(messages: Messages) -> int:
 
 @lru_cache(maxsize=4096)
 def _own_acts(text: str) -> frozenset[str]:
-    return detect_acts(parse_message(text, {}).response or re.sub(r"<[^>]+>", " ", text))
+    return detect_acts(response_of(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,33 +205,15 @@ def _carry_on(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], s
     return (["ask_order"] if reading.asks < _ASKS else ["back_off", "close"]), ""
 
 
-def word(acts: Sequence[str], reading: Reading, seed: int) -> str:
-    """Return the sentences for ``acts``, none said before where there is a choice."""
-    sentences = []
-    for act in acts:
-        variants = _wordings()[act]
-        fresh = [v for v in variants if not any(_skeleton(v) in _skeleton(text) for text in reading.used)]
-        sentences.append(choice(fresh or variants, seed, reading.turn, "word", act))
-    return " ".join(sentences)
-
-
-@lru_cache(maxsize=8192)
-def _skeleton(text: str) -> str:
-    """The longest slot-free stretch of a wording, to recognise it after filling."""
-    return max(_SLOT.split(text)[::2], key=len)
-
-
 def draft(reading: Reading, habits: Habits, seed: int, header: bool = False) -> str:
     """Return the next message with unfilled slots; ``header`` puts a note and the decision before the words."""
     acts, tool = plan(reading, habits, seed)
-    words = word(acts, reading, seed)
-    if header:
-        note = f"{reading.objections[-1] if reading.objections else 'no'} objection, {reading.refusals} refusals"
-        return f"<think>{note}</think><action>{tool or 'chat'}</action><response>{words}</response>"
-    return f"<action>{tool}</action><response>{words}</response>" if tool else words
+    words = " ".join(word(_wordings(), acts, reading.used, seed, reading.turn))
+    raised = reading.objections[-1] if reading.objections else "no"
+    return compose(words, tool, f"{raised} objection, {reading.refusals} refusals" if header else None)
 
 
-class ScriptedService:
+class ScriptedService(MessagePolicy):
     """The reference agent: honest, skilled, and generous to those whom a coupon moves."""
 
     def __init__(self, habits: Habits = Habits()) -> None:
@@ -246,19 +221,11 @@ class ScriptedService:
 
     def act(self, messages: Messages, seed: int) -> str:
         """Return the next service message."""
-        return fill_slots(draft(read(messages), self.habits, seed), messages)
-
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next service message of each conversation."""
-        return [self.act(episode.messages("service"), episode.seed) for episode in episodes]
+        return _filled(draft(read(messages), self.habits, seed), messages)
 
 
-class Oracle:
+class Oracle(EpisodePolicy):
     """The reference agent that knows whom a coupon moves; an upper reference only."""
-
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next service message of each conversation."""
-        return [self.act_episode(episode) for episode in episodes]
 
     def act_episode(self, episode: Episode) -> str:
         """Return the next service message; the coupon goes to those whom it moves, whatever they have said so far."""
@@ -268,10 +235,10 @@ class Oracle:
         strained = case.persona.budget < _STRAIN * case.profile.amount / case.profile.months
         if case.persona.objection in _MOVED_BY_COUPON or strained:
             seen = replace(seen, objections=(*seen.objections, "price"))
-        return fill_slots(draft(seen, Habits(), episode.seed), messages)
+        return _filled(draft(seen, Habits(), episode.seed), messages)
 
 
-class Demonstrator:
+class Demonstrator(EpisodePolicy):
     """A human-like agent of mixed skill, for supervised data.
 
     Skill varies by dialogue: the less careful one is, the more it presses and repeats.  A coupon
@@ -288,12 +255,12 @@ class Demonstrator:
         habits = Habits(care, coupon_if_needed=0.7, coupon_otherwise=0.3, pushiness=0.8 * (1.0 - care))
         return draft(read(episode.messages("service")), habits, key, header=True)
 
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next service message of each conversation, slots filled."""
-        return [fill_slots(self.draft(episode), episode.messages("service")) for episode in episodes]
+    def act_episode(self, episode: Episode) -> str:
+        """Return the next message, slots filled."""
+        return _filled(self.draft(episode), episode.messages("service"))
 
 
-class Floor:
+class Floor(MessagePolicy):
     """An agent that shows what no skill earns.
 
     ``presser`` and ``repeater`` open properly, then press, or say the pitch again, whatever they
@@ -310,11 +277,10 @@ class Floor:
         if self.name == "do_nothing":
             return choice(_wordings()["stall"], seed, seen.turn)
         if self.name == "random":
-            return fill_slots(self._random(seed, seen.turn), messages)
+            return _filled(self._random(seed, seen.turn), messages)
         acts, tool = self._plan(seen)
         words = " ".join(choice(_wordings()[act], seed, self._wording_key(seen.turn), act) for act in acts)
-        message = f"<action>{tool}</action><response>{words}</response>" if tool else words
-        return fill_slots(message, messages)
+        return _filled(compose(words, tool), messages)
 
     def _plan(self, seen: Reading) -> tuple[list[str], str]:
         if seen.ordered:
@@ -335,10 +301,6 @@ class Floor:
         """A random sentence; one in ten messages calls a tool and says so."""
         if uniform(seed, turn, "tool") < 0.1:
             tool, act = choice((("offer_coupon", "offer_coupon"), ("confirm_order", "confirm")), seed, turn, "which")
-            return f"<action>{tool}</action><response>{choice(_wordings()[act], seed, turn)}</response>"
+            return compose(choice(_wordings()[act], seed, turn), tool)
         act = choice(sorted(_wordings().keys() - {"offer_coupon", "confirm"}), seed, turn, "act")
         return choice(_wordings()[act], seed, turn, "wording")
-
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next service message of each conversation."""
-        return [self.act(episode.messages("service"), episode.seed) for episode in episodes]

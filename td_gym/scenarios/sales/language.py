@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from functools import cache, lru_cache
-from importlib.resources import files
+from functools import lru_cache
 from typing import Any
 
 from personas.selling import Prospect
 from td_gym.draws import Stream
-from td_gym.errors import TdGymError
+from td_gym.scenarios import wording
 
-_HELD_OUT = {"validation": 8, "test": 9}
 _MANNERS = ("style", "temper", "opener")
 
 
-@cache
 def phrases() -> Mapping[str, Any]:
-    """Return ``customer.toml``; an act without exactly ten wordings raises :class:`TdGymError`."""
-    table = tomllib.loads(files(__package__).joinpath("customer.toml").read_text(encoding="utf-8"))
-    for section in table.keys() - set(_MANNERS):
-        for act, wordings in table[section].items():
-            if len(wordings) != 10:
-                raise TdGymError(f"customer.toml: {section}.{act} has {len(wordings)} variants; write exactly 10.")
-    return table
+    """Return ``customer.toml``."""
+    return wording.phrases(__package__, _MANNERS)
 
 
 @lru_cache(maxsize=512)
 def variants(section: str, act: str, split: str) -> tuple[str, ...]:
-    """Return the wordings of an act in ``split``: eight shared ones and the split's own held-out one."""
-    pool = phrases()[section][act]
-    own = _HELD_OUT.get(split)
-    return tuple(pool[:8]) + ((pool[own],) if own is not None else ())
+    """Return the wordings of an act in ``split``."""
+    return wording.in_split(phrases()[section][act], split)
 
 
 class Voice:
@@ -47,8 +36,8 @@ class Voice:
 
     def say(self, section: str, act: str, **figures: str) -> str:
         """Return one wording of an act with its ``{figures}`` filled in."""
-        wording = self.draws.choice(variants(section, act, self._split))
-        return wording.format_map(figures) if figures else wording
+        chosen = self.draws.choice(variants(section, act, self._split))
+        return chosen.format_map(figures) if figures else chosen
 
     def colour(self, text: str, irritated: bool = False, opening: bool = False) -> str:
         """Return ``text`` as this persona would write it: lead-ins, temper, typos."""
@@ -58,22 +47,8 @@ class Voice:
             return str(draws.choice(table["opener"][manner])) + text
         lead, tail, slip = draws.uniform(), draws.uniform(), draws.uniform()
         if lead < 0.3:
-            before = draws.choice(style["before"])
-            lower = before.endswith(", ") and not text.startswith("I ")
-            text = before + (text[0].lower() + text[1:] if lower else text)
+            text = wording.led_in(text, draws.choice(style["before"]))
         if tail < 0.3:
             after = draws.choice(table["temper"]["irritated" if irritated else "calm"])
-            text = _exclaim(text) if after == "!" else text + draws.choice(style["after"]) + after
-        return _with_typo(text, draws) if manner == "terse" and slip < 0.1 else text
-
-
-def _exclaim(text: str) -> str:
-    return text[:-1] + "!" if text.endswith(".") else text
-
-
-def _with_typo(text: str, draws: Stream) -> str:
-    """Swap two neighbouring letters inside the text."""
-    place = draws.integer(1, max(2, len(text) - 2))
-    if not text[place : place + 2].isalpha():
-        return text
-    return text[:place] + text[place + 1] + text[place] + text[place + 2 :]
+            text = wording.exclaimed(text) if after == "!" else text + draws.choice(style["after"]) + after
+        return wording.with_typo(text, draws) if manner == "terse" and slip < 0.1 else text

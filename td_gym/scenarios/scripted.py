@@ -1,0 +1,75 @@
+"""What scripted agents of every scenario share: worded acts, the form of a message, who speaks when."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+
+from td_gym.draws import choice
+from td_gym.protocol import parse_message
+from td_gym.scenario import Episode
+from td_gym.slots import SLOT, Messages
+
+_TAGGED = re.compile(r"<[^>]+>")
+
+
+class MessagePolicy(ABC):
+    """A service agent that answers from chat messages alone, as any agent would."""
+
+    @abstractmethod
+    def act(self, messages: Messages, seed: int) -> str:
+        """Return the next service message."""
+
+    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+        """Return the next service message of each conversation."""
+        return [self.act(episode.messages("service"), episode.seed) for episode in episodes]
+
+
+class EpisodePolicy(ABC):
+    """A service agent that may look into the episode: an oracle, or one that keeps the slots unfilled."""
+
+    @abstractmethod
+    def act_episode(self, episode: Episode) -> str:
+        """Return the next service message."""
+
+    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+        """Return the next service message of each conversation."""
+        return [self.act_episode(episode) for episode in episodes]
+
+
+@lru_cache
+def wordings(package: str) -> Mapping[str, list[str]]:
+    """Return a scenario's ``service.toml``: sentences with slots, by act."""
+    return tomllib.loads(files(package).joinpath("service.toml").read_text(encoding="utf-8"))
+
+
+def word(table: Mapping[str, list[str]], acts: Iterable[str], used: frozenset[str], seed: int, turn: int) -> list[str]:
+    """Return a sentence for each of ``acts``, none that stands in the messages ``used`` where there is a choice."""
+    sentences = []
+    for act in acts:
+        variants = table[act]
+        fresh = [v for v in variants if not any(_skeleton(v) in _skeleton(text) for text in used)]
+        sentences.append(choice(fresh or variants, seed, turn, "word", act))
+    return sentences
+
+
+@lru_cache(maxsize=8192)
+def _skeleton(text: str) -> str:
+    """The longest slot-free stretch of a wording, to recognise it after filling."""
+    return max(SLOT.split(text), key=len)
+
+
+def compose(words: str, call: str = "", note: str | None = None) -> str:
+    """Return a message of ``words`` that calls a tool; a ``note`` stands before, as private thought."""
+    if note is not None:
+        return f"<think>{note}</think><action>{call or 'chat'}</action><response>{words}</response>"
+    return f"<action>{call}</action><response>{words}</response>" if call else words
+
+
+def response_of(text: str) -> str:
+    """Return the words of an own earlier message, whatever tools it calls."""
+    return parse_message(text, {}).response or _TAGGED.sub(" ", text)

@@ -1,0 +1,56 @@
+"""What simulated customers of every scenario share in their language: held-out wordings, lead-ins, temper, typos."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+from td_gym.draws import Stream
+from td_gym.errors import TdGymError
+
+SHARED, WORDINGS = 8, 10
+_HELD_OUT = {"validation": 8, "test": 9}
+
+
+@lru_cache
+def phrases(package: str, manners: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return a scenario's ``customer.toml``: tables of acts with ten wordings each, and tables of ``manners``.
+
+    Raises ``TdGymError`` for an act that has not exactly ten.
+    """
+    table = tomllib.loads(files(package).joinpath("customer.toml").read_text(encoding="utf-8"))
+    for section in table.keys() - set(manners):
+        for act, wordings in table[section].items():
+            if len(wordings) != WORDINGS:
+                raise TdGymError(
+                    f"customer.toml: {section}.{act} has {len(wordings)} variants; write exactly {WORDINGS}."
+                )
+    return table
+
+
+def in_split(wordings: list[str], split: str) -> tuple[str, ...]:
+    """Return the wordings of an act in ``split``: eight shared ones and the split's own held-out one."""
+    own = _HELD_OUT.get(split)
+    return tuple(wordings[:SHARED]) + ((wordings[own],) if own is not None else ())
+
+
+def led_in(text: str, before: str) -> str:
+    """Return ``text`` after a lead-in; its first letter is small after a comma."""
+    lower = before.endswith(", ") and not text.startswith("I ")
+    return before + (text[0].lower() + text[1:] if lower else text)
+
+
+def exclaimed(text: str) -> str:
+    """Return ``text`` with an exclamation mark for its full stop."""
+    return text[:-1] + "!" if text.endswith(".") else text
+
+
+def with_typo(text: str, draws: Stream) -> str:
+    """Return ``text`` with two neighbouring letters inside it swapped, where the place drawn has letters."""
+    place = draws.integer(1, max(2, len(text) - 2))
+    if not text[place : place + 2].isalpha():
+        return text
+    return text[:place] + text[place + 1] + text[place] + text[place + 2 :]
