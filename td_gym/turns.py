@@ -73,8 +73,9 @@ class EndMark(NamedTuple):
 
 def split_end_mark(text: str) -> tuple[str, EndMark | None]:
     """Split a customer's message into what is shown and its end marker, if it closes with one."""
-    match = _END.search(text)
+    text = text.strip()
+    match = _END.search(text) if text.endswith("]") else None
     if match is None:
-        return text.strip(), None
+        return text, None
     rating = min(max(float(match[2]), 1.0), 5.0)
-    return text[: match.start()].strip(), EndMark(match[1] == "hangup", rating)
+    return text[: match.start()], EndMark(match[1] == "hangup", rating)

@@ -39,6 +39,7 @@ _FIRST_WORD = 0x100
 REMEMBERED = 8192
 """Sentences whose acts a reader remembers."""
 LEVELS = 5
+_ZEROED = str.maketrans("123456789", "000000000")
 _LEFT_WINDOW = 12
 _ATOM = re.compile(r"[!<]?[A-Za-z0-9',$^|]+[?*+]?\Z")
 _REPEAT = {"?": "?", "*": "{0,4}", "+": "{1,4}"}
@@ -92,12 +93,17 @@ class Reader:
         self.keyed = frozenset(keys)
         self.keyless = keyless
         self._read = lru_cache(maxsize=REMEMBERED)(self._read_sentence)
+        self._read_form = lru_cache(maxsize=REMEMBERED)(self._match)
 
     def read(self, text: str) -> frozenset[str]:
         """Return the acts of ``text``: those of its sentences."""
         return frozenset().union(*map(self._read, sentences(text)))
 
     def _read_sentence(self, sentence: str) -> frozenset[str]:
+        """Read a sentence as one with other figures in it was read: no pattern knows one figure from another."""
+        return self._read_form(sentence.translate(_ZEROED))
+
+    def _match(self, sentence: str) -> frozenset[str]:
         coded = self.encode(sentence)
         keys = self.keys
         met = self.keyless

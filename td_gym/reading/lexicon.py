@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from td_gym.errors import TdGymError
+
 UNK, NUM, MONEY, TIME, PCT = "\u00a1", "\u00a2", "\u00a3", "\u00a4", "\u00a5"
 _TOKEN = re.compile(
     r"[£$€]?\d+(?:[.:,]\d+)*[£$€%]?[^\W\d_]{0,12}|[^\W_]+(?:'[^\W_]+)?|[.!\n…]+|\?[?!]*|[,;:()–—]|^-+$|--+"
@@ -68,6 +70,8 @@ def read_lexicon(data: Mapping[str, Any], codes: Mapping[str, str]) -> Lexicon:
     for word in filter(words.__contains__, data["typos"]):
         for form in (word, *_deletions(word)):
             near.setdefault(form, words[word])
+    if figured := sorted(word for word in words if not word.isalpha() and re.search("[0-9]", word)):
+        raise TdGymError(f"acts.toml lists {', '.join(figured)}; figures read alike, so write NUM or MONEY.")
     return Lexicon(words, {suffix: spell(word) for suffix, word in data["suffixes"].items()}, near)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import time
 import tomllib
 from collections.abc import Callable
@@ -201,6 +202,12 @@ def test_memory_of_unknown_words_is_bounded() -> None:
     assert len(reader.lexicon) == before + MEMO_LIMIT
 
 
+@given(st.from_regex(r"(?:[a-z]{1,6} |[0-9]{1,3}[.:,%]?|am |€ ?){1,12}", fullmatch=True))
+def test_figures_read_alike_whatever_their_digits(text: str) -> None:
+    reader = service_reader()
+    assert reader.encode(text) == reader.encode(re.sub("[0-9]", "0", text))
+
+
 def test_sentences_end_at_their_marks_and_at_line_breaks() -> None:
     text = "Sorry about that! Which item, and when?\nIt came at 19.10... Bye"
     assert sentences(text) == ("Sorry about that!", "Which item, and when?", "It came at 19.10...", "Bye")
@@ -220,6 +227,7 @@ def _source() -> dict[str, Any]:
         (lambda data: data["service"]["greet"]["patterns"].append("@NOMACRO"), "unknown macro"),
         (lambda data: data["service"]["greet"]["patterns"].append("hi ( there"), "malformed"),
         (lambda data: data["service"]["greet"]["patterns"].append("h[i]"), "cannot read"),
+        (lambda data: data["service"]["greet"]["patterns"].append("call 112"), "lists 112"),
         (lambda data: data["service"]["greet"].update(extra=[]), "unknown keys: extra"),
         (lambda data: data["service"]["greet"].update(patterns=[]), "non-empty patterns"),
     ],

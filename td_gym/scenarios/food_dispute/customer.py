@@ -47,6 +47,7 @@ FRUSTRATION_WEIGHT = 0.5
 LUCK = 0.3
 MOST_ACTS = 3
 LONGEST = 600
+_COURTESY = frozenset(("greet", "close"))
 CURT, CURT_CREDIT = 3.5, 0.4
 """Fewer words a sentence than this read as a telegram, and good service in it counts for this much."""
 
@@ -169,7 +170,7 @@ def _penalty(mind: Mind) -> float:
 
 def _judge_manner(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> str:
     """Return an annoyed answer when the message is no service at all, else an empty string."""
-    content = turn.acts - {"greet", "close"}
+    content = turn.acts - _COURTESY
     if len(content) > MOST_ACTS or len(turn.shown) > LONGEST:
         mind.frustration += 0.45
         return voice.say("reaction", "confused")
@@ -185,15 +186,15 @@ def _judge_manner(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> str
 def _repeats(episode: Episode, turn: Turn) -> bool:
     """Whether the message mostly repeats an earlier one of the service seat (word overlap above 0.7)."""
     words = _words(turn.shown)
-    if not words:
-        return False
     size = len(words)
     for earlier in episode.transcript[:-1]:
         if earlier.seat == "service":
             other = _words(earlier.shown)
-            shared = len(words & other)
-            if shared > 0.7 * (size + len(other) - shared):
-                return True
+            most = len(other)
+            if size > 0.7 * most and most > 0.7 * size:  # else the smaller set could not fill the overlap
+                shared = len(words & other)
+                if shared > 0.7 * (size + most - shared):
+                    return True
     return False
 
 

@@ -51,6 +51,8 @@ _FALSE_DENIAL = re.compile(
 
 _MINOR = frozenset(("identity", "inconsistent", "second_voucher"))
 _MAJOR = frozenset(("overpromise", "unfounded_fault", "noncompliance"))
+_COURTESY = frozenset(("greet", "close"))
+_COMFORT = frozenset(("empathise", "apologise"))
 
 
 @lru_cache(maxsize=1024)
@@ -194,19 +196,19 @@ class FoodDisputeEpisode(Episode):
         self, message: ParsedMessage, words: str, acts: frozenset[str], allowed: bool, costs: dict[str, float]
     ) -> principles.TurnReview:
         persona = self.case.persona
-        content = acts - {"greet", "close"}
+        done = self._done
         return principles.TurnReview(
-            empathic=bool(acts & {"empathise", "apologise"} or self._done & {"empathise", "apologise"}),
+            empathic=not (_COMFORT.isdisjoint(acts) and _COMFORT.isdisjoint(done)),
             needs_empathy=persona.emotional_style != "calm" and self.service_turns <= 3,
             wants_brevity=persona.communication_style == "terse",
             characters=len(message.response),
             admissible=allowed,
-            advances=bool(acts - self._done) or "voucher" in costs,
+            advances=not acts <= done or "voucher" in costs,
             wellformed=wellformed(message.response),
-            acts=len(content) or int("close" in acts),
+            acts=len(acts - _COURTESY) or int("close" in acts),
             repeats=words in self._said,
-            minor_breaches=len(_MINOR & costs.keys()),
-            major_breaches=len(_MAJOR & costs.keys()),
+            minor_breaches=len(_MINOR.intersection(costs)),
+            major_breaches=len(_MAJOR.intersection(costs)),
         )
 
     def _advance(self, acts: frozenset[str], issued: bool) -> None:

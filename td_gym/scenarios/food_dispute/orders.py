@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from personas.fds import FdsRow
 from personas.persona import Persona
@@ -15,8 +15,7 @@ from personas.splits import split_of_order
 from td_gym.draws import Stream, mix
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A line of an order; ``price`` is for one piece."""
 
     name: str
@@ -24,8 +23,7 @@ class Item:
     price: float
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(NamedTuple):
     """A delivered order as the service desk's system shows it.  Times are minutes after midnight."""
 
     id: str
@@ -63,6 +61,10 @@ class Order:
         """What a voucher for this complaint is worth, in money, to the nearest half."""
         return amount_owed(self.issue, self.item.price)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the order as plain data."""
+        return {**self._asdict(), "items": [item._asdict() for item in self.items]}
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -74,13 +76,44 @@ class Case:
 
     def to_json(self) -> dict[str, Any]:
         """Return the case as plain data, for ``debug=True`` and for recorders."""
-        return {"persona": self.persona.to_json(), "order": asdict(self.order), "has_photo": self.has_photo}
+        return {"persona": self.persona.to_json(), "order": self.order.to_json(), "has_photo": self.has_photo}
 
 
 @lru_cache(maxsize=1)
 def menu() -> Mapping[str, Any]:
     """Return the table of restaurants, issues and chat lines (``orders.toml``)."""
     return tomllib.loads(files(__package__).joinpath("orders.toml").read_text(encoding="utf-8"))
+
+
+class _Shares(NamedTuple):
+    """What to draw from, with what weights."""
+
+    options: tuple[str, ...]
+    weights: tuple[float, ...]
+
+
+Priced = tuple[tuple[str, float], ...]
+
+
+class _Lottery(NamedTuple):
+    """The tables of ``menu`` in the form one draws from."""
+
+    restaurants: tuple[tuple[str, Priced], ...]
+    drinks: Priced
+    issues: _Shares
+    faults: Mapping[str, _Shares]
+
+
+@lru_cache(maxsize=1)
+def _lottery() -> _Lottery:
+    table = menu()
+    issues = table["issues"]
+    return _Lottery(
+        tuple((restaurant["name"], tuple(restaurant["menu"].items())) for restaurant in table["restaurants"]),
+        tuple(table["drinks"].items()),
+        _Shares(tuple(issues), tuple(spec["share"] for spec in issues.values())),
+        {name: _Shares(tuple(spec["fault"]), tuple(spec["fault"].values())) for name, spec in issues.items()},
+    )
 
 
 def amount_owed(issue: str, price: float) -> float:
@@ -116,20 +149,17 @@ def draw_case(seed: int, split: str, persona: Persona) -> Case:
 
 def generate_order(number: int) -> Order:
     """Return synthetic order ``number``; the same number is always the same order."""
-    table = menu()
+    lottery = _lottery()
     draws = Stream(number, "order")
-    restaurant = draws.choice(table["restaurants"])
-    dishes = list(restaurant["menu"].items())
+    restaurant, dishes = draws.choice(lottery.restaurants)
     first = draws.integer(0, len(dishes))
     picked = [dishes[first]]
     if draws.uniform() < 0.55:
         picked.append(dishes[(first + draws.integer(1, len(dishes))) % len(dishes)])
     if draws.uniform() < 0.5:
-        picked.append(draws.choice(list(table["drinks"].items())))
-    items = tuple(Item(name, 2 if draws.uniform() < 0.2 else 1, price) for name, price in picked)
-    issues = table["issues"]
-    issue = draws.weighted(list(issues), [spec["share"] for spec in issues.values()])
-    return _deliver(draws, order_id(number), restaurant["name"], items, issue)
+        picked.append(draws.choice(lottery.drinks))
+    items = tuple([Item(name, 2 if draws.uniform() < 0.2 else 1, price) for name, price in picked])
+    return _deliver(draws, order_id(number), restaurant, items, draws.weighted(*lottery.issues))
 
 
 def order_of_row(row: FdsRow) -> Order:
@@ -162,8 +192,7 @@ def _deliver(
     reported: bool | None = None,
 ) -> Order:
     table = menu()
-    weights = table["issues"][issue]["fault"]
-    fault = draws.weighted(list(weights), list(weights.values()))
+    fault = draws.weighted(*_lottery().faults[issue])
     late_courier = fault == "courier" and issue == "cold"
     late = draws.integer(15, 50) if late_courier else draws.integer(-8, 7)
     if chat is None:
@@ -187,7 +216,7 @@ def _with_persona(order: Order, persona: Persona) -> Order:
     """A dishonest customer complains about an order with which nothing was wrong."""
     if persona.honesty != "dishonest":
         return order
-    return replace(order, delivered=order.promised - order.minutes_late % 5, report="", fault="customer")
+    return order._replace(delivered=order.promised - order.minutes_late % 5, report="", fault="customer")
 
 
 def _has_photo(draw: float, order: Order, persona: Persona) -> bool:
