@@ -5,8 +5,10 @@ Importing this package imports neither Faker nor pyarrow; both are imported on f
 
 from __future__ import annotations
 
+from personas.checks import PersonaError
 from personas.fds import FdsError, FdsRow, load_rows
-from personas.persona import DEMANDS, HONESTY, TRAITS, Identity, Persona, PersonaError
+from personas.identities import Identity
+from personas.persona import DEMANDS, HONESTY, TRAITS, Persona
 from personas.population import Population
 from personas.splits import SPLITS, split_of_cell, split_of_order
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from personas.checks import PersonaError
 from personas.draws import Stream
 from personas.fds_traits import classify, fds_tables
 from personas.identities import check_locale, identity
-from personas.persona import Persona, PersonaError
-from personas.population import draw_honesty, draw_patience, honesty_shares
+from personas.persona import Persona
+from personas.population import draw_honesty, draw_patience
 from personas.splits import split_of_order
 
 T = TypeVar("T")
@@ -160,7 +161,7 @@ def _persona(source: _Source, order_id: str, locale: str) -> Persona:
         problem_solving=traits["problem_solving"],
         emotional_style=traits["emotional_style"],
         demand=source.pick(f"{_KWARGS}.core_demand.core_need_type", fds_tables()["demands"]),
-        honesty=draw_honesty(honesty_shares("hard"), draws),
+        honesty=draw_honesty("hard", draws),
         patience=draw_patience(cooperativeness, draws),
         identity=identity(locale, draws),
     )

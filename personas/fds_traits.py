@@ -8,7 +8,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from personas.persona import DEMANDS, TRAITS, PersonaError
+from personas.checks import PersonaError
+from personas.persona import DEMANDS, TRAITS
 
 _CLAUSE = re.compile(r"[.;:,()—]\s")
 

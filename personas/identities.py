@@ -6,14 +6,35 @@ a Faker call per customer would cost more than the conversation.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from functools import cache
 
+from personas.checks import PersonaError
 from personas.draws import Stream
-from personas.persona import Identity, PersonaError
 
 POOL_SIZE = 500
 _POOL_SEED = 20260222
 _FAMILY_NAME_FIRST = {"ja": "", "ko": "", "zh": "", "hu": " "}
+_FOUR_DIGITS = re.compile(r"[0-9]{4}")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A customer's name, city, last four digits of the phone number and locale (``en_US``)."""
+
+    name: str
+    city: str
+    phone_tail: str
+    locale: str
+
+    def __post_init__(self) -> None:
+        for key in ("name", "city", "locale"):
+            value = getattr(self, key)
+            if not isinstance(value, str) or not value.strip():
+                raise PersonaError(f"Identity {key} must be a non-empty text, not {value!r}.")
+        if not isinstance(self.phone_tail, str) or not _FOUR_DIGITS.fullmatch(self.phone_tail):
+            raise PersonaError(f"Identity phone_tail must be 4 digits, not {self.phone_tail!r}.")
 
 
 def identity(locale: str, draws: Stream) -> Identity:

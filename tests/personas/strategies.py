@@ -1,10 +1,11 @@
-"""Hypothesis strategies for personas."""
+"""Hypothesis strategies for personas and prospects."""
 
 from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from personas import DEMANDS, HONESTY, TRAITS, Identity, Persona
+from personas import Identity, Persona
+from personas.prospect import Prospect
 
 words = st.text(min_size=1, max_size=30).filter(lambda text: bool(text.strip()))
 identities = st.builds(
@@ -14,13 +15,18 @@ identities = st.builds(
     phone_tail=st.integers(0, 9999).map("{:04d}".format),
     locale=st.sampled_from(["en_US", "ja_JP"]),
 )
-personas = st.builds(
-    Persona,
-    cooperativeness=st.integers(1, 5),
-    **{trait: st.sampled_from(values) for trait, values in TRAITS.items()},
-    demand=st.sampled_from(DEMANDS),
-    honesty=st.sampled_from(HONESTY),
-    patience=st.integers(3, 10),
-    identity=identities,
-    facts=st.dictionaries(st.text(max_size=20), st.text(max_size=40), max_size=4),
-)
+
+
+def _built(kind: type, **fields: st.SearchStrategy) -> st.SearchStrategy:
+    """Customers of ``kind`` with any allowed value in every field; ``fields`` are those that are kind's own."""
+    return st.builds(
+        kind,
+        **{field: st.sampled_from(values) for field, values in {**kind.ranges, **kind.choices}.items()},
+        **fields,
+        identity=identities,
+        facts=st.dictionaries(st.text(max_size=20), st.text(max_size=40), max_size=4),
+    )
+
+
+personas = _built(Persona)
+prospects = _built(Prospect, budget=st.floats(0.01, 1e6))

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personas import DEMANDS, HONESTY, SPLITS, TRAITS, Persona, PersonaError, Population, split_of_cell
-from personas.splits import all_cells
+from personas.prospect_population import Prospects
+from personas.tables import all_cells
+from tests.personas.shares import within_sampling_error
 
 N = 20_000
 # Published counts and shares (arXiv 2602.22697), typed in here apart from the data file.
@@ -30,11 +32,6 @@ splits = st.sampled_from(SPLITS)
 def sampled(name: str, split: str) -> tuple[Persona, ...]:
     population = Population.load(name)
     return tuple(population.sample(seed, split) for seed in range(N))
-
-
-def within_sampling_error(count: int, share: float, n: int) -> bool:
-    """Five standard errors: with fixed seeds this holds or not for good, and chance is no reason to fail."""
-    return abs(count / n - share) < 5 * (share * (1 - share) / n) ** 0.5
 
 
 every = [(name, split) for name in CLASS_COUNTS for split in SPLITS]
@@ -151,31 +148,29 @@ def test_identities_vary() -> None:
 
 def test_names() -> None:
     assert Population.names() == ["easy", "hard"]
+    assert Prospects.names() == ["hard", "standard"]
 
 
-@pytest.mark.parametrize(
-    ("name", "locale", "problem"),
-    [
-        ("medium", "en_US", "Unknown population 'medium': use one of easy, hard."),
-        ("hard", "xx_YY", "Unknown locale 'xx_YY': use one that Faker knows, such as en_US."),
-        ("hard", "", "Unknown locale '': use one that Faker knows, such as en_US."),
-    ],
-)
-def test_unknown_population_or_locale(name: str, locale: str, problem: str) -> None:
-    with pytest.raises(PersonaError) as caught:
-        Population.load(name, locale=locale)
-    assert str(caught.value) == problem
+both_kinds = pytest.mark.parametrize("kind", [Population, Prospects])
 
 
-@pytest.mark.parametrize("seed", [-1, 1.5, "3", None])
-def test_bad_seed(seed: object) -> None:
-    with pytest.raises(PersonaError, match=r"^A seed must be a non-negative whole number, not "):
-        Population.load("hard").sample(seed, "train")  # type: ignore[arg-type]
+@both_kinds
+def test_unknown_population_or_locale(kind: type[Population | Prospects]) -> None:
+    with pytest.raises(PersonaError, match=rf"^Unknown population 'medium': use one of {', '.join(kind.names())}\.$"):
+        kind.load("medium")
+    for locale in ("xx_YY", ""):
+        problem = rf"^Unknown locale '{locale}': use one that Faker knows, such as en_US\.$"
+        with pytest.raises(PersonaError, match=problem):
+            kind.load("hard", locale=locale)
 
 
-def test_unknown_split() -> None:
+@both_kinds
+def test_bad_seed_or_unknown_split(kind: type[Population | Prospects]) -> None:
+    population = kind.load("hard")
+    with pytest.raises(PersonaError, match=r"^A seed must be a non-negative whole number, not -1\.$"):
+        population.sample(-1, "train")
     with pytest.raises(PersonaError, match=r"^Unknown split 'dev': use one of train, validation, test\.$"):
-        Population.load("hard").sample(0, "dev")
+        population.sample(0, "dev")
 
 
 def test_sampling_is_cheap_enough_for_an_environment() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from personas.selling import Prospects
+from personas.prospect_population import Prospects
 from td_gym.protocol import Tool
 from td_gym.scenarios import sales
 from td_gym.scenarios.sales.briefing import (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from personas.selling import Prospects
+from personas.prospect_population import Prospects
 from td_gym.scenarios.sales.credit import Profile, Question, interest, money, monthly_payment
 from td_gym.scenarios.sales.figures import figures
 from td_gym.scenarios.sales.offers import (

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from personas.checks import PersonaError
 from personas.fds import FdsRow, load_rows
-from personas.persona import PersonaError
 from personas.population import Population
 from td_gym.draws import choice
 from td_gym.errors import TdGymError, unknown

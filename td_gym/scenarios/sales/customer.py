@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from personas.selling import Prospect
+from personas.prospect import Prospect
 from td_gym.draws import Stream
 from td_gym.reading.sentences import sentences
 from td_gym.scenario import Episode

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from personas.selling import Prospect
+from personas.prospect import Prospect
 
 if TYPE_CHECKING:
     from td_gym.scenarios.sales.offers import Case

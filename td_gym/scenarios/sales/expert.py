@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from personas.selling import OBJECTIONS
+from personas.prospect import OBJECTIONS
 from td_gym.draws import choice, mix, uniform
 from td_gym.scenario import Episode
 from td_gym.scenarios.sales.acts import detect_acts

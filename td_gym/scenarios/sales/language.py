@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from personas.selling import Prospect
+from personas.prospect import Prospect
 from td_gym.draws import Stream
 from td_gym.scenarios import wording
 

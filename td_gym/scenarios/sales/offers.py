@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
-from personas.selling import Prospect
+from personas.prospect import Prospect
 from td_gym.draws import Stream
 from td_gym.scenarios.sales.credit import (
     QUESTIONS,

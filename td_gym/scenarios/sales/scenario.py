@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from personas.persona import PersonaError
-from personas.selling import Prospects
+from personas.checks import PersonaError
+from personas.prospect_population import Prospects
 from td_gym.draws import choice
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import MAX_CHARS, Tool
