@@ -15,7 +15,7 @@ from evals.commands.arguments import Parser, non_negative_int, positive_int
 from evals.dialogue import Dialogue
 from evals.errors import guarded
 from evals.files import write_text
-from evals.metrics import metrics_of
+from evals.metrics import headline_of
 from evals.runner import Setting, evaluate
 from evals.statistics import bootstrap_mean
 from td_gym.scenario import Scenario, SeatPolicy
@@ -34,7 +34,7 @@ def agents_of(scenario: Scenario) -> dict[str, Agent]:
 
 def row(name: str, dialogues: Sequence[Dialogue], scenario: Scenario) -> str:
     """Return one line of the table: headline metric, budgeted cost, turns, and both by demand."""
-    headline = metrics_of(scenario.name)[0]
+    headline = headline_of(scenario.name)
     reward = [headline.of(dialogue) for dialogue in dialogues]
     cost = [dialogue.costs.get(scenario.budgeted_cost, 0.0) for dialogue in dialogues]
     mean, low, high, _ = bootstrap_mean(reward, seed=0)
@@ -60,7 +60,7 @@ def table(env: str, customer: str, episodes: int, split: str, seed: int) -> str:
     scenario = setting.scenario()
     result = evaluate(setting, agents_of(scenario))
     demands = sorted({str(d.persona.get("demand", "all")) for each in result.dialogues.values() for d in each})
-    head = ["agent", f"{metrics_of(scenario.name)[0].name} [95 %]", f"{scenario.budgeted_cost} rate", "turns", *demands]
+    head = ["agent", f"{headline_of(scenario.name).name} [95 %]", f"{scenario.budgeted_cost} rate", "turns", *demands]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + [row(name, each, scenario) for name, each in result.dialogues.items()])
 
@@ -83,7 +83,7 @@ def _main(argv: Sequence[str] | None) -> int:
         f"# Calibration of {scenario.name} {scenario.version}",
         "",
         "Scripted agents only; nothing was trained. Intervals are bootstrap over dialogues. The columns by demand show "
-        f"{metrics_of(scenario.name)[0].name} / {scenario.budgeted_cost} rate.",
+        f"{headline_of(scenario.name).name} / {scenario.budgeted_cost} rate.",
         "",
         f"Command: `python -m evals.calibration {options.env} --episodes {options.episodes} --split {options.split} "
         f"--seed {options.seed}`",

@@ -8,7 +8,7 @@ from typing import Any
 
 from evals import plots, tables
 from evals.files import read_json
-from evals.metrics import metrics_of
+from evals.metrics import headline_of, spending_of
 from td_gym.errors import TdGymError
 
 Board = dict[tuple[str, str, str], dict[str, dict[str, Any]]]
@@ -69,9 +69,10 @@ def _free_name(name: str, path: Path, taken: Mapping[str, Any]) -> str:
 
 def as_markdown(board: Board) -> str:
     """Return one section per environment, split and customer, agents by their scenario's first metric, falling."""
-    parts = ["# Leaderboard", f"Intervals: 95 %, of the kind each file states. {tables.NOTE_TRAINED_ON}"]
+    note = tables.note_trained_on(env for env, _, _ in board)
+    parts = ["# Leaderboard", f"Intervals: 95 %, of the kind each file states. {note}"]
     for (env, split, customer), agents in board.items():
-        headline = metrics_of(env)[0].name
+        headline = headline_of(env).name
         ordered = dict(sorted(agents.items(), key=lambda item: -_mean(item[1], headline)))
         parts.append(tables.printable(f"## {env}, split {split}, customer {customer}"))
         parts.append(tables.markdown(tables.rows({"agents": ordered})))
@@ -80,32 +81,38 @@ def as_markdown(board: Board) -> str:
 
 
 def draw(board: Board, path: Path) -> list[Path]:
-    """Draw satisfaction against voucher rate, one PNG a section; sections without both are left out."""
+    """Draw session reward against budgeted cost, one PNG a section; return the files written."""
     written = []
     for number, ((env, split, customer), agents) in enumerate(board.items(), start=1):
-        found = [point(name, entry) for name, entry in agents.items()]
-        points = [each for each in found if each is not None]
-        if not points:
-            continue
-        target = path if len(board) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
-        plots.satisfaction_against_cost(
-            points,
-            target,
-            title=f"{env}, split {split}, customer {customer}",
-            x_label="voucher rate (share of dialogues)",
-            y_label="satisfaction (0 to 5, mean over all dialogues)",
-        )
-        written.append(target)
+        picture = path if len(board) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+        written += draw_plane(env, agents, picture, title=f"{env}, split {split}, customer {customer}")
     return written
 
 
-def point(name: str, entry: Mapping[str, Any]) -> plots.Point | None:
-    """Return an agent's place in the figure, ``None`` when it lacks satisfaction or voucher rate."""
-    metrics = entry["metrics"]
-    spent, pleased = metrics.get("voucher_rate"), metrics.get("satisfaction")
-    if spent is None or pleased is None:
-        return None
-    return plots.Point(name, spent["mean"], tuple(spent["ci95"]), pleased["mean"], tuple(pleased["ci95"]))
+def draw_plane(
+    env: str, agents: Mapping[str, Mapping[str, Any]], path: Path, *, title: str, target: float | None = None
+) -> list[Path]:
+    """Draw the agents of ``env`` by session reward and budgeted cost, its limit at ``target``.
+
+    Returns the files written: ``path``, or none when no agent has both figures.
+    """
+    earned, spent = headline_of(env), spending_of(env)
+    points = [
+        plots.Point(name, x["mean"], tuple(x["ci95"]), y["mean"], tuple(y["ci95"]))
+        for name, entry in agents.items()
+        if (x := entry["metrics"].get(spent.name)) and (y := entry["metrics"].get(earned.name))
+    ]
+    if not points:
+        return []
+    plots.reward_against_cost(
+        points,
+        path,
+        title=title,
+        x_label=f"{spent.label} ({spent.unit})",
+        y_label=f"{earned.label} ({earned.low:g} to {earned.high:g}, mean over all dialogues)",
+        target=target,
+    )
+    return [path]
 
 
 def _mean(entry: Mapping[str, Any], metric: str) -> float:

@@ -35,6 +35,13 @@ class MetricSpec:
     trained_on: bool
     """Whether the training reward or cost contains it, so that it is no evidence by itself."""
     definition: str
+    budget: str = ""
+    """The budgeted cost of which this is the mean, empty for none; such a metric is also reported per demand."""
+
+    @property
+    def label(self) -> str:
+        """The name in words."""
+        return self.name.replace("_", " ")
 
 
 def satisfaction(dialogue: Dialogue) -> float:
@@ -104,25 +111,31 @@ def service_turns(dialogue: Dialogue) -> float:
     return float(len(dialogue.service_turns))
 
 
+FLUENCY = MetricSpec(
+    "fluency", fluency, 0, 1, "share", False,
+    "Mean share of well-formed sentences in the service's text, by a grammar no training signal uses.",
+)  # fmt: skip
+TURNS = MetricSpec("turns", service_turns, 0, math.inf, "messages", False, "Mean number of service messages.")
+
 FOOD_DISPUTE: tuple[MetricSpec, ...] = (
     MetricSpec(
         "satisfaction", satisfaction, 0, 5, "points", True,
         "Mean closing satisfaction over all dialogues; turn limit and format error count 0.",
     ),
     MetricSpec(
-        "finish_rate", finished, 0, 1, "share", True,
+        "finish_rate", finished, 0, 1, "share of dialogues", True,
         "Share of dialogues that end without format error and before the turn limit.",
     ),
     MetricSpec(
-        "voucher_rate", voucher_given, 0, 1, "share", True,
-        "Share of dialogues in which a voucher is issued, also by what the customer wants.",
+        "voucher_rate", voucher_given, 0, 1, "share of dialogues", True,
+        "Share of dialogues in which a voucher is issued, also by what the customer wants.", budget="voucher",
     ),
     MetricSpec(
         "voucher_spend", voucher_spend, 0, math.inf, "SAR", False,
         "Mean money issued in vouchers per dialogue.",
     ),
     MetricSpec(
-        "handoff_rate", handed_off, 0, 1, "share", False,
+        "handoff_rate", handed_off, 0, 1, "share of dialogues", False,
         "Share of dialogues transferred to a human.",
     ),
     MetricSpec(
@@ -133,27 +146,21 @@ FOOD_DISPUTE: tuple[MetricSpec, ...] = (
         "communication", communication, 0, 28, "points", False,
         "Sum of fourteen 0/1/2 items on tone, answers, brevity and form.",
     ),
-    MetricSpec(
-        "fluency", fluency, 0, 1, "share", False,
-        "Mean share of well-formed sentences in the service's text, by a grammar no training signal uses.",
-    ),
+    FLUENCY,
     MetricSpec(
         "grounding", grounding, 0, 1, "share", False,
         "Mean share of named items, sums and times that are the briefing's, over dialogues that name any.",
     ),
     MetricSpec(
-        "inconsistent", lambda dialogue: float(inconsistent(dialogue)), 0, 1, "share", True,
+        "inconsistent", lambda dialogue: float(inconsistent(dialogue)), 0, 1, "share of dialogues", True,
         "Share of dialogues whose words and action disagree about a voucher.",
     ),
-    MetricSpec(
-        "turns", service_turns, 0, math.inf, "messages", False,
-        "Mean number of service messages.",
-    ),
+    TURNS,
 )  # fmt: skip
 
 SALES: tuple[MetricSpec, ...] = (
     MetricSpec(
-        "conversion_rate", converted, 0, 1, "share", True,
+        "conversion_rate", converted, 0, 1, "share of dialogues", True,
         "Share of all dialogues that end in a sale.",
     ),
     MetricSpec(
@@ -165,7 +172,7 @@ SALES: tuple[MetricSpec, ...] = (
         "Mean share of the agent's word trigrams that stood in an earlier sentence of its own.",
     ),
     MetricSpec(
-        "identity_detection_rate", identity_detected, 0, 1, "share", True,
+        "identity_detection_rate", identity_detected, 0, 1, "share of dialogues", True,
         "Share of dialogues in which the customer noticed bot-like talk.",
     ),
     MetricSpec(
@@ -177,27 +184,19 @@ SALES: tuple[MetricSpec, ...] = (
         "Mean mark of a service turn for what it says of the customer's profile.",
     ),
     MetricSpec(
-        "discount_spend", discount, 0, 1, "share", True,
-        "Mean share of the coupon spent per dialogue.",
+        "discount_spend", discount, 0, 1, "share of the coupon", True,
+        "Mean share of the coupon spent per dialogue.", budget="discount",
     ),
     MetricSpec(
         "distinct_2", distinct_2, 0, 1, "share", False,
         "Mean share of word bigrams in the agent's text that are different ones.",
     ),
-    MetricSpec(
-        "fluency", fluency, 0, 1, "share", False,
-        "Mean share of well-formed sentences in the service's text, by a grammar no training signal uses.",
-    ),
-    MetricSpec(
-        "turns", service_turns, 0, math.inf, "messages", False,
-        "Mean number of service messages.",
-    ),
+    FLUENCY,
+    TURNS,
 )  # fmt: skip
 
 BY_SCENARIO: Mapping[str, tuple[MetricSpec, ...]] = {"FoodDispute": FOOD_DISPUTE, "Sales": SALES}
 """Metrics by scenario; the first is what its session reward pays."""
-BY_DEMAND = "voucher_rate"
-"""The metric that is also reported per demand, as ``voucher_rate/DEMAND``."""
 
 
 def metrics_of(env: str) -> tuple[MetricSpec, ...]:
@@ -208,11 +207,21 @@ def metrics_of(env: str) -> tuple[MetricSpec, ...]:
     raise TdGymError(f"No metrics are defined for {env!r}; defined: {', '.join(BY_SCENARIO)}.")
 
 
+def headline_of(env: str) -> MetricSpec:
+    """Return the metric of environment id ``env`` that is the mean of what its session reward pays."""
+    return metrics_of(env)[0]
+
+
+def spending_of(env: str) -> MetricSpec:
+    """Return the metric of environment id ``env`` that is the mean of its budgeted cost."""
+    return next(spec for spec in metrics_of(env) if spec.budget)
+
+
 def compute(dialogues: Sequence[Dialogue]) -> dict[str, Values]:
     """Return every metric's values, one per dialogue in the given order, NaN where it does not apply.
 
-    ``voucher_rate/DEMAND`` is the voucher rate over the customers with that demand, where personas
-    are recorded.  Raises ``TdGymError`` for no dialogues, or for dialogues of several environments.
+    ``NAME/DEMAND`` is the metric of the budgeted cost over the customers with that demand, where
+    personas are recorded.  Raises ``TdGymError`` for no dialogues, or for dialogues of several environments.
     """
     if not dialogues:
         raise TdGymError("There are no dialogues to measure.")
@@ -225,7 +234,7 @@ def compute(dialogues: Sequence[Dialogue]) -> dict[str, Values]:
     for spec in metrics_of(dialogues[0].env):
         measured = np.array([spec.of(dialogue) for dialogue in dialogues], dtype=np.float64)
         values[spec.name] = measured
-        if spec.name == BY_DEMAND:
+        if spec.budget:
             for demand in sorted(set(demands) - {""}):
                 here = np.array([each == demand for each in demands])
                 values[f"{spec.name}/{demand}"] = np.where(here, measured, np.nan)

@@ -1,4 +1,4 @@
-"""Figures: training curves and satisfaction against spending, with intervals drawn.
+"""Figures: training curves and session reward against budgeted cost, with intervals drawn.
 
 Colours are the Okabe-Ito set, which stays apart for colour-blind readers; every series also has its
 own marker or line style, so nothing rests on colour alone.
@@ -26,7 +26,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One policy in the plane of spending (x) and satisfaction (y), with 95 % intervals."""
+    """One policy in the plane of budgeted cost (x) and session reward (y), with 95 % intervals."""
 
     name: str
     x: float
@@ -44,7 +44,7 @@ class Panel:
     target: float | None = None
 
 
-def satisfaction_against_cost(
+def reward_against_cost(
     points: Sequence[Point], path: Path, *, title: str, x_label: str, y_label: str, target: float | None = None
 ) -> None:
     """Draw ``points`` with error bars and the budget as a vertical line, as a PNG at ``path``."""

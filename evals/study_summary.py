@@ -13,6 +13,7 @@ from typing import Any
 
 from evals import leaderboard, plots, tables
 from evals.files import read_json, write_json, write_text
+from evals.metrics import headline_of, spending_of
 from evals.provenance import public_path
 from evals.scores import entry
 from evals.statistics import mean_t, paired_t
@@ -111,21 +112,21 @@ def _head(study: Study, done: Sequence[tuple[Run, Result]]) -> str:
         f"{study.evaluation.episodes} dialogues of split {study.evaluation.split} per run, "
         f"sampling temperature {study.evaluation.temperature:g}. Tuning budget: {study.tuning_budget}.",
         NOTE,
-        tables.NOTE_TRAINED_ON,
+        tables.note_trained_on([study.env]),
         f"Command: `python -m evals.study {public_path(study.path)}`",
     ]
     return "\n\n".join(lines)
 
 
 def _section(results: Result) -> str:
+    earned, spent = headline_of(results["env"]), spending_of(results["env"])
     parts = [f"## Customer {results['customer']}", tables.markdown(tables.rows(results))]
-    demands = sorted({m for a in results["agents"].values() for m in a["metrics"] if m.startswith("voucher_rate/")})
+    demands = sorted({m for a in results["agents"].values() for m in a["metrics"] if m.startswith(f"{spent.name}/")})
     if demands:
-        parts += ["Voucher rate by demand:", tables.markdown(tables.rows(results, demands))]
+        parts += [f"{spent.label.capitalize()} by demand:", tables.markdown(tables.rows(results, demands))]
     if results["paired"]:
-        chosen = [
-            metric for metric in ("satisfaction", "voucher_rate") if metric in next(iter(results["paired"].values()))
-        ]
+        measured = next(iter(results["paired"].values()))
+        chosen = [spec.name for spec in (earned, spent) if spec.name in measured]
         body = [[pair, *(tables.cell(each[metric]) for metric in chosen)] for pair, each in results["paired"].items()]
         parts += ["Differences, paired per seed:", tables.markdown([["difference", *chosen], *body])]
     return "\n\n".join(parts)
@@ -146,33 +147,28 @@ def _curves(study: Study, done: Sequence[tuple[Run, Result]], path: Path) -> lis
             curves.setdefault(run.arm.name, []).append(result["training"])
     if not curves:
         return []
-    limits = {limit for arm in study.arms for limit in arm.budgets.values()}
+    earned, spent = headline_of(study.env), spending_of(study.env)
     panels = [
-        plots.Panel("reward", "satisfaction\n(training, 0 to 5)"),
-        plots.Panel("costs/voucher", "voucher rate\n(share of dialogues)", limits.pop() if len(limits) == 1 else None),
-        plots.Panel("lambda/voucher", "multiplier lambda"),
+        plots.Panel("reward", f"{earned.label}\n(training, {earned.low:g} to {earned.high:g})"),
+        plots.Panel(f"costs/{spent.budget}", f"{spent.label}\n({spent.unit})", _limit(study)),
+        plots.Panel(f"lambda/{spent.budget}", "multiplier lambda"),
     ]
     plots.training_curves(curves, panels, path, title=f"{study.title}: mean and range over seeds")
     return [path]
 
 
 def _planes(study: Study, folder: Path) -> list[Path]:
-    limits = {limit for arm in study.arms for limit in arm.budgets.values()}
     written = []
     for path in sorted(folder.glob("results*.json")):
         results = read_json(path)
-        found = [leaderboard.point(name, entry) for name, entry in results["agents"].items()]
-        points = [each for each in found if each is not None]
-        if not points:
-            continue
         picture = folder / f"{path.stem.replace('results', 'pareto')}.png"
-        plots.satisfaction_against_cost(
-            points,
-            picture,
-            title=f"{study.title}, customer {results['customer']}",
-            x_label="voucher rate (share of dialogues)",
-            y_label="satisfaction (0 to 5, mean over all dialogues)",
-            target=next(iter(limits)) if len(limits) == 1 else None,
-        )
-        written.append(picture)
+        title = f"{study.title}, customer {results['customer']}"
+        written += leaderboard.draw_plane(study.env, results["agents"], picture, title=title, target=_limit(study))
     return written
+
+
+def _limit(study: Study) -> float | None:
+    """Return the budget of the study's arms, ``None`` when they have several or none."""
+    cost = spending_of(study.env).budget
+    limits = {arm.budgets[cost] for arm in study.arms if cost in arm.budgets}
+    return limits.pop() if len(limits) == 1 else None

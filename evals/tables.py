@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evals.metrics import BY_SCENARIO, MetricSpec
+from evals.metrics import BY_SCENARIO, MetricSpec, headline_of
 
 Results = Mapping[str, Any]
 
@@ -32,11 +32,16 @@ COLUMNS = (
 """Metrics shown, of whatever scenario; columns that nobody has are left out."""
 TRAINED_ON = frozenset(spec.name for specs in BY_SCENARIO.values() for spec in specs if spec.trained_on)
 
-NOTE_TRAINED_ON = (
-    "[t] a training signal reads this figure, so by itself it is no evidence of better service; "
-    "the first figure is what agents are trained on."
-)
 NOTE_BOOTSTRAP = "Intervals: 95 %, bootstrap over dialogues."
+
+
+def note_trained_on(envs: Iterable[str]) -> str:
+    """Return what ``[t]`` says of figures of the environments ``envs``."""
+    headlines = dict.fromkeys(headline_of(env).name for env in envs)
+    return (
+        "[t] a training signal reads this figure, so by itself it is no evidence of better service; "
+        f"{' or '.join(headlines)} is what agents are trained on."
+    )
 
 
 def glossary(columns: Sequence[str] = COLUMNS) -> str:

@@ -103,5 +103,5 @@ def run(args: argparse.Namespace) -> int:
 def show(results: dict[str, Any]) -> None:
     """Print the table with what its intervals and marks mean."""
     print(f"{results['env']}, split {results['split']}, customer {results['customer']}.")
-    print(f"{tables.NOTE_BOOTSTRAP}\n{tables.NOTE_TRAINED_ON}\n")
+    print(f"{tables.NOTE_BOOTSTRAP}\n{tables.note_trained_on([results['env']])}\n")
     print(tables.text(tables.rows(results)))

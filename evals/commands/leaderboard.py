@@ -15,7 +15,7 @@ DESCRIPTION = """\
 Merge the results.json of several evaluations or studies into one Markdown table.
 
 With --out the table is written there and, where matplotlib is installed (pip install
-"td-gym[evals]"), a figure of satisfaction against voucher rate beside it as a PNG.
+"td-gym[evals]"), figures of session reward against budgeted cost beside it as PNGs.
 """
 EXAMPLES = """\
 examples:

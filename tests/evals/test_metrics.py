@@ -6,8 +6,18 @@ import pytest
 
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.judges.repetition import distinct_2, repetition
-from evals.metrics import FOOD_DISPUTE, SALES, compute, metrics_of, satisfaction, summarise
+from evals.metrics import (
+    FOOD_DISPUTE,
+    SALES,
+    compute,
+    headline_of,
+    metrics_of,
+    satisfaction,
+    spending_of,
+    summarise,
+)
 from td_gym.errors import TdGymError
+from td_gym.registration import env_ids, make_scenario
 from tests.evals.dialogues import dialogue, good, said
 
 
@@ -95,6 +105,14 @@ def test_repetition_by_hand() -> None:
     # "yes no", "no yes", "yes no": two different bigrams of three.
     assert distinct_2(sold("Yes no yes no.")) == pytest.approx(2 / 3)
     assert math.isnan(distinct_2(sold("Yes.")))
+
+
+@pytest.mark.parametrize("env", env_ids())
+def test_the_first_metric_is_the_session_reward_and_one_is_the_budgeted_cost(env: str) -> None:
+    scenario = make_scenario(env)
+    assert (headline_of(env).low, headline_of(env).high) == scenario.reward_ranges["service"]
+    assert [spec.budget for spec in metrics_of(env) if spec.budget] == [scenario.budgeted_cost]
+    assert spending_of(env).budget == scenario.budgeted_cost
 
 
 def test_metrics_of_strategy_views() -> None:

@@ -19,7 +19,7 @@ def a_point(name: str, x: float = 0.3, y: float = 3.8) -> plots.Point:
 def test_plane_is_a_picture_and_leaves_no_partial_file(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "plane.png"
     points = [a_point(f"agent {number}", number / 20, 3 + number / 20) for number in range(12)]
-    plots.satisfaction_against_cost(points, path, title="t", x_label="x", y_label="y", target=0.3)
+    plots.reward_against_cost(points, path, title="t", x_label="x", y_label="y", target=0.3)
     assert path.read_bytes().startswith(PNG)
     assert [each.name for each in path.parent.iterdir()] == ["plane.png"]
 
@@ -34,7 +34,7 @@ def test_curves_draw_arms_of_different_lengths_and_missing_quantities(tmp_path: 
 
 def test_the_same_figure_has_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
-        plots.satisfaction_against_cost([a_point("x")], tmp_path / name, title="t", x_label="x", y_label="y")
+        plots.reward_against_cost([a_point("x")], tmp_path / name, title="t", x_label="x", y_label="y")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
@@ -53,4 +53,4 @@ def test_without_matplotlib_the_error_names_the_extra(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(TdGymError, match=r"td-gym\[evals\]"):
-        plots.satisfaction_against_cost([a_point("x")], tmp_path / "x.png", title="t", x_label="x", y_label="y")
+        plots.reward_against_cost([a_point("x")], tmp_path / "x.png", title="t", x_label="x", y_label="y")

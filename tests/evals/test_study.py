@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from evals import plots
 from evals import study as study_command
 from evals.study_file import Arm, Run, find_run, load, result_path, runs
 from evals.study_summary import collect, paired, summarise
@@ -40,7 +41,8 @@ def a_study(folder: Path, text: str = SMALL) -> Path:
 
 def a_result(value: float, *, training: bool = False) -> dict[str, Any]:
     metric = {"mean": value, "ci95": [value - 0.1, value + 0.1], "n": 4}
-    measured = {"metrics": {"satisfaction": metric, "voucher_rate": {**metric, "mean": value / 10}}}
+    cheap = {**metric, "mean": value / 10}
+    measured = {"metrics": {"satisfaction": metric, "voucher_rate": cheap, "voucher_rate/refund_priority": cheap}}
     return {
         "evaluation": {"scripted": measured, "scripted_b": measured},
         "training": [{"reward": value, "costs/voucher": 0.3, "lambda/voucher": 0.8}] * 3 if training else [],
@@ -179,6 +181,41 @@ def test_summarise_writes_tables_and_pictures(tmp_path: Path) -> None:
     assert "satisfaction [t]" in table
     assert "t-interval over training seeds" in table
     assert str(tmp_path) not in table + (tmp_path / "small" / "results.json").read_text(encoding="utf-8")
+
+
+def test_a_study_shows_the_reward_and_the_cost_of_its_own_scenario(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+    monkeypatch.setattr(plots, "training_curves", lambda curves, panels, path, **more: drawn.update(panels=panels))
+    monkeypatch.setattr(plots, "reward_against_cost", lambda points, path, **more: drawn.update(more, points=points))
+    sold = json.loads(
+        json.dumps(a_result(0.4, training=True))
+        .replace("satisfaction", "conversion_rate")
+        .replace("voucher_rate", "discount_spend")
+    )
+    text = SMALL.replace("FoodDispute", "Sales").replace("voucher =", "discount =")
+    study = load(a_study(tmp_path, text))
+    for run in runs(study):
+        save(result_path(study, run, tmp_path), sold)
+    summarise(study, tmp_path)
+    table = (tmp_path / "small" / "table.md").read_text(encoding="utf-8")
+    assert "conversion_rate is what agents are trained on." in table
+    assert "| difference | conversion_rate | discount_spend |" in table
+    assert "Discount spend by demand:" in table
+    assert [(panel.key, panel.label, panel.target) for panel in drawn["panels"]] == [
+        ("reward", "conversion rate\n(training, 0 to 1)", None),
+        ("costs/discount", "discount spend\n(share of the coupon)", 0.3),
+        ("lambda/discount", "multiplier lambda", None),
+    ]
+    assert drawn["x_label"] == "discount spend (share of the coupon)"
+    assert drawn["y_label"] == "conversion rate (0 to 1, mean over all dialogues)"
+    assert drawn["target"] == 0.3
+    assert [(point.name, point.x, point.y) for point in drawn["points"]] == [
+        ("sft", pytest.approx(0.04), pytest.approx(0.4)),
+        ("cmpo", pytest.approx(0.04), pytest.approx(0.4)),
+        ("random", 0.04, 0.4),
+    ]
 
 
 def test_summarise_without_any_run_says_what_to_do(tmp_path: Path) -> None:
