@@ -12,20 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from td_gym.errors import TdGymError, unknown
-from td_gym.registration import make_scenario, scenario_names
+from td_gym.registration import make_scenario, scenario_class, scenario_names
 from td_gym.scenario import Episode, Scenario
 
-FLOORS = (
-    "random",
-    "do_nothing",
-    "always_apologise",
-    "always_voucher",
-    "always_coupon",
-    "presser",
-    "repeater",
-)
-"""Floor agents of all scenarios; which of them a scenario has, it says itself."""
-SPECS = ("scripted", "oracle", *FLOORS, "tiny")
 _FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory")
 
 Messages = Sequence[Mapping[str, str]]
@@ -128,8 +117,8 @@ def make(
 ) -> Agent:
     """Return the agent that ``spec`` names.
 
-    ``scripted`` (the reference agent), ``oracle``, a floor of the scenario (one of ``FLOORS``), ``tiny``
-    (the weights shipped for the scenario), a run directory or Hugging Face model directory, or
+    ``scripted`` (the reference agent), ``oracle``, a floor of the scenario, ``tiny`` (the weights
+    shipped for the scenario), a run directory or Hugging Face model directory, or
     ``package.module:factory``.  Without ``env_id`` or ``scenario`` an agent finds its scenario from the
     briefing it reads first.  ``temperature`` and ``device`` matter to language models only.  Raises
     ``TdGymError`` for anything else.
@@ -140,19 +129,19 @@ def make(
         return ScriptedAgent(lambda found: found.expert(), scenario)
     if spec == "oracle":
         return OracleAgent()
-    if spec in FLOORS:
-        return ScriptedAgent(lambda found: _floor(found, spec), scenario)
+    floors = floor_names() if scenario is None else scenario.floors
+    if spec in floors:
+        return ScriptedAgent(lambda found: found.floor(spec), scenario)
     if spec == "tiny" or Path(spec).is_dir():
         return _language_model(spec, scenario, temperature, device)
     if ":" in spec:
         return _from_factory(spec)
-    raise unknown("agent", spec, (*SPECS, *_FORMS))
+    raise unknown("agent", spec, ("scripted", "oracle", *floors, "tiny", *_FORMS))
 
 
-def _floor(scenario: Scenario, name: str) -> Any:
-    if name not in scenario.floors:
-        raise unknown(f"floor agent of {scenario.name}", name, scenario.floors)
-    return scenario.floor(name)
+def floor_names() -> tuple[str, ...]:
+    """Return the floor agents of all registered scenarios, each name once."""
+    return tuple(dict.fromkeys(floor for name in scenario_names() for floor in scenario_class(name).floors))
 
 
 def _language_model(spec: str, scenario: Scenario | None, temperature: float, device: str) -> Agent:

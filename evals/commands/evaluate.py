@@ -21,8 +21,7 @@ dialogues.jsonl (every dialogue) into --out, and prints a table.
 An agent SPEC is one of
   scripted             the reference agent: reads the briefing, follows the procedure
   oracle               knows what is hidden; an upper reference, never a baseline
-  random, do_nothing   floors of every scenario; always_apologise and always_voucher (FoodDispute),
-                       always_coupon, presser and repeater (Sales)
+  random, do_nothing   floors of every scenario, which may have more, see td-gym envs
   tiny                 the shipped small language model (needs pip install "td-gym[train]")
   DIRECTORY            what td-gym train wrote, or a Hugging Face model directory
   package.module:factory     your own: factory() returns an object with reset(seed=None) and

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 import agents.agent as agent_module
-from agents.agent import FLOORS, Agent, OracleAgent, make
+from agents.agent import Agent, OracleAgent, floor_names, make
 from td_gym.errors import TdGymError
+from td_gym.registration import make_scenario
 from tests.agents.fakes import HEADING, FakeScenario, fake_policy
 
 MESSAGES = [{"role": "system", "content": f"{HEADING}\n\nCASE\nsoup; waits 3"}, {"role": "user", "content": "cold"}]
@@ -53,16 +54,22 @@ def test_scripted_finds_its_scenario_in_the_briefing(monkeypatch: pytest.MonkeyP
         make("scripted").act(None, [{"role": "system", "content": "Something else."}])
 
 
-@pytest.mark.parametrize("name", FLOORS)
+@pytest.mark.parametrize("name", FakeScenario.floors)
 def test_floors(name: str) -> None:
-    scenario = FakeScenario()
-    scenario.floors = FLOORS
-    assert make(name, scenario=scenario).act(None, MESSAGES).startswith("sorry")
+    assert make(name, scenario=FakeScenario()).act(None, MESSAGES).startswith("sorry")
+
+
+@pytest.mark.parametrize("name", floor_names())
+def test_a_floor_of_some_scenario_needs_no_scenario_to_be_made(name: str) -> None:
+    assert isinstance(make(name), Agent)
 
 
 def test_a_floor_the_scenario_lacks_is_refused() -> None:
-    with pytest.raises(TdGymError, match="floor agent of Fake 'always_voucher'"):
+    with pytest.raises(TdGymError, match="Unknown agent 'always_voucher'"):
         make("always_voucher", scenario=FakeScenario())
+    sales = make_scenario("Sales").begin(0)
+    with pytest.raises(TdGymError, match="Unknown floor 'always_voucher'"):
+        make("always_voucher").act(None, sales.messages("service"))
 
 
 def test_the_oracle_wants_the_episode() -> None:
