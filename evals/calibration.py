@@ -7,7 +7,8 @@ scenario's numbers are set on this table and then frozen.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agents.agent import Agent, ScriptedAgent, make
@@ -54,11 +55,16 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def table(env: str, customer: str, episodes: int, split: str, seed: int) -> str:
-    """Return the calibration table of ``env`` against ``customer`` as Markdown."""
-    setting = Setting(env, episodes, seed, split, customer)
+def sections(setting: Setting, agents: Mapping[str, Agent]) -> list[str]:
+    """Return ``agents`` against every simulated customer of the scenario, one Markdown section each."""
+    customers = setting.scenario().customers
+    return [f"## Customer `{name}`\n\n{table(replace(setting, customer=name), agents)}" for name in customers]
+
+
+def table(setting: Setting, agents: Mapping[str, Agent]) -> str:
+    """Return the table of ``agents`` against the customer of ``setting`` as Markdown."""
     scenario = setting.scenario()
-    result = evaluate(setting, agents_of(scenario))
+    result = evaluate(setting, agents)
     demands = sorted({str(d.persona.get("demand", "all")) for each in result.dialogues.values() for d in each})
     head = ["agent", f"{headline_of(scenario.name).name} [95 %]", f"{scenario.budgeted_cost} rate", "turns", *demands]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -78,24 +84,21 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the first dialogue")
     parser.add_argument("--out", type=Path, metavar="PATH", help="Markdown file to write (default: print)")
     options = parser.parse_args(argv)
-    scenario = Setting(options.env, 1).scenario()
-    text = [
+    setting = Setting(options.env, options.episodes, options.seed, options.split)
+    scenario = setting.check()
+    page = [
         f"# Calibration of {scenario.name} {scenario.version}",
-        "",
         "Scripted agents only; nothing was trained. Intervals are bootstrap over dialogues. The columns by demand show "
         f"{headline_of(scenario.name).name} / {scenario.budgeted_cost} rate.",
-        "",
         f"Command: `python -m evals.calibration {options.env} --episodes {options.episodes} --split {options.split} "
         f"--seed {options.seed}`",
+        *sections(setting, agents_of(scenario)),
     ]
-    for customer in scenario.customers:
-        body = table(options.env, customer, options.episodes, options.split, options.seed)
-        text += ["", f"## Customer `{customer}`", "", body]
-    page = "\n".join(text) + "\n"
+    text = "\n\n".join(page) + "\n"
     if options.out:
-        write_text(options.out, page)
+        write_text(options.out, text)
     else:
-        print(page)
+        print(text, end="")
     return 0
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +57,12 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise TdGymError(f"{str(path)!r} is not a JSON file: {error}.") from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read TOML; ``TdGymError`` names the file when it is not TOML."""
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TdGymError(f"{str(path)!r} is not a TOML file: {error}.") from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evals.files import read_toml
 from td_gym.errors import TdGymError, unknown
 
 ROOT = Path("results")
@@ -78,11 +78,7 @@ def load(path: Path) -> Study:
 
     Raises ``TdGymError`` naming the entry that is missing, unknown or of the wrong type.
     """
-    try:
-        with path.open("rb") as file:
-            data = tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise TdGymError(f"{str(path)!r} is not a TOML file: {error}.") from error
+    data = read_toml(path)
     where = f"study {str(path)!r}"
     _check_keys(data, {"env", "title", "tuning_budget", "seeds", "train", "arms", "fixed", "evaluation"}, where)
     shared = data.get("train", {})
