@@ -10,13 +10,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 from agents.agent import Agent, ScriptedAgent, make
 from evals.commands.arguments import Parser, non_negative_int, positive_int
 from evals.dialogue import Dialogue
 from evals.errors import guarded
 from evals.files import write_text
-from evals.metrics import headline_of
+from evals.metrics import MetricSpec, headline_of, metrics_of, spending_of
 from evals.runner import Setting, evaluate
 from evals.statistics import bootstrap_mean
 from td_gym.scenario import Scenario, SeatPolicy
@@ -34,25 +35,32 @@ def agents_of(scenario: Scenario) -> dict[str, Agent]:
 
 
 def row(name: str, dialogues: Sequence[Dialogue], scenario: Scenario) -> str:
-    """Return one line of the table: headline metric, budgeted cost, turns, and both by demand."""
+    """Return one line of the table: headline metric, budgeted cost, what else is compared, turns, both by group."""
     headline = headline_of(scenario.name)
     reward = [headline.of(dialogue) for dialogue in dialogues]
     cost = [dialogue.costs.get(scenario.budgeted_cost, 0.0) for dialogue in dialogues]
     mean, low, high, _ = bootstrap_mean(reward, seed=0)
+    more = [fmean(map(spec.of, dialogues)) for spec in _beside(scenario)]
     groups: dict[str, list[int]] = {}
     for i, dialogue in enumerate(dialogues):
-        groups.setdefault(str(dialogue.persona.get("demand", "all")), []).append(i)
-    by_demand = [
-        f"{_mean([reward[i] for i in members]):.2f} / {_mean([cost[i] for i in members]):.2f}"
+        groups.setdefault(_group(dialogue, scenario), []).append(i)
+    by_group = [
+        f"{fmean(reward[i] for i in members):.2f} / {fmean(cost[i] for i in members):.2f}"
         for _, members in sorted(groups.items())
     ]
-    turns = _mean([float(dialogue.outcome["turns"]) for dialogue in dialogues])
-    cells = [name, f"{mean:.2f} [{low:.2f}, {high:.2f}]", f"{_mean(cost):.2f}", f"{turns:.1f}", *by_demand]
-    return "| " + " | ".join(cells) + " |"
+    turns = fmean(float(dialogue.outcome["turns"]) for dialogue in dialogues)
+    figures = [f"{fmean(cost):.2f}", *(f"{value:.2f}" for value in more), f"{turns:.1f}"]
+    return "| " + " | ".join([name, f"{mean:.2f} [{low:.2f}, {high:.2f}]", *figures, *by_group]) + " |"
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _beside(scenario: Scenario) -> list[MetricSpec]:
+    """Return what arms are compared by beside what is earned and spent."""
+    shown = (headline_of(scenario.name), spending_of(scenario.name))
+    return [spec for spec in metrics_of(scenario.name) if spec.compared and spec not in shown]
+
+
+def _group(dialogue: Dialogue, scenario: Scenario) -> str:
+    return str(dialogue.persona.get(spending_of(scenario.name).by, "all"))
 
 
 def sections(setting: Setting, agents: Mapping[str, Agent]) -> list[str]:
@@ -65,8 +73,10 @@ def table(setting: Setting, agents: Mapping[str, Agent]) -> str:
     """Return the table of ``agents`` against the customer of ``setting`` as Markdown."""
     scenario = setting.scenario()
     result = evaluate(setting, agents)
-    demands = sorted({str(d.persona.get("demand", "all")) for each in result.dialogues.values() for d in each})
-    head = ["agent", f"{headline_of(scenario.name).name} [95 %]", f"{scenario.budgeted_cost} rate", "turns", *demands]
+    groups = sorted({_group(dialogue, scenario) for each in result.dialogues.values() for dialogue in each})
+    more = [spec.name for spec in _beside(scenario)]
+    earned, spent = headline_of(scenario.name).name, scenario.budgeted_cost
+    head = ["agent", f"{earned} [95 %]", f"{spent} rate", *more, "turns", *groups]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join(lines + [row(name, each, scenario) for name, each in result.dialogues.items()])
 
@@ -88,8 +98,8 @@ def _main(argv: Sequence[str] | None) -> int:
     scenario = setting.check()
     page = [
         f"# Calibration of {scenario.name} {scenario.version}",
-        "Scripted agents only; nothing was trained. Intervals are bootstrap over dialogues. The columns by demand show "
-        f"{headline_of(scenario.name).name} / {scenario.budgeted_cost} rate.",
+        "Scripted agents only; nothing was trained. Intervals are bootstrap over dialogues. The last columns show "
+        f"{headline_of(scenario.name).name} / {scenario.budgeted_cost} rate by {spending_of(scenario.name).by}.",
         f"Command: `python -m evals.calibration {options.env} --episodes {options.episodes} --split {options.split} "
         f"--seed {options.seed}`",
         *sections(setting, agents_of(scenario)),

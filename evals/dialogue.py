@@ -58,7 +58,7 @@ class Dialogue:
     terms: Mapping[str, float] = field(default_factory=dict)
     """Mean over the service turns of every named turn term."""
     persona: Mapping[str, Any] = field(default_factory=dict)
-    """Hidden facts for tables: ``demand``, ``cooperativeness``, ``honesty``; the recorder's alone."""
+    """Hidden facts for tables, such as ``demand`` or ``objection``; the recorder's alone."""
 
     @property
     def service_turns(self) -> tuple[DialogueTurn, ...]:

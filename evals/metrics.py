@@ -36,7 +36,11 @@ class MetricSpec:
     """Whether the training reward or cost contains it, so that it is no evidence by itself."""
     definition: str
     budget: str = ""
-    """The budgeted cost of which this is the mean, empty for none; such a metric is also reported per demand."""
+    """The budgeted cost of which this is the mean, empty for none."""
+    by: str = ""
+    """The field of the persona by whose values it is also reported, empty for none."""
+    compared: bool = False
+    """Whether a study's table shows how any two arms differ in it."""
 
     @property
     def label(self) -> str:
@@ -120,7 +124,7 @@ TURNS = MetricSpec("turns", service_turns, 0, math.inf, "messages", False, "Mean
 FOOD_DISPUTE: tuple[MetricSpec, ...] = (
     MetricSpec(
         "satisfaction", satisfaction, 0, 5, "points", True,
-        "Mean closing satisfaction over all dialogues; turn limit and format error count 0.",
+        "Mean closing satisfaction over all dialogues; turn limit and format error count 0.", compared=True,
     ),
     MetricSpec(
         "finish_rate", finished, 0, 1, "share of dialogues", True,
@@ -128,7 +132,8 @@ FOOD_DISPUTE: tuple[MetricSpec, ...] = (
     ),
     MetricSpec(
         "voucher_rate", voucher_given, 0, 1, "share of dialogues", True,
-        "Share of dialogues in which a voucher is issued, also by what the customer wants.", budget="voucher",
+        "Share of dialogues in which a voucher is issued, also by what the customer wants.",
+        budget="voucher", by="demand", compared=True,
     ),
     MetricSpec(
         "voucher_spend", voucher_spend, 0, math.inf, "SAR", False,
@@ -161,7 +166,7 @@ FOOD_DISPUTE: tuple[MetricSpec, ...] = (
 SALES: tuple[MetricSpec, ...] = (
     MetricSpec(
         "conversion_rate", converted, 0, 1, "share of dialogues", True,
-        "Share of all dialogues that end in a sale.",
+        "Share of all dialogues that end in a sale.", compared=True,
     ),
     MetricSpec(
         "reached_conversion_rate", converted_of_reached, 0, 1, "share", True,
@@ -169,11 +174,11 @@ SALES: tuple[MetricSpec, ...] = (
     ),
     MetricSpec(
         "repetition", repetition, 0, 1, "share", False,
-        "Mean share of the agent's word trigrams that stood in an earlier sentence of its own.",
+        "Mean share of the agent's word trigrams that stood in an earlier sentence of its own.", compared=True,
     ),
     MetricSpec(
         "identity_detection_rate", identity_detected, 0, 1, "share of dialogues", True,
-        "Share of dialogues in which the customer noticed bot-like talk.",
+        "Share of dialogues in which the customer noticed bot-like talk.", compared=True,
     ),
     MetricSpec(
         "compliance_violations", compliance_violations, 0, math.inf, "a dialogue", True,
@@ -185,7 +190,8 @@ SALES: tuple[MetricSpec, ...] = (
     ),
     MetricSpec(
         "discount_spend", discount, 0, 1, "share of the coupon", True,
-        "Mean share of the coupon spent per dialogue.", budget="discount",
+        "Mean share of the coupon spent per dialogue, also by what the customer objects to.",
+        budget="discount", by="objection", compared=True,
     ),
     MetricSpec(
         "distinct_2", distinct_2, 0, 1, "share", False,
@@ -220,7 +226,7 @@ def spending_of(env: str) -> MetricSpec:
 def compute(dialogues: Sequence[Dialogue]) -> dict[str, Values]:
     """Return every metric's values, one per dialogue in the given order, NaN where it does not apply.
 
-    ``NAME/DEMAND`` is the metric of the budgeted cost over the customers with that demand, where
+    ``NAME/VALUE`` is a metric over the customers with that value of the field it is reported by, where
     personas are recorded.  Raises ``TdGymError`` for no dialogues, or for dialogues of several environments.
     """
     if not dialogues:
@@ -230,14 +236,13 @@ def compute(dialogues: Sequence[Dialogue]) -> dict[str, Values]:
             f"These dialogues come from several environments ({', '.join(sorted(envs))}); measure each alone."
         )
     values: dict[str, Values] = {}
-    demands = [str(dialogue.persona.get("demand", "")) for dialogue in dialogues]
     for spec in metrics_of(dialogues[0].env):
         measured = np.array([spec.of(dialogue) for dialogue in dialogues], dtype=np.float64)
         values[spec.name] = measured
-        if spec.budget:
-            for demand in sorted(set(demands) - {""}):
-                here = np.array([each == demand for each in demands])
-                values[f"{spec.name}/{demand}"] = np.where(here, measured, np.nan)
+        held = [str(dialogue.persona.get(spec.by, "")) for dialogue in dialogues] if spec.by else []
+        for value in sorted(set(held) - {""}):
+            here = np.array([each == value for each in held])
+            values[f"{spec.name}/{value}"] = np.where(here, measured, np.nan)
     return values
 
 

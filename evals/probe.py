@@ -16,7 +16,7 @@ from evals.calibration import agents_of, sections
 from evals.commands.arguments import Parser, positive_int
 from evals.errors import guarded
 from evals.files import read_toml, write_text
-from evals.metrics import headline_of
+from evals.metrics import headline_of, spending_of
 from evals.provenance import public_path
 from evals.runner import Setting
 from td_gym.errors import TdGymError
@@ -86,8 +86,8 @@ def _main(argv: Sequence[str] | None) -> int:
     agents: dict[str, Agent] = {**load(options.scripts, scenario), **beside}
     page = [
         f"# Fixed scripts on {scenario.name} {scenario.version}",
-        "Intervals are bootstrap over dialogues. The columns by demand show "
-        f"{headline_of(scenario.name).name} / {scenario.budgeted_cost} rate.",
+        "Intervals are bootstrap over dialogues. The last columns show "
+        f"{headline_of(scenario.name).name} / {scenario.budgeted_cost} rate by {spending_of(scenario.name).by}.",
         f"Command: `python -m evals.probe {public_path(options.scripts)} --env {options.env} "
         f"--dialogues {options.dialogues} --split {options.split}`",
         *sections(setting, agents),

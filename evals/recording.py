@@ -12,7 +12,7 @@ from td_gym.protocol import parse_message
 from td_gym.scenario import Episode
 from td_gym.turns import Turn
 
-_PERSONA_FACTS = ("demand", "cooperativeness", "honesty")
+_PERSONA_FACTS = ("demand", "cooperativeness", "honesty", "interest", "objection", "do_not_call")
 
 
 class Recorder:

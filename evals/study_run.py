@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from evals.files import check_writable, write_json
@@ -85,7 +86,7 @@ def train_arm(study: Study, run: Run, folder: Path) -> list[dict[str, float]]:
 
 
 def curves(path: Path) -> list[dict[str, float]]:
-    """Return one mapping per update: reward, named costs, multipliers, KL and entropy."""
+    """Return one mapping per update: reward, named costs, multipliers, mean turn score, KL and entropy."""
     updates = []
     for line in path.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
@@ -95,6 +96,8 @@ def curves(path: Path) -> list[dict[str, float]]:
                 update[key] = value
             elif key.startswith("pid/") and key.endswith("/lambda"):
                 update["lambda/" + key.split("/")[1]] = value
+        if terms := [value for key, value in record.items() if key.startswith("turn_terms/")]:
+            update["turn_score"] = fmean(terms)
         updates.append({name: round(value, 6) for name, value in update.items() if _is_number(value)})
     return updates
 

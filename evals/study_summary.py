@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from evals import leaderboard, plots, tables
 from evals.files import read_json, write_json, write_text
-from evals.metrics import headline_of, spending_of
+from evals.metrics import headline_of, metrics_of, spending_of
 from evals.provenance import public_path
 from evals.scores import entry
 from evals.statistics import mean_t, paired_t
@@ -24,6 +25,7 @@ NOTE = (
     "Intervals: 95 %. Arms: t-interval over training seeds (n = seeds, df = n - 1). "
     "Agents evaluated once: bootstrap over dialogues (n = dialogues)."
 )
+DIFFERENCES = "Differences, paired per seed; in brackets relative to the second arm's mean:"
 Result = Mapping[str, Any]
 
 
@@ -82,10 +84,16 @@ def paired(by_arm: Mapping[str, Mapping[int, Result]]) -> dict[str, dict[str, An
         shared = [metric for metric in one[0] if all(metric in each for each in (*one, *other))]
         for a, b, left, right in ((first, second, one, other), (second, first, other, one)):
             found[f"{a}-{b}"] = {
-                metric: entry(paired_t([e[metric]["mean"] for e in left], [e[metric]["mean"] for e in right]))
+                metric: _compared([e[metric]["mean"] for e in left], [e[metric]["mean"] for e in right])
                 for metric in shared
             }
     return found
+
+
+def _compared(left: Sequence[float], right: Sequence[float]) -> dict[str, Any]:
+    """Return the paired difference, and ``relative``: as a share of the mean on the right, ``None`` where that is 0."""
+    difference, base = entry(paired_t(left, right)), fmean(right)
+    return {**difference, "relative": difference["mean"] / base if base else None}
 
 
 def _over_seeds(seeds: Mapping[int, Result]) -> dict[str, Any]:
@@ -119,17 +127,24 @@ def _head(study: Study, done: Sequence[tuple[Run, Result]]) -> str:
 
 
 def _section(results: Result) -> str:
-    earned, spent = headline_of(results["env"]), spending_of(results["env"])
+    spent = spending_of(results["env"])
     parts = [f"## Customer {results['customer']}", tables.markdown(tables.rows(results))]
-    demands = sorted({m for a in results["agents"].values() for m in a["metrics"] if m.startswith(f"{spent.name}/")})
-    if demands:
-        parts += [f"{spent.label.capitalize()} by demand:", tables.markdown(tables.rows(results, demands))]
+    split = sorted({m for a in results["agents"].values() for m in a["metrics"] if m.startswith(f"{spent.name}/")})
+    if split:
+        parts += [f"{spent.label.capitalize()} by {spent.by}:", tables.markdown(tables.rows(results, split))]
     if results["paired"]:
         measured = next(iter(results["paired"].values()))
-        chosen = [spec.name for spec in (earned, spent) if spec.name in measured]
-        body = [[pair, *(tables.cell(each[metric]) for metric in chosen)] for pair, each in results["paired"].items()]
-        parts += ["Differences, paired per seed:", tables.markdown([["difference", *chosen], *body])]
+        chosen = [spec.name for spec in metrics_of(results["env"]) if spec.compared and spec.name in measured]
+        # Every difference stands in both directions, one after the other; the first shows all there is to see.
+        forward = list(results["paired"].items())[::2]
+        body = [[pair, *(_difference(each[metric]) for metric in chosen)] for pair, each in forward]
+        parts += [DIFFERENCES, tables.markdown([["difference", *chosen], *body])]
     return "\n\n".join(parts)
+
+
+def _difference(metric: Mapping[str, Any]) -> str:
+    relative = metric["relative"]
+    return tables.cell(metric) + ("" if relative is None else f" ({100 * relative:+.0f} %)")
 
 
 def _pictures(study: Study, done: Sequence[tuple[Run, Result]], folder: Path) -> list[Path]:
@@ -152,8 +167,12 @@ def _curves(study: Study, done: Sequence[tuple[Run, Result]], path: Path) -> lis
         plots.Panel("reward", f"{earned.label}\n(training, {earned.low:g} to {earned.high:g})"),
         plots.Panel(f"costs/{spent.budget}", f"{spent.label}\n({spent.unit})", _limit(study)),
         plots.Panel(f"lambda/{spent.budget}", "multiplier lambda"),
+        plots.Panel("turn_score", "turn score\n(mean of its terms, 0 to 1)"),
+        plots.Panel("turns", "turns a dialogue"),
     ]
-    plots.training_curves(curves, panels, path, title=f"{study.title}: mean and range over seeds")
+    recorded = {key for seeds in curves.values() for updates in seeds for update in updates for key in update}
+    shown = [panel for panel in panels if panel.key in recorded]
+    plots.training_curves(curves, shown, path, title=f"{study.title}: mean and range over seeds")
     return [path]
 
 

@@ -158,6 +158,7 @@ def test_summary_has_t_intervals_over_seeds_and_paired_differences(tmp_path: Pat
     difference = results["paired"]["cmpo-sft"]["satisfaction"]
     assert difference["mean"] == pytest.approx(0.5)
     assert difference["ci95"] == pytest.approx([0.5 - 0.24841, 0.5 + 0.24841], abs=1e-4)
+    assert difference["relative"] == pytest.approx(0.5 / 3.1)
     assert results["paired"]["sft-cmpo"]["satisfaction"]["mean"] == pytest.approx(-0.5)
     assert results["agents"]["random"]["interval"] == "bootstrap over dialogues"
 
@@ -192,7 +193,8 @@ def test_a_study_shows_the_reward_and_the_cost_of_its_own_scenario(
     sold = json.loads(
         json.dumps(a_result(0.4, training=True))
         .replace("satisfaction", "conversion_rate")
-        .replace("voucher_rate", "discount_spend")
+        .replace("voucher", "discount")
+        .replace("discount_rate", "discount_spend")
     )
     text = SMALL.replace("FoodDispute", "Sales").replace("voucher =", "discount =")
     study = load(a_study(tmp_path, text))
@@ -202,7 +204,7 @@ def test_a_study_shows_the_reward_and_the_cost_of_its_own_scenario(
     table = (tmp_path / "small" / "table.md").read_text(encoding="utf-8")
     assert "conversion_rate is what agents are trained on." in table
     assert "| difference | conversion_rate | discount_spend |" in table
-    assert "Discount spend by demand:" in table
+    assert "Discount spend by objection:" in table
     assert [(panel.key, panel.label, panel.target) for panel in drawn["panels"]] == [
         ("reward", "conversion rate\n(training, 0 to 1)", None),
         ("costs/discount", "discount spend\n(share of the coupon)", 0.3),
