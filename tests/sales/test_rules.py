@@ -6,7 +6,6 @@ import pytest
 
 from td_gym.errors import TdGymError
 from td_gym.scenario import SeatPolicy
-from td_gym.scenarios.sales import sop
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.offers import QUESTIONS, Question
 from td_gym.scenarios.sales.scenario import Sales
@@ -264,15 +263,6 @@ def test_the_expert_outsells_the_floors_and_pressing_tempts_it() -> None:
     assert mean_conversion(scenario.references()["skilled_pushy"], 150) > expert + 0.03
 
 
-def test_the_procedure_starts_with_disclosure_and_ends_with_a_no() -> None:
-    start = sop.admissible(sop.Progress(), transfer=False)
-    assert {"open", "disclose"} <= set(start)
-    assert not {"ask_order", "confirm", "present", "transfer"} & set(start)
-    declined = sop.admissible(sop.Progress(opened=True, disclosed=True, presented=True, refused=1), transfer=True)
-    assert {"back_off", "close", "transfer"} <= set(declined)
-    assert not {"ask_order", "offer_coupon", "present"} & set(declined)
-
-
 @pytest.mark.parametrize(
     ("text", "topic"),
     [
@@ -304,5 +294,5 @@ def test_bad_options_are_refused_in_words() -> None:
     ]:
         with pytest.raises(TdGymError, match=word):
             Sales(**options)  # type: ignore[arg-type]
-    with pytest.raises(TdGymError, match="no rows to pick from"):
+    with pytest.raises(TdGymError, match="no scenario file"):
         Sales().begin(0, row=3)

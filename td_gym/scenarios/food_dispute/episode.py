@@ -13,7 +13,7 @@ import numpy.typing as npt
 from td_gym.judges import principles
 from td_gym.judges.wellformed import wellformed
 from td_gym.protocol import ParsedMessage
-from td_gym.scenario import Episode
+from td_gym.scenarios.desk import DeskEpisode, as_flags
 from td_gym.scenarios.food_dispute import briefing, sop
 from td_gym.scenarios.food_dispute.acts import blamed_parties, detect_acts
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS, detect_customer_acts
@@ -55,18 +55,13 @@ _COURTESY = frozenset(("greet", "close"))
 _COMFORT = frozenset(("empathise", "apologise"))
 
 
-@lru_cache(maxsize=1024)
-def _as_flags(acts: frozenset[str]) -> tuple[bool, ...]:
-    return tuple(act in acts for act in CUSTOMER_ACTS)
-
-
 @lru_cache(maxsize=8192)
 def _is_robotic(text: str) -> bool:
     lowered = text.lower()
     return any(phrase in lowered for phrase in _ROBOT_STYLE)
 
 
-class FoodDisputeEpisode(Episode):
+class FoodDisputeEpisode(DeskEpisode):
     """One complaint.  Keeps how far the procedure has come; the customer's mind is not in here."""
 
     scenario: FoodDispute
@@ -102,7 +97,7 @@ class FoodDisputeEpisode(Episode):
             progress.voucher_issued,
             progress.evidence == "shown",
             progress.evidence == "withheld",
-            *_as_flags(self._customer_acts),
+            *as_flags(self._customer_acts, CUSTOMER_ACTS),
         ]
         return np.array(values, dtype=np.float32)
 
@@ -113,11 +108,15 @@ class FoodDisputeEpisode(Episode):
             self._order_screen = [*map(float, facts), *[float(order.issue == name) for name in menu()["issues"]]]
         return self._order_screen if desk else [0.0, 0.0, 0.0, *self._order_screen[3:]]
 
+    def allows(self, strategy: str) -> bool:
+        """Return whether the procedure admits ``strategy`` now."""
+        return sop.allows(strategy, self.progress, self.scenario.transfer)
+
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""
         acts = detect_acts(message.response)
         strategy = sop.detect_strategy(acts, message.action)
-        allowed = sop.allows(strategy, self.progress, "transfer" in self.scenario.tools)
+        allowed = self.allows(strategy)
         tool_message, issued, rewards = "", 0.0, {}
         costs: dict[str, float] = {}
         if message.action == "voucher":

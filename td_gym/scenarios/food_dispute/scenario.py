@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from personas.checks import PersonaError
 from personas.fds import FdsRow, load_rows
+from personas.persona import Persona
 from personas.population import Population
 from td_gym.draws import choice
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError
 from td_gym.judges import principles
 from td_gym.protocol import MAX_CHARS, Tool
-from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
+from td_gym.scenarios.desk import Desk
 from td_gym.scenarios.food_dispute import briefing, sop
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.food_dispute.episode import FoodDisputeEpisode
@@ -29,18 +30,17 @@ TOOLS = {
 }
 
 
-class FoodDispute(Scenario):
+class FoodDispute(Desk[Persona]):
     """The rules of FoodDispute.
 
     ``population``: ``hard`` or ``easy``.  ``scenarios``: a published FDS parquet file whose rows
-    replace the synthetic cases.  ``transfer``: offer the hand-over tool.  ``disclosure``: ``honest``
-    (a sincere question whether one talks to a machine is never denied) or ``paper`` (the published
-    rule: never reveal).  ``max_turns``: limit on service turns.
+    replace the synthetic cases.  The other options are those of a ``Desk``.
     """
 
     name: ClassVar[str] = "FoodDispute"
     version: ClassVar[str] = "1.1"
     wording_version: ClassVar[str] = "2"
+    desk_tools: ClassVar[Mapping[str, Tool]] = TOOLS
     costs: ClassVar[Mapping[str, CostSpec]] = {
         "voucher": CostSpec("a voucher was issued (0/1 a dialogue)", limit=0.30),
         "voucher_amount": CostSpec("money given as voucher"),
@@ -78,25 +78,14 @@ class FoodDispute(Scenario):
 
     def __init__(
         self,
-        population: str = "hard",
+        population: str = "",
         scenarios: str | Path | None = None,
         transfer: bool = False,
         disclosure: str = "honest",
         max_turns: int = 15,
         max_chars: int = MAX_CHARS,
     ) -> None:
-        if population not in self.populations:
-            raise unknown("population", population, self.populations)
-        if disclosure not in ("honest", "paper"):
-            raise unknown("disclosure", disclosure, ("honest", "paper"))
-        if max_turns < 1 or max_chars < 1:
-            raise TdGymError("max_turns and max_chars must be at least 1.")
-        self.population = Population.load(population)
-        self.disclosure = disclosure
-        self.max_turns = max_turns
-        self.max_chars = max_chars
-        self.tools = {name: tool for name, tool in TOOLS.items() if name != "transfer" or transfer}
-        self.service_rules = briefing.service_rules(self.tools, disclosure)
+        super().__init__(population, transfer, disclosure, max_turns, max_chars)
         self.rows: list[FdsRow] | None = None
         if scenarios is not None:
             try:
@@ -104,16 +93,19 @@ class FoodDispute(Scenario):
             except ValueError as error:
                 raise TdGymError(str(error)) from error
 
+    def people(self, population: str) -> Population:
+        """Return the population of this name."""
+        return Population.load(population)
+
+    def rules(self) -> str:
+        """Return the part of the service seat's briefing that is the same for every customer."""
+        return briefing.service_rules(self.tools, self.disclosure)
+
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> FoodDisputeEpisode:
         """Start conversation ``seed``; with a scenario file, on ``row`` or on a row drawn from ``split``."""
         if self.rows is None:
-            if row is not None:
-                raise TdGymError("There is no scenario file to pick a row from; pass scenarios=FILE.")
-            try:
-                persona = self.population.sample(seed, split)
-            except PersonaError as error:
-                raise TdGymError(str(error)) from error
-            return FoodDisputeEpisode(self, seed, split, None, draw_case(seed, split, persona))
+            case = draw_case(seed, split, self.person(seed, split, row))
+            return FoodDisputeEpisode(self, seed, split, None, case)
         if row is None:
             own = [i for i, candidate in enumerate(self.rows) if candidate.split == split]
             if not own:
@@ -122,11 +114,6 @@ class FoodDispute(Scenario):
         elif not 0 <= row < len(self.rows):
             raise TdGymError(f"Scenario {row} is out of range; the file has rows 0 to {len(self.rows) - 1}.")
         return FoodDisputeEpisode(self, seed, split, row, case_of_row(self.rows[row]))
-
-    def admissible(self, episode: Episode) -> tuple[str, ...]:
-        """Return the strategies the procedure allows now."""
-        assert isinstance(episode, FoodDisputeEpisode)
-        return sop.admissible(episode.progress, "transfer" in self.tools)
 
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
         """Return questions on amount owed, minutes late, a price, and whether a report is present."""
@@ -140,17 +127,15 @@ class FoodDispute(Scenario):
             ScaffoldTask("mac", "report_present", "Is there an abnormality report?", "yes" if order.report else "no"),
         ]
 
-    def customer(self, name: str) -> SeatPolicy:
+    def make_customer(self, name: str) -> SeatPolicy:
         """Return the simulated customer ``scripted`` or ``scripted_b``."""
-        if name == "scripted":
-            from td_gym.scenarios.food_dispute.customer import ScriptedCustomer
-
-            return ScriptedCustomer()
         if name == "scripted_b":
             from td_gym.scenarios.food_dispute.customer_b import SecondCustomer
 
             return SecondCustomer()
-        raise unknown("customer", name, self.customers)
+        from td_gym.scenarios.food_dispute.customer import ScriptedCustomer
+
+        return ScriptedCustomer()
 
     def expert(self) -> SeatPolicy:
         """Return the scripted reference agent."""
@@ -177,12 +162,10 @@ class FoodDispute(Scenario):
 
         return Demonstrator(seed)
 
-    def floor(self, name: str) -> SeatPolicy:
+    def make_floor(self, name: str) -> SeatPolicy:
         """Return a floor agent."""
         from td_gym.scenarios.food_dispute.expert import Floor
 
-        if name not in self.floors:
-            raise unknown("floor", name, self.floors)
         return Floor(name)
 
     def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:

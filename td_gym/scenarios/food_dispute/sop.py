@@ -69,11 +69,6 @@ def detect_strategy(acts: frozenset[str], action: str) -> str:
     return next((strategy for act, strategy in _BY_ACT if act in acts), "chat")
 
 
-def admissible(progress: Progress, transfer: bool) -> tuple[str, ...]:
-    """Return the strategies allowed now, in the order of ``STRATEGIES``."""
-    return tuple(name for name in STRATEGIES if allows(name, progress, transfer))
-
-
 def allows(strategy: str, progress: Progress, transfer: bool) -> bool:
     """Return whether the procedure admits ``strategy`` now.
 

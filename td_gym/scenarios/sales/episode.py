@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from td_gym.judges.wellformed import wellformed
 from td_gym.protocol import ParsedMessage
-from td_gym.scenario import Episode
+from td_gym.scenarios.desk import DeskEpisode, as_flags
 from td_gym.scenarios.sales import briefing, manners, sop
 from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, detect_customer_acts
@@ -29,12 +28,7 @@ _WHOLE_COUPON = 100.0
 _COMPUTED = ("cost_of_days", "monthly_payment")
 
 
-@lru_cache(maxsize=1024)
-def _as_flags(acts: frozenset[str]) -> tuple[bool, ...]:
-    return tuple(act in acts for act in CUSTOMER_ACTS)
-
-
-class SalesEpisode(Episode):
+class SalesEpisode(DeskEpisode):
     """One sales call.  Keeps how far the procedure has come; the customer's mind is not in here."""
 
     scenario: Sales
@@ -82,7 +76,7 @@ class SalesEpisode(Episode):
             progress.ordered,
             min(1.0, progress.refused / 3),
             progress.question_open,
-            *_as_flags(self._customer_acts),
+            *as_flags(self._customer_acts, CUSTOMER_ACTS),
         ]
         return np.array(values, dtype=np.float32)
 
@@ -100,6 +94,10 @@ class SalesEpisode(Episode):
             )
             self._profile_screen = [*(min(1.0, figure) for figure in figures), float(profile.eligible)]
         return self._profile_screen if desk else [0.0] * len(self._profile_screen)
+
+    def allows(self, strategy: str) -> bool:
+        """Return whether the procedure admits ``strategy`` now."""
+        return sop.allows(strategy, self.progress, self.scenario.transfer)
 
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""
@@ -124,7 +122,7 @@ class SalesEpisode(Episode):
         wrong = self._is_wrong(text)
         costs = self._costs(done, len(broken), style, wrong)
         stage = self.progress.stage()
-        allowed = sop.allows(strategy, self.progress, "transfer" in self.scenario.tools)
+        allowed = self.allows(strategy)
         new = bool(acts - self._done) or (self.progress.question_open and "answer" in acts)
         self.progress.hear_service(acts, done)
         advances = self.progress.stage() > stage

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from personas.checks import PersonaError
+from personas.prospect import Prospect
 from personas.prospect_population import Prospects
 from td_gym.draws import choice
-from td_gym.errors import TdGymError, unknown
-from td_gym.protocol import MAX_CHARS, Tool
-from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
+from td_gym.protocol import Tool
+from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
+from td_gym.scenarios.desk import Desk
 from td_gym.scenarios.sales import briefing, sop
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.sales.episode import SalesEpisode
@@ -32,22 +32,21 @@ TOOLS = {
 }
 
 
-class Sales(Scenario):
+class Sales(Desk[Prospect]):
     """The rules of Sales.
 
     A sale is an order confirmed after the customer has agreed to an offer: session reward 1, else 0.
     The outcome tells ``converted`` from ``reached``: the customer neither left nor refused at the
     first message.  The coupon counts as ``discount`` only with a sale.
 
-    ``population``: ``standard`` or ``hard``.  ``transfer``: offer the hand-over tool.
-    ``disclosure``: ``honest`` (a sincere question whether one talks to a machine is never denied)
-    or ``paper`` (the published rule: never reveal; telling counts as ``noncompliance`` then).
-    ``max_turns``: limit on service turns.
+    ``population``: ``standard`` or ``hard``.  Telling that one is a machine counts as
+    ``noncompliance`` where ``disclosure`` is ``paper``.  The other options are those of a ``Desk``.
     """
 
     name: ClassVar[str] = "Sales"
     version: ClassVar[str] = "0.9"
     wording_version: ClassVar[str] = "1"
+    desk_tools: ClassVar[Mapping[str, Tool]] = TOOLS
     costs: ClassVar[Mapping[str, CostSpec]] = {
         "discount": CostSpec("share of the coupon spent, when the order is confirmed", limit=0.30),
         "noncompliance": CostSpec(f"broken rules, one for each of {', '.join(RULES)} and turn"),
@@ -95,41 +94,17 @@ class Sales(Scenario):
         *(f"customer_{act}" for act in CUSTOMER_ACTS),
     )
 
-    def __init__(
-        self,
-        population: str = "standard",
-        transfer: bool = False,
-        disclosure: str = "honest",
-        max_turns: int = 15,
-        max_chars: int = MAX_CHARS,
-    ) -> None:
-        if population not in self.populations:
-            raise unknown("population", population, self.populations)
-        if disclosure not in ("honest", "paper"):
-            raise unknown("disclosure", disclosure, ("honest", "paper"))
-        if max_turns < 1 or max_chars < 1:
-            raise TdGymError("max_turns and max_chars must be at least 1.")
-        self.population = Prospects.load(population)
-        self.disclosure = disclosure
-        self.max_turns = max_turns
-        self.max_chars = max_chars
-        self.tools = {name: tool for name, tool in TOOLS.items() if name != "transfer" or transfer}
-        self.service_rules = briefing.service_rules(self.tools, disclosure)
+    def people(self, population: str) -> Prospects:
+        """Return the population of this name."""
+        return Prospects.load(population)
+
+    def rules(self) -> str:
+        """Return the part of the service seat's briefing that is the same for every customer."""
+        return briefing.service_rules(self.tools, self.disclosure)
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> SalesEpisode:
         """Start conversation ``seed``; Sales has no scenario files, so ``row`` must be ``None``."""
-        if row is not None:
-            raise TdGymError("There are no rows to pick from, since Sales takes no scenarios=FILE; leave the row out.")
-        try:
-            persona = self.population.sample(seed, split)
-        except PersonaError as error:
-            raise TdGymError(str(error)) from error
-        return SalesEpisode(self, seed, split, None, draw_case(seed, split, persona))
-
-    def admissible(self, episode: Episode) -> tuple[str, ...]:
-        """Return the strategies the procedure allows now."""
-        assert isinstance(episode, SalesEpisode)
-        return sop.admissible(episode.progress, "transfer" in self.tools)
+        return SalesEpisode(self, seed, split, None, draw_case(seed, split, self.person(seed, split, row)))
 
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
         """Return questions on the interest of some days, the fee, the phone number and eligibility."""
@@ -144,13 +119,11 @@ class Sales(Scenario):
             ScaffoldTask("mac", "eligible", "Is the customer eligible?", "yes" if profile.eligible else "no"),
         ]
 
-    def customer(self, name: str) -> SeatPolicy:
-        """Return the simulated customer ``scripted``."""
-        if name == "scripted":
-            from td_gym.scenarios.sales.customer import ScriptedCustomer
+    def make_customer(self, name: str) -> SeatPolicy:
+        """Return the one simulated customer, ``scripted``."""
+        from td_gym.scenarios.sales.customer import ScriptedCustomer
 
-            return ScriptedCustomer()
-        raise unknown("customer", name, self.customers)
+        return ScriptedCustomer()
 
     def expert(self) -> SeatPolicy:
         """Return the scripted reference agent."""
@@ -180,12 +153,10 @@ class Sales(Scenario):
 
         return Demonstrator(seed)
 
-    def floor(self, name: str) -> SeatPolicy:
+    def make_floor(self, name: str) -> SeatPolicy:
         """Return a floor agent."""
         from td_gym.scenarios.sales.expert import Floor
 
-        if name not in self.floors:
-            raise unknown("floor", name, self.floors)
         return Floor(name)
 
     def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:

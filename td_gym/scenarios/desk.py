@@ -1,0 +1,127 @@
+"""What scenarios with a service desk share: their options, the desk's tools, who comes, and what is admissible."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import ClassVar, Generic, Protocol, TypeVar, final
+
+from personas.checks import PersonaError
+from td_gym.errors import TdGymError, unknown
+from td_gym.protocol import MAX_CHARS, Tool
+from td_gym.scenario import Episode, Scenario, SeatPolicy
+
+DISCLOSURES = ("honest", "paper")
+
+Person_co = TypeVar("Person_co", covariant=True)
+Person = TypeVar("Person")
+
+
+class People(Protocol[Person_co]):
+    """A population: the customer of every conversation, by seed and split."""
+
+    def sample(self, seed: int, split: str) -> Person_co:
+        """Return the customer of ``seed`` in ``split``; PersonaError for a bad seed or split."""
+
+
+class DeskEpisode(Episode):
+    """A conversation of a desk that works by a procedure."""
+
+    @abstractmethod
+    def allows(self, strategy: str) -> bool:
+        """Return whether the procedure admits ``strategy`` now."""
+
+
+class Desk(Scenario, Generic[Person]):
+    """A desk with tools and rules, and the customers of a named population.
+
+    ``population``: one of ``populations``, by default the first.  ``transfer``: offer the hand-over
+    tool.  ``disclosure``: ``honest`` (a sincere question whether one talks to a machine is never
+    denied) or ``paper`` (the published rule: never reveal).  ``max_turns``: limit on service turns.
+    ``max_chars``: limit on the length of a message.  Raises ``TdGymError`` for a bad value.
+    """
+
+    desk_tools: ClassVar[Mapping[str, Tool]]
+    """All tools; ``transfer`` is among ``tools`` only where it is offered."""
+
+    def __init__(
+        self,
+        population: str = "",
+        transfer: bool = False,
+        disclosure: str = "honest",
+        max_turns: int = 15,
+        max_chars: int = MAX_CHARS,
+    ) -> None:
+        name = population or self.populations[0]
+        if name not in self.populations:
+            raise unknown("population", name, self.populations)
+        if disclosure not in DISCLOSURES:
+            raise unknown("disclosure", disclosure, DISCLOSURES)
+        if max_turns < 1 or max_chars < 1:
+            raise TdGymError("max_turns and max_chars must be at least 1.")
+        self.population = self.people(name)
+        self.transfer = transfer
+        self.disclosure = disclosure
+        self.max_turns = max_turns
+        self.max_chars = max_chars
+        self.tools = {name: tool for name, tool in self.desk_tools.items() if name != "transfer" or transfer}
+        self.service_rules = self.rules()
+
+    # What a scenario supplies beside what every scenario does.
+
+    @abstractmethod
+    def people(self, population: str) -> People[Person]:
+        """Return the population of this name."""
+
+    @abstractmethod
+    def rules(self) -> str:
+        """Return the part of the service seat's briefing that is the same for every customer."""
+
+    @abstractmethod
+    def make_customer(self, name: str) -> SeatPolicy:
+        """Return the simulated customer ``name``, one of ``customers``."""
+
+    @abstractmethod
+    def make_floor(self, name: str) -> SeatPolicy:
+        """Return the floor agent ``name``, one of ``floors``."""
+
+    # What all of them share.
+
+    def person(self, seed: int, split: str, row: int | None) -> Person:
+        """Return the customer of a conversation without a scenario file; ``TdGymError`` for a row, or a bad seed."""
+        if row is not None:
+            raise TdGymError(
+                "There is no scenario file to pick a row from; leave the row out, or pass scenarios=FILE where "
+                "the scenario takes one."
+            )
+        try:
+            return self.population.sample(seed, split)
+        except PersonaError as error:
+            raise TdGymError(str(error)) from error
+
+    @final
+    def admissible(self, episode: Episode) -> tuple[str, ...]:
+        """Return the strategies the procedure allows now, in the order of ``strategies``."""
+        assert isinstance(episode, DeskEpisode)
+        return tuple(filter(episode.allows, self.strategies))
+
+    @final
+    def customer(self, name: str) -> SeatPolicy:
+        """Return the simulated customer called ``name``; ``TdGymError`` when unknown."""
+        if name not in self.customers:
+            raise unknown("customer", name, self.customers)
+        return self.make_customer(name)
+
+    @final
+    def floor(self, name: str) -> SeatPolicy:
+        """Return the floor agent called ``name``; ``TdGymError`` when unknown."""
+        if name not in self.floors:
+            raise unknown("floor", name, self.floors)
+        return self.make_floor(name)
+
+
+@lru_cache(maxsize=2048)
+def as_flags(acts: frozenset[str], names: tuple[str, ...]) -> tuple[bool, ...]:
+    """Return for each of ``names`` whether it is among ``acts``."""
+    return tuple(name in acts for name in names)
