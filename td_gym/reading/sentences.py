@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+_CURT = 3.5
+"""Fewer words a sentence than this read as a telegram."""
+
 
 @lru_cache(maxsize=1024)
 def sentences(text: str) -> tuple[str, ...]:
@@ -11,3 +14,8 @@ def sentences(text: str) -> tuple[str, ...]:
     for mark in ".!?…":
         text = text.replace(mark + " ", mark + "\n")
     return tuple(filter(None, map(str.strip, text.splitlines())))
+
+
+def is_curt(text: str) -> bool:
+    """Return whether ``text`` is a telegram: three words or fewer a sentence."""
+    return len(text.split()) < _CURT * len(sentences(text))

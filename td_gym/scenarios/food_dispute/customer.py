@@ -12,13 +12,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from personas.persona import Persona
 from td_gym.draws import Stream
-from td_gym.reading.sentences import sentences
+from td_gym.reading.sentences import is_curt
 from td_gym.scenario import Episode
 from td_gym.scenarios.food_dispute.language import Voice
+from td_gym.scenarios.mind import PlainMind
 from td_gym.turns import Turn
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ LUCK = 0.3
 MOST_ACTS = 3
 LONGEST = 600
 _COURTESY = frozenset(("greet", "close"))
-CURT, CURT_CREDIT = 3.5, 0.4
-"""Fewer words a sentence than this read as a telegram, and good service in it counts for this much."""
+CURT_CREDIT = 0.4
+"""What good service in a telegram counts for."""
 
 
 @dataclass
-class Mind:
+class Mind(PlainMind):
     """What the customer feels and remembers; plain data, kept in ``episode.memory``."""
 
     mood: float
@@ -73,13 +74,6 @@ class Mind:
     voucher: float = 0.0
     pushes: int = 0
     settled: bool = False
-
-    @staticmethod
-    def of(memory: dict[str, Any]) -> Mind:
-        """Return the mind whose attributes are ``memory`` itself, so that what moves the one moves the other."""
-        mind = Mind.__new__(Mind)
-        mind.__dict__ = memory
-        return mind
 
 
 class ScriptedCustomer:
@@ -139,7 +133,7 @@ def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str,
     persona, acts = case.persona, turn.acts
     answer = _judge_manner(mind, episode, turn, voice)
     if not answer:
-        _credit(mind, case, acts, CURT_CREDIT if _is_curt(turn.shown) else 1.0)
+        _credit(mind, case, acts, CURT_CREDIT if is_curt(turn.shown) else 1.0)
     issued = _take_voucher(mind, case, turn)
     answer = answer or _answer(mind, persona, turn, voice, issued)
 
@@ -201,11 +195,6 @@ def _repeats(episode: Episode, turn: Turn) -> bool:
 @lru_cache(maxsize=4096)
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.lower().split())
-
-
-def _is_curt(text: str) -> bool:
-    """Whether the message is a telegram: three words or fewer a sentence."""
-    return len(text.split()) < CURT * len(sentences(text))
 
 
 def _credit(mind: Mind, case: Case, acts: frozenset[str], share: float) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from personas.prospect import Prospect
 from td_gym.draws import Stream
-from td_gym.reading.sentences import sentences
+from td_gym.reading.sentences import is_curt
 from td_gym.scenario import Episode
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, is_through, is_tight, mark, willingness
 from td_gym.scenarios.sales.language import Voice
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 MOST_ACTS, MOST_FIGURES, LONGEST = 5, 8, 600
 SAID_AGAIN = 0.6
-CURT, CURT_CREDIT = 3.5, 0.4
-"""Fewer words a sentence than this read as a telegram, and good service in it counts for this much."""
+CURT_CREDIT = 0.4
+"""What good service in a telegram counts for."""
 LEAVES_AT_ONCE = {"relaxed": (0.02, 0.15), "wary": (0.08, 0.5), "strict": (0.0, 0.0)}
 """Probability of ending the call at the opening, by temper, if the call was disclosed and if not."""
 NOTICES, NOTICES_EVASION, NOTICES_PUSH = 0.45, 0.5, 0.08
@@ -165,8 +165,7 @@ def _is_heap(text: str) -> bool:
 def _credit(mind: Mind, case: Case, turn: Turn) -> None:
     """Give each piece of good service its credit; a telegram earns a part, which a full sentence later makes whole."""
     acts = turn.acts
-    curt = len(turn.shown.split()) < CURT * len(sentences(turn.shown))
-    share = CURT_CREDIT if curt else 1.0
+    share = CURT_CREDIT if is_curt(turn.shown) else 1.0
     for act, kept in (("disclose", "disclosed"), ("qualify", "qualified"), ("present", "presented")):
         if act in acts:
             setattr(mind, kept, max(getattr(mind, kept), share))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from personas.prospect import Prospect
+from td_gym.scenarios.mind import PlainMind
 
 if TYPE_CHECKING:
     from td_gym.scenarios.sales.offers import Case
@@ -31,7 +32,7 @@ NO_PATIENCE = {"relaxed": 1.3, "wary": 1.05, "strict": 0.8}
 
 
 @dataclass
-class Mind:
+class Mind(PlainMind):
     """The hidden state of one prospect; plain data, kept in ``episode.memory``."""
 
     luck: float
@@ -62,13 +63,6 @@ class Mind:
     refused: int = 0
     accepted: int = 0
     """Customer turns since the yes, the yes itself included."""
-
-    @staticmethod
-    def of(memory: dict[str, Any]) -> Mind:
-        """Return the mind whose attributes are ``memory`` itself, so that what moves the one moves the other."""
-        mind = Mind.__new__(Mind)
-        mind.__dict__ = memory
-        return mind
 
 
 def is_pliable(persona: Prospect) -> bool:
