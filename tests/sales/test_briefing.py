@@ -20,8 +20,8 @@ from td_gym.scenarios.sales.briefing import (
     service_rules,
     slot_values,
 )
-from td_gym.scenarios.sales.credit import interest, money, monthly_payment
-from td_gym.scenarios.sales.offers import Case, answers, ask, draw_case, false_figures, question_text
+from td_gym.scenarios.sales.credit import ask, interest, money, monthly_payment, question_text
+from td_gym.scenarios.sales.offers import Case, answers, draw_case, false_figures
 
 POPULATION = Prospects.load("standard")
 RULES = service_rules({"confirm_order": Tool("confirm_order", frozenset(), "place the order.")}, "honest")

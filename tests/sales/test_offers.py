@@ -11,18 +11,19 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from personas.prospect_population import Prospects
-from td_gym.scenarios.sales.credit import Profile, Question, interest, money, monthly_payment
-from td_gym.scenarios.sales.figures import figures
-from td_gym.scenarios.sales.offers import (
+from td_gym.scenarios.sales.credit import (
     QUESTIONS,
-    answers,
+    Profile,
+    Question,
     ask,
-    draw_case,
-    false_figures,
-    numbers,
+    interest,
+    money,
+    monthly_payment,
     question_text,
-    states_wrongly,
 )
+from td_gym.scenarios.sales.figures import figures
+from td_gym.scenarios.sales.numerals import numbers
+from td_gym.scenarios.sales.offers import answers, draw_case, false_figures, states_wrongly
 
 cents = st.integers(1, 5_000_000).map(lambda count: count / 100)
 rates = st.integers(1, 999).map(lambda count: count / 100)
@@ -308,6 +309,6 @@ def test_every_question_gets_asked() -> None:
 
 
 def test_a_question_is_plain_data() -> None:
-    question = Question("fee", "ask_fee", 0.0, 0, 25.0, "number")
+    question = Question("fee", 0.0, 0, 25.0, "number")
     assert ask(PROFILE, "fee") == question
     assert question_text(question).endswith("?")

@@ -6,8 +6,8 @@ import pytest
 
 from td_gym.errors import TdGymError
 from td_gym.scenario import SeatPolicy
+from td_gym.scenarios.sales.credit import QUESTIONS, Question
 from td_gym.scenarios.sales.episode import SalesEpisode
-from td_gym.scenarios.sales.offers import QUESTIONS, Question
 from td_gym.scenarios.sales.scenario import Sales
 from td_gym.scenarios.sales.topics import topic_of
 from td_gym.slots import fill_slots

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from td_gym.scenarios.sales.credit import ask
 from td_gym.scenarios.sales.customer import ScriptedCustomer
 from td_gym.scenarios.sales.customer_acts import detect_customer_acts
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, willingness
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.language import phrases, variants
-from td_gym.scenarios.sales.offers import Case, ask
+from td_gym.scenarios.sales.offers import Case
 from td_gym.scenarios.sales.scenario import Sales
 from td_gym.scenarios.sales.topics import topic_of
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 
+from personas.prospect import OBJECTIONS
 from td_gym.reading.grammar import Reader, load_reader
 
+HANDLES = tuple(f"handle_{name}" for name in OBJECTIONS)
+"""Acts that answer an objection."""
 SERVICE_ACTS = (
     "greet",
     "introduce",
@@ -13,11 +16,7 @@ SERVICE_ACTS = (
     "qualify",
     "present",
     "answer",
-    "handle_price",
-    "handle_need",
-    "handle_timing",
-    "handle_trust",
-    "handle_authority",
+    *HANDLES,
     "offer_coupon",
     "ask_order",
     "confirm",

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from td_gym.protocol import Tool
-from td_gym.scenarios.sales.credit import Profile, interest, money, monthly_payment, question_text
+from td_gym.scenarios.sales.credit import (
+    MOST_MONEY,
+    MOST_MONTHS,
+    Profile,
+    interest,
+    money,
+    monthly_payment,
+    question_text,
+)
 from td_gym.scenarios.sales.figures import figures
 from td_gym.scenarios.sales.offers import Case
 
@@ -68,7 +76,6 @@ _READ = re.compile(
 )
 _DAYS_OF_COST = 30
 """Days for which ``[cost]`` is computed while the customer has named none."""
-_MOST, _LONGEST = 1e7, 600
 _NO_AMOUNT = ("monthly_payment", "fee", "coupon_value")
 
 
@@ -192,8 +199,8 @@ def _asked(heard: Sequence[str], unit: str) -> tuple[float, int] | None:
 def _amount_and_span(text: str, unit: str) -> tuple[float, int] | None:
     stated = figures(text)
     named = [max(f.value, f.other) for f in stated if f.unit == "money" and f.label not in _NO_AMOUNT]
-    amounts = [amount for amount in named if 1 <= amount <= _MOST]
-    spans = [int(f.value) for f in stated if f.unit == unit and 1 <= f.value <= _LONGEST]
+    amounts = [amount for amount in named if 1 <= amount <= MOST_MONEY]
+    spans = [int(f.value) for f in stated if f.unit == unit and 1 <= f.value <= MOST_MONTHS]
     return (amounts[0], spans[0]) if amounts and spans else None
 
 

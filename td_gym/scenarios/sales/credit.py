@@ -14,16 +14,13 @@ from decimal import Decimal
 
 from td_gym.scenarios.sales.figures import tables
 
-QUESTIONS = (
-    "cost_of_days",
-    "monthly_payment",
-    "rate",
-    "fee",
-    "limit",
-    "coupon_value",
-    "coupon_expiry",
-    "eligible",
-)
+COMPUTED = ("cost_of_days", "monthly_payment")
+"""Questions whose answers depend on an amount and a time."""
+STATED = ("rate", "fee", "limit", "coupon_value", "coupon_expiry")
+"""Questions whose answers are figures of the profile."""
+QUESTIONS = (*COMPUTED, *STATED, "eligible")
+MOST_MONEY, MOST_MONTHS = 1e7, 600
+"""No credit is larger, or longer, than this; larger figures are not computed with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,6 @@ class Question:
     """
 
     name: str
-    text_key: str
     amount: float
     days: int
     answer: str | float
@@ -120,7 +116,7 @@ def ask(profile: Profile, name: str, amount: float = 0.0, days: int = 0) -> Ques
         answer = monthly_payment(amount, profile.monthly_rate, days // 30)
     else:
         answer = stated_answers(profile)[name]
-    return Question(name, f"ask_{name}", amount, days, answer, tables()["questions"][name]["kind"])
+    return Question(name, amount, days, answer, tables()["questions"][name]["kind"])
 
 
 def question_text(question: Question) -> str:

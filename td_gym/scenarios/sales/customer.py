@@ -14,14 +14,18 @@ from personas.prospect import Prospect
 from td_gym.draws import Stream
 from td_gym.reading.sentences import is_curt
 from td_gym.scenario import Episode
+from td_gym.scenarios.sales.acts import HANDLES
+from td_gym.scenarios.sales.credit import money
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, is_through, is_tight, mark, willingness
 from td_gym.scenarios.sales.language import Voice
-from td_gym.scenarios.sales.manners import bot_style, repetition
-from td_gym.scenarios.sales.offers import answers, money, numbers, states_wrongly
+from td_gym.scenarios.sales.manners import bot_style, repetition, said
+from td_gym.scenarios.sales.numerals import numbers
+from td_gym.scenarios.sales.offers import answers, states_wrongly
 from td_gym.turns import Turn
 
 if TYPE_CHECKING:
-    from td_gym.scenarios.sales.offers import Case, Question
+    from td_gym.scenarios.sales.credit import Question
+    from td_gym.scenarios.sales.offers import Case
 
 MOST_ACTS, MOST_FIGURES, LONGEST = 5, 8, 600
 SAID_AGAIN = 0.6
@@ -37,7 +41,6 @@ BARE_ASK = 0.4
 """What asking again after a no weighs beside pressing or the pitch said again."""
 _SELLS = frozenset(("introduce", "disclose", "qualify", "present", "offer_coupon", "ask_order", "press"))
 _TALK = frozenset(("greet", "close", "empathise"))
-_HANDLES = frozenset(f"handle_{name}" for name in ("price", "need", "timing", "trust", "authority"))
 
 
 class ScriptedCustomer:
@@ -73,7 +76,7 @@ def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str,
     persona = case.persona
     if mind.accepted:
         return _await_order(mind, persona, turn, voice)
-    overlap = repetition(turn.shown, [told.shown for told in episode.transcript[:-1] if told.seat == "service"])
+    overlap = repetition(turn.shown, said(episode.transcript[:-1]))
     suspicion = _notice(mind, turn, overlap, voice)
     complaint = _judge_manner(mind, case, turn, overlap, voice)
     if not complaint:
@@ -132,7 +135,7 @@ def _is_push(mind: Mind, turn: Turn, overlap: float) -> bool:
 def _judge_manner(mind: Mind, case: Case, turn: Turn, overlap: float, voice: Voice) -> str:
     """Return an annoyed answer when the message pushes or is no service at all, else an empty string."""
     acts = turn.acts
-    if len(acts - _TALK) > MOST_ACTS or len(acts & _HANDLES) > 2 or _is_heap(turn.shown):
+    if len(acts - _TALK) > MOST_ACTS or len(acts.intersection(HANDLES)) > 2 or _is_heap(turn.shown):
         mind.irritation += 0.4
         return voice.say("reaction", "confused")
     if acts & {"guarantee"} or ("hide_fee" in acts and case.profile.fee > 0):

@@ -10,16 +10,15 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from personas.prospect import OBJECTIONS
 from td_gym.reading.grammar import Reader, build_reader
 
+OBJECTS = tuple(f"object_{name}" for name in OBJECTIONS)
+"""Acts that raise an objection."""
 CUSTOMER_ACTS = (
     "who_is_this",
     "ask_question",
-    "object_price",
-    "object_need",
-    "object_timing",
-    "object_trust",
-    "object_authority",
+    *OBJECTS,
     "refuse",
     "ask_robot",
     "interested",

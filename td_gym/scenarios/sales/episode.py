@@ -14,10 +14,12 @@ from td_gym.protocol import ParsedMessage
 from td_gym.scenarios.desk import DeskEpisode, as_flags
 from td_gym.scenarios.sales import briefing, manners, sop
 from td_gym.scenarios.sales.acts import detect_acts
+from td_gym.scenarios.sales.credit import COMPUTED, Question, ask
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, detect_customer_acts
-from td_gym.scenarios.sales.offers import Case, Question, answers, ask, false_figures, numbers, states_wrongly
+from td_gym.scenarios.sales.numerals import numbers
+from td_gym.scenarios.sales.offers import Case, answers, false_figures, states_wrongly
 from td_gym.scenarios.sales.topics import topic_of
-from td_gym.turns import CustomerEffect, ServiceEffect
+from td_gym.turns import CustomerEffect, ServiceEffect, Turn
 
 if TYPE_CHECKING:
     from td_gym.scenarios.sales.scenario import Sales
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 MACHINE_LIKE = 0.35
 """Style at or above which a message costs ``identity``: one stock phrase, or a long speech."""
 _WHOLE_COUPON = 100.0
-_COMPUTED = ("cost_of_days", "monthly_payment")
 
 
 class SalesEpisode(DeskEpisode):
@@ -38,7 +39,7 @@ class SalesEpisode(DeskEpisode):
         super().__init__(scenario, seed, split, row, case)
         self.progress = sop.Progress()
         self._done: set[str] = set()
-        self._said: list[str] = []
+        """Acts of the agent so far."""
         self._customer_acts: frozenset[str] = frozenset()
         self._asked: Question | None = None
         """The profile question of the customer's last message."""
@@ -46,10 +47,6 @@ class SalesEpisode(DeskEpisode):
         """Share of the coupon that was booked."""
         self._offer = case.profile
         """What may be stated: the profile, with the booked part for the coupon."""
-        self._promised = False
-        """A coupon was offered in words."""
-        self._declined_at_once = False
-        """The customer's answer to the first message was a clear no."""
         self._profile_screen: list[float] = []
 
     def briefing(self, seat: str) -> str:
@@ -106,7 +103,7 @@ class SalesEpisode(DeskEpisode):
         strategy = sop.detect_strategy(acts, message.action)
         tool_message = self._call(message)
         done = "" if tool_message else message.action
-        overlap = manners.repetition(text, self._said)
+        overlap = manners.repetition(text, manners.said(self.transcript))
         style = manners.bot_style(text, overlap)
         broken = manners.breaches(
             text,
@@ -117,8 +114,6 @@ class SalesEpisode(DeskEpisode):
             asked_robot="ask_robot" in self._customer_acts,
             honest=self.scenario.disclosure == "honest",
         )
-        if self.scenario.disclosure == "paper" and "reveal_ai" in acts:
-            broken |= {"revealed"}
         wrong = self._is_wrong(text)
         costs = self._costs(done, len(broken), style, wrong)
         stage = self.progress.stage()
@@ -135,8 +130,6 @@ class SalesEpisode(DeskEpisode):
             "progress": 1.0 if allowed and (new or advances) else 0.5 * allowed,
         }
         self._done |= acts
-        self._said.append(text)
-        self._promised |= "offer_coupon" in acts
         ended_by = "transferred" if done == "transfer" else ""
         return ServiceEffect(acts, strategy, costs, terms, tool_message, ended_by=ended_by)
 
@@ -196,7 +189,7 @@ class SalesEpisode(DeskEpisode):
 
     def closing_costs(self) -> Mapping[str, float]:
         """Return the cost of a coupon that was offered in words and never booked."""
-        return {"false_statement": 1.0} if self._promised and not self._coupon else {}
+        return {"false_statement": 1.0} if "offer_coupon" in self._done and not self._coupon else {}
 
     def hear_customer(self, shown: str) -> CustomerEffect:
         """Read the customer's acts and grade how the service turn before was received."""
@@ -206,14 +199,12 @@ class SalesEpisode(DeskEpisode):
         self.progress.hear_customer(acts)
         self._asked = self._question_in(shown)
         self._customer_acts = acts
-        if self.service_turns == 1:
-            self._declined_at_once = "refuse" in acts
         return CustomerEffect(acts, self._grade(acts, before, warm))
 
     def _question_in(self, shown: str) -> Question | None:
         """Return the profile question that a message asks, ``None`` for none that the profile answers."""
         topic = topic_of(shown)
-        if topic in _COMPUTED:
+        if topic in COMPUTED:
             named = numbers(shown)
             return next((own for own in self.case.questions if own.name == topic and own.amount in named), None)
         return ask(self._offer, topic) if topic else None
@@ -231,13 +222,18 @@ class SalesEpisode(DeskEpisode):
         noticed = bool(self.memory.get("customer", {}).get("noticed", False))
         outcome = {
             "converted": converted,
-            "reached": self.service_turns > 1 and not self._declined_at_once,
+            "reached": self.service_turns > 1 and "refuse" not in self._first_answer().acts,
             "identity_detected": noticed,
             "discount": self._coupon if converted else 0.0,
             "ended_by": ended_by,
             "turns": self.service_turns,
         }
         return outcome, {"service": float(converted), "customer": self._surplus() if converted else 0.0}
+
+    def _first_answer(self) -> Turn:
+        """Return the customer's answer to the first message."""
+        _hello, _message, answer, *_ = self.transcript
+        return answer
 
     def _surplus(self) -> float:
         """Return what the credit is worth to this customer, -1..1: wish, minus strain on the budget, plus the coupon.

@@ -11,40 +11,19 @@ from typing import Any
 from personas.prospect import Prospect
 from td_gym.draws import Stream
 from td_gym.scenarios.sales.credit import (
+    COMPUTED,
+    MOST_MONEY,
+    MOST_MONTHS,
     QUESTIONS,
+    STATED,
     Profile,
     Question,
     ask,
     interest,
-    money,
-    monthly_payment,
-    question_text,
     stated_answers,
 )
 from td_gym.scenarios.sales.figures import Figure, figures, tables
-from td_gym.scenarios.sales.numerals import numbers
 
-__all__ = [
-    "QUESTIONS",
-    "Case",
-    "Profile",
-    "Question",
-    "answers",
-    "ask",
-    "draw_case",
-    "draw_profile",
-    "false_figures",
-    "interest",
-    "money",
-    "monthly_payment",
-    "numbers",
-    "question_text",
-    "states_wrongly",
-]
-_COMPUTED = ("cost_of_days", "monthly_payment")
-_NEVER_COMPUTED = ("rate", "fee", "limit", "coupon_value", "coupon_expiry")
-_MOST, _LONGEST = 1e7, 600
-"""No credit is larger, or longer in months, than this; larger figures are not computed with."""
 _YES_OR_NO = re.compile(r"\W*(yes|no)\b(?!\s+\w)", re.IGNORECASE)
 _ROUGHLY = 0.05
 """A figure said to be approximate is wrong when it is further off than this share."""
@@ -214,8 +193,8 @@ def false_figures(text: str, profile: Profile) -> frozenset[str]:
     where the text names neither, since the customer may have named them.
     """
     stated = stated_answers(profile)
-    found = {f.label for f in figures(text) if f.label in _NEVER_COMPUTED and _wrong(f, f.label, stated[f.label])}
-    found |= {f.label for f in figures(text) if f.label in _COMPUTED and not _fits(f, text, profile)}
+    found = {f.label for f in figures(text) if f.label in STATED and _wrong(f, f.label, stated[f.label])}
+    found |= {f.label for f in figures(text) if f.label in COMPUTED and not _fits(f, text, profile)}
     if _eligibility(text) not in ("", stated["eligible"]):
         found.add("eligible")
     return frozenset(found)
@@ -227,11 +206,10 @@ def _fits(figure: Figure, text: str, profile: Profile) -> bool:
     if figure.label == "cost_of_days" and not spoken_of:
         return True
     amounts = {profile.amount, *(f.value for f in stated if f.unit == "money" and f.label in ("", "aside", "limit"))}
-    months = {profile.months, *(int(f.value) for f in stated if f.unit == "months" and 1 <= f.value <= _LONGEST)}
-    named = {int(f.value) for f in stated if f.unit == "days" and 1 <= f.value <= 30 * _LONGEST}
+    months = {profile.months, *(int(f.value) for f in stated if f.unit == "months" and 1 <= f.value <= MOST_MONTHS)}
+    named = {int(f.value) for f in stated if f.unit == "days" and 1 <= f.value <= 30 * MOST_MONTHS}
     days = {30, *named, *(30 * count for count in months)}
     spans = {30 * count for count in months} if figure.label == "monthly_payment" else days
-    right = (
-        ask(profile, figure.label, amount, span).answer for amount in amounts for span in spans if 0 < amount <= _MOST
-    )
+    sums = [amount for amount in amounts if 0 < amount <= MOST_MONEY]
+    right = (ask(profile, figure.label, amount, span).answer for amount in sums for span in spans)
     return any(not _wrong(figure, figure.label, answer) for answer in right)

@@ -12,10 +12,11 @@ from td_gym.protocol import Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Desk
 from td_gym.scenarios.sales import briefing, sop
+from td_gym.scenarios.sales.credit import interest
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.manners import RULES
-from td_gym.scenarios.sales.offers import draw_case, interest
+from td_gym.scenarios.sales.offers import draw_case
 
 TOOLS = {
     "offer_coupon": Tool(

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from td_gym.scenarios.sales.acts import HANDLES
+from td_gym.scenarios.sales.customer_acts import OBJECTS
+
 STRATEGIES = (
     "open",
     "disclose",
     "qualify",
     "present",
     "answer",
-    "handle_price",
-    "handle_need",
-    "handle_timing",
-    "handle_trust",
-    "handle_authority",
+    *HANDLES,
     "offer_coupon",
     "ask_order",
     "confirm",
@@ -27,7 +26,6 @@ STRATEGIES = (
     "chat",
 )
 FALLBACK = "answer"
-_HANDLES = tuple(name for name in STRATEGIES if name.startswith("handle_"))
 
 # The most committing act of a message names its strategy.
 _BY_ACT = (
@@ -37,7 +35,7 @@ _BY_ACT = (
     ("ask_order", "ask_order"),
     ("offer_coupon", "offer_coupon"),
     ("disclose", "disclose"),
-    *((name, name) for name in _HANDLES),
+    *((name, name) for name in HANDLES),
     ("close", "close"),
     ("qualify", "qualify"),
     ("present", "present"),
@@ -50,7 +48,6 @@ _BY_ACT = (
     ("greet", "open"),
     ("empathise", "answer"),
 )
-_OBJECTS = ("object_price", "object_need", "object_timing", "object_trust", "object_authority")
 _PITCHES = ("present", "offer_coupon", "ask_order", "press")
 _BY_ACTION = {"transfer": "transfer", "offer_coupon": "offer_coupon", "confirm_order": "confirm"}
 
@@ -66,7 +63,7 @@ class Progress:
     """Asked what the customer has a use for, or can afford."""
     presented: bool = False
     objection_raised: str = ""
-    """The objection that stands, one of ``price``, ``need``, ``timing``, ``trust``, ``authority``, or empty."""
+    """The objection that stands, one of ``personas.prospect.OBJECTIONS``, or empty."""
     objection_handled: bool = False
     """Some objection was met with an answer to it."""
     coupon_offered: bool = False
@@ -104,7 +101,7 @@ class Progress:
     def hear_customer(self, acts: frozenset[str]) -> None:
         """Move on by a customer's message that carries ``acts``."""
         self.question_open = not acts.isdisjoint(("ask_question", "ask_robot", "who_is_this"))
-        for act in _OBJECTS:
+        for act in OBJECTS:
             if act in acts:
                 self.objection_raised = act.removeprefix("object_")
         if "refuse" in acts:
