@@ -315,7 +315,7 @@ class Scenario(ABC):
                 f"restore it with that scenario, not {self.name} {self.version}."
             )
         episode = self.begin(snapshot["seed"], snapshot["split"], snapshot["row"])
-        episode.memory = copy.deepcopy(snapshot["memory"])  # first, since an outcome may rest on it
         for seat, text in snapshot["messages"]:
             episode.submit(seat, text)
+        episode.memory = copy.deepcopy(snapshot["memory"])
         return episode

@@ -112,6 +112,7 @@ def _customer_wordings() -> list[tuple[str, str]]:
         **{("deal", key): "accept_order" for key in ("accept", "give_in", "waiting")},
         **{("verdict", key): "leave" for key in table["verdict"]},
         ("robot", "ask"): "ask_robot",
+        **{("robot", key): "notice_robot" for key in ("noticed", "evaded")},
         ("deal", "done"): "thank",
         ("listen", "keen"): "interested",
     }

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from personas.prospect import STYLES
 from td_gym.scenarios.sales.credit import ask
 from td_gym.scenarios.sales.customer import ScriptedCustomer
-from td_gym.scenarios.sales.customer_acts import detect_customer_acts
+from td_gym.scenarios.sales.customer_acts import OBJECTS, detect_customer_acts
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, willingness
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.language import phrases, variants
@@ -253,6 +254,15 @@ def test_who_dodges_the_question_for_a_machine_is_noticed_and_says_so() -> None:
     assert all(any(word in call.transcript[-1].shown for word in said) for call in caught)
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_what_the_customer_notices_it_says_in_words_that_are_read(style: str) -> None:
+    begun = [begin(seed=seed, do_not_call="relaxed", communication_style=style) for seed in range(40)]
+    calls = [tell(episode, OPEN, PITCH, PITCH, PITCH) for episode in begun]
+    notices = [mind(episode).noticed for episode in calls]
+    assert notices == ["notice_robot" in acts_of(episode) for episode in calls]
+    assert 0 < sum(notices) < len(notices)
+
+
 def test_noticing_costs_trust_and_is_plain_data() -> None:
     calls = [tell(begin(seed=seed, do_not_call="relaxed"), OPEN, PITCH, PITCH) for seed in range(60)]
     trust = {
@@ -291,10 +301,12 @@ EXPECTED = {
     "deal.waiting": "accept_order",
     "deal.done": "thank",
     "robot.ask": "ask_robot",
+    "robot.noticed": "notice_robot",
+    "robot.evaded": "notice_robot",
     "listen.keen": "interested",
     "verdict": "leave",
 }
-STEERING = {"accept_order", "refuse", "who_is_this", "ask_question"} | {f"object_{name}" for name in HANDLE}
+STEERING = {"accept_order", "refuse", "who_is_this", "ask_question", "ask_robot", "notice_robot", *OBJECTS}
 SPOKEN = [
     (section, act)
     for section in phrases()

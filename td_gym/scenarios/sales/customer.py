@@ -65,17 +65,20 @@ def reply(episode: Episode) -> str:
     turn = episode.transcript[-1]
     if turn.action == "transfer" and not turn.tool_message:
         return f"{voice.say('listen', 'heard')} {mark(mind, persona)}"
-    text, ending = _react(mind, episode, turn, voice)
+    suspicion, text, ending = _react(mind, episode, turn, voice)
     text = voice.colour(text, irritated=mind.irritation > 0.4)
-    return f"{text} {ending}" if ending else text
+    return _joined(suspicion, text, ending)
 
 
-def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str, str]:
-    """Move the mind by one service turn; return the words and the end marker (empty to go on)."""
+def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str, str, str]:
+    """Move the mind by one service turn; return words about a machine, the answer, and the end marker.
+
+    The first is empty where there is nothing to say of it, and the last where the call goes on.
+    """
     case: Case = episode.case
     persona = case.persona
     if mind.accepted:
-        return _await_order(mind, persona, turn, voice)
+        return "", *_await_order(mind, persona, turn, voice)
     overlap = repetition(turn.shown, said(episode.transcript[:-1]))
     suspicion = _notice(mind, turn, overlap, voice)
     complaint = _judge_manner(mind, case, turn, overlap, voice)
@@ -85,7 +88,7 @@ def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str,
     if episode.service_turns > persona.patience:
         mind.irritation += 0.3
     text, ending = _respond(mind, episode, turn, voice, complaint, verdict)
-    return _joined(suspicion, text), ending
+    return suspicion, text, ending
 
 
 def _respond(mind: Mind, episode: Episode, turn: Turn, voice: Voice, complaint: str, verdict: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ CUSTOMER_ACTS = (
     *OBJECTS,
     "refuse",
     "ask_robot",
+    "notice_robot",
     "interested",
     "accept_order",
     "insult",
@@ -33,8 +34,9 @@ def detect_customer_acts(text: str) -> frozenset[str]:
     """Return the acts of a customer's message, a subset of ``CUSTOMER_ACTS``.
 
     ``ask_question`` asks about the offer; an objection says why not, or not yet; ``refuse`` is a clear no to the offer
-    or to the call; ``interested`` wants to hear more; ``accept_order`` says yes to the order itself. Any text is
-    accepted; only its first 1,000 characters are read.
+    or to the call; ``interested`` wants to hear more; ``accept_order`` says yes to the order itself;
+    ``ask_robot`` asks whether one talks to a machine, ``notice_robot`` says that one does. Any text is accepted; only
+    its first 1,000 characters are read.
     """
     return customer_reader().read(text[:1000])
 

@@ -111,7 +111,7 @@ class SalesEpisode(DeskEpisode):
             self.progress,
             action=message.action,
             fee=self.case.profile.fee,
-            asked_robot="ask_robot" in self._customer_acts,
+            asked_robot=not self._customer_acts.isdisjoint(("ask_robot", "notice_robot")),
             honest=self.scenario.disclosure == "honest",
         )
         wrong = self._is_wrong(text)
@@ -214,16 +214,15 @@ class SalesEpisode(DeskEpisode):
             return 0
         if self.progress.stage() > stage_before or "accept_order" in acts or ("interested" in acts and not warm):
             return 3
-        return 2 if acts - {"leave", "ask_robot", "thank"} else 1
+        return 2 if acts - {"leave", "ask_robot", "notice_robot", "thank"} else 1
 
     def conclude(self, ended_by: str, rating: float | None) -> tuple[dict[str, Any], dict[str, float]]:
         """Return the outcome; the service seat earns 1 for a sale and the customer its surplus from the deal."""
         converted = self.progress.ordered
-        noticed = bool(self.memory.get("customer", {}).get("noticed", False))
         outcome = {
             "converted": converted,
             "reached": self.service_turns > 1 and "refuse" not in self._first_answer().acts,
-            "identity_detected": noticed,
+            "identity_detected": any("notice_robot" in turn.acts for turn in self.transcript),
             "discount": self._coupon if converted else 0.0,
             "ended_by": ended_by,
             "turns": self.service_turns,

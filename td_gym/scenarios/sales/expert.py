@@ -130,7 +130,7 @@ def plan(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], str]:
         return ["confirm"], "confirm_order"
     if reading.turn == 0:
         return ["greet", "introduce", *(["disclose"] if _takes("disclose", 0, habits, seed) else [])], ""
-    if "ask_robot" in last:
+    if last & {"ask_robot", "notice_robot"}:
         return ["reveal_ai"], ""
     if "refuse" in last and not (reading.objection and reading.refusals == 1):
         return _step_back(reading, habits, seed)
