@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from td_gym.scenarios.sales.acts import SERVICE_ACTS, detect_acts, service_reader
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, customer_reader, detect_customer_acts
+from td_gym.scenarios.sales.offers import eligibility
 
 DATA = Path(__file__).parent / "data"
 SLOTS = {
@@ -100,6 +101,10 @@ def test_every_scripted_wording_carries_the_act_its_key_names(key: str, text: st
     # Figures answer and understanding empathises, whatever else is said; the rest would be a misreading.
     beside = {"answer", "empathise", *(["ask_order"] if act == "press" else [])}
     assert {act} <= found <= {act} | beside
+
+
+def test_one_kind_of_scripted_wording_alone_says_that_the_customer_is_not_eligible() -> None:
+    assert {key for key, text in _service_wordings() if eligibility(text) == "no"} == {"answer_eligible_no"}
 
 
 def _customer_wordings() -> list[tuple[str, str]]:

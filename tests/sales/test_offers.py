@@ -242,6 +242,7 @@ def test_an_open_word_is_no_answer(text: str) -> None:
         "I am 100% sure, and it takes 2 minutes.",
         "You have been with us for 36 months, and your number ends in 4711.",
         "No, I am a real person.",
+        "I see that it does not meet your needs.",
     ],
 )
 def test_true_statements_are_let_pass(text: str) -> None:

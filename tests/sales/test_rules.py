@@ -256,6 +256,33 @@ def test_a_finished_call_is_restored_with_its_outcome() -> None:
     assert noticed
 
 
+def call_not_eligible() -> SalesEpisode:
+    return next(episode for episode in map(call, range(100)) if not episode.case.profile.eligible)
+
+
+def test_nothing_can_be_sold_to_who_is_not_eligible() -> None:
+    episode = call_not_eligible()
+    say(episode, f"{OPENING} {PITCH}", "Okay, I will take it.")
+    assert say(episode, ORDER, "Thank you, goodbye. [end:4]").costs["noncompliance"] == 1.0
+    assert tool_results(episode) == ["<tool_result>confirm_order: the customer is not eligible today</tool_result>"]
+    assert outcome_of(episode)["converted"] is False
+
+
+def test_the_expert_tells_who_is_not_eligible_and_offers_nothing() -> None:
+    scenario = Sales()
+    customer, expert = scenario.customer("scripted"), scenario.expert()
+    calls = [episode for episode in map(scenario.begin, range(100)) if not episode.case.profile.eligible]
+    assert calls
+    for episode in calls:
+        costs: set[str] = set()
+        while episode.outcome is None:
+            seat = customer if episode.next_seat == "customer" else expert
+            costs |= episode.submit(episode.next_seat, seat.reply_batch([episode])[0]).costs.keys()
+        assert not costs
+        assert not episode.progress.pitched
+        assert outcome_of(episode)["ended_by"] == "resolved"
+
+
 def test_the_customer_gains_by_the_coupon_and_loses_by_strain() -> None:
     gains = []
     for text in (PITCH, COUPON):

@@ -162,6 +162,15 @@ def test_a_yes_is_followed_by_the_order_and_the_end() -> None:
     assert (episode.outcome["converted"], episode.outcome["ended_by"]) == (True, "resolved")
 
 
+@pytest.mark.parametrize("said_before", [(), (OPEN,), (OPEN, PITCH), (OPEN, PITCH, ASK)])
+def test_who_is_told_that_it_is_not_eligible_takes_its_leave(said_before: Sequence[str]) -> None:
+    episode = tell(begin(seed=5, luck=0.0), *said_before)
+    assert episode.outcome is None
+    tell(episode, "I am sorry, by our records you do not qualify for a credit today.")
+    assert episode.outcome is not None
+    assert (episode.outcome["ended_by"], episode.outcome["converted"]) == ("resolved", False)
+
+
 def test_asking_again_never_meets_another_answer() -> None:
     episode = begin_past_opening(luck=0.5)
     tell(episode, PITCH)

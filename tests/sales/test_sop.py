@@ -112,6 +112,18 @@ def test_what_is_admissible_when(moves: list[tuple[str, str]], allowed: str, bar
     assert not any(allows(name, progress, transfer=False) for name in barred.split())
 
 
+def test_who_is_not_eligible_is_told_so_and_let_go() -> None:
+    progress = Progress(eligible=False)
+    for acts in ("introduce", "disclose present", "ask_order"):
+        assert {name for name in STRATEGIES if allows(name, progress, transfer=False)} - {"open"} == {
+            "answer",
+            "back_off",
+            "close",
+        }
+        progress.hear_service(frozenset(acts.split()))
+        progress.hear_customer(frozenset(("object_price", "accept_order")))
+
+
 def test_transfer_is_admissible_only_where_the_tool_is_there() -> None:
     progress = _heard(("service", "greet"))
     assert allows("transfer", progress, True)

@@ -32,6 +32,7 @@ rate. Both are rounded half up to cents, and contain neither the fee nor the cou
 - The coupon takes its value off the interest. It is at your discretion, at most one per conversation, and the \
 desk's budget allows it in about 30 of 100 conversations. Book it with the tool when you offer it in words.
 - Confirm an order only after the customer has clearly agreed to it.
+- A customer who is not eligible today gets no credit: say so, offer nothing, and part politely.
 - Never guarantee approval, never hide the fee or the interest, and never press a customer who has clearly refused.
 {disclosure}
 - Write one to three plain sentences, and do not repeat yourself.
@@ -125,7 +126,8 @@ def customer_briefing(case: Case) -> str:
     questions = f"What you want to know before you decide:{asked}" if asked else "You have no questions yourself."
     return (
         f"{case.persona.card()}\n\nYou know nothing about the offer but what the caller tells you. You can only pay "
-        f"what fits your monthly budget. A coupon would take money off the interest. {questions}"
+        "what fits your monthly budget. A coupon would take money off the interest. Once you are told that you are not "
+        f"eligible, you take your leave. {questions}"
     )
 
 

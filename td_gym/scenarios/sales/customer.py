@@ -20,7 +20,7 @@ from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, is_through, i
 from td_gym.scenarios.sales.language import Voice
 from td_gym.scenarios.sales.manners import bot_style, repetition, said
 from td_gym.scenarios.sales.numerals import numbers
-from td_gym.scenarios.sales.offers import answers, states_wrongly
+from td_gym.scenarios.sales.offers import answers, eligibility, states_wrongly
 from td_gym.turns import Turn
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def reply(episode: Episode) -> str:
     turn = episode.transcript[-1]
     if turn.action == "transfer" and not turn.tool_message:
         return f"{voice.say('listen', 'heard')} {mark(mind, persona)}"
+    if eligibility(turn.shown) == "no":
+        return f"{voice.colour(voice.say('verdict', 'turned_away'))} {mark(mind, persona)}"
     suspicion, text, ending = _react(mind, episode, turn, voice)
     text = voice.colour(text, irritated=mind.irritation > 0.4)
     return _joined(suspicion, text, ending)

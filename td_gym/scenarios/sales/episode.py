@@ -37,7 +37,7 @@ class SalesEpisode(DeskEpisode):
 
     def __init__(self, scenario: Sales, seed: int, split: str, row: int | None, case: Case) -> None:
         super().__init__(scenario, seed, split, row, case)
-        self.progress = sop.Progress()
+        self.progress = sop.Progress(eligible=case.profile.eligible)
         self._done: set[str] = set()
         """Acts of the agent so far."""
         self._customer_acts: frozenset[str] = frozenset()
@@ -110,7 +110,7 @@ class SalesEpisode(DeskEpisode):
             acts,
             self.progress,
             action=message.action,
-            fee=self.case.profile.fee,
+            profile=self.case.profile,
             asked_robot=not self._customer_acts.isdisjoint(("ask_robot", "notice_robot")),
             honest=self.scenario.disclosure == "honest",
         )
@@ -138,6 +138,8 @@ class SalesEpisode(DeskEpisode):
         if message.action == "offer_coupon":
             return self._book_coupon(message.arguments.get("percent"))
         if message.action == "confirm_order":
+            if not self.case.profile.eligible:
+                return "confirm_order: the customer is not eligible today"
             if self.progress.ordered:
                 return "confirm_order: the order is confirmed already"
             if not self.progress.accepted:

@@ -58,6 +58,8 @@ class Reading:
     coupon: bool
     ordered: bool
     """The order was confirmed in the system."""
+    orders_failed: int
+    """How often the system did not take the order."""
     turn: int
     """Number of own earlier turns."""
     used: frozenset[str]
@@ -83,6 +85,8 @@ def read(messages: Messages) -> Reading:
     raised = dict.fromkeys(name for said in answers for name in OBJECTIONS if f"object_{name}" in said)
     last = answers[-1] if answers else frozenset[str]()
     done = frozenset[str]().union(*acts)
+    orders = sum("<action>confirm_order" in text for text in own)
+    failed = sum(message["content"].startswith("<tool_result>confirm_order") for message in messages)
     return Reading(
         facts is None or facts.eligible,
         last,
@@ -93,15 +97,11 @@ def read(messages: Messages) -> Reading:
         tuple(name for name in OBJECTIONS if f"handle_{name}" in done),
         sum("ask_order" in said for said in acts),
         any("<action>offer_coupon" in text for text in own),
-        sum("<action>confirm_order" in text for text in own) > _failed_orders(messages),
+        orders > failed,
+        failed,
         len(own),
         frozenset(own),
     )
-
-
-def _failed_orders(messages: Messages) -> int:
-    """Return how often the system did not take an order."""
-    return sum(message["content"].startswith("<tool_result>confirm_order") for message in messages)
 
 
 @lru_cache(maxsize=4096)
@@ -114,7 +114,7 @@ class Habits:
     """How an agent works; the defaults are the skilled and honest one."""
 
     care: float = 1.0
-    """Probability of each step of good service being taken."""
+    """Probability of each step of good service being taken, and of sparing those who are not eligible."""
     coupon_if_needed: float = 1.0
     coupon_otherwise: float = 0.0
     pushiness: float = 0.0
@@ -126,6 +126,8 @@ def plan(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], str]:
     last = reading.last
     if reading.ordered:
         return ["close"], ""
+    if not reading.eligible and (reading.orders_failed or _takes("turn_away", 0, habits, seed)):
+        return [*(["greet", "introduce"] if reading.turn == 0 else []), "answer_eligible_no", "close"], ""
     if "accept_order" in last:
         return ["confirm"], "confirm_order"
     if reading.turn == 0:

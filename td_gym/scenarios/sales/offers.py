@@ -163,7 +163,7 @@ def _eligibility_cues() -> Mapping[str, re.Pattern[str]]:
 
 
 @lru_cache(maxsize=8192)
-def _eligibility(text: str) -> str:
+def eligibility(text: str) -> str:
     """Return ``yes`` or ``no`` when ``text`` says that the customer meets the conditions or not, else empty."""
     text = text.lower().replace("’", "'")
     if not any(stem in text for stem in tables()["eligible_stems"]["any"]):
@@ -181,7 +181,7 @@ def _eligibility(text: str) -> str:
 def _yes_or_no(text: str) -> str:
     """Return the answer to a question about eligibility: what the text says of it, or else the word it opens with."""
     opening = _YES_OR_NO.match(text)
-    return _eligibility(text) or (opening[1].lower() if opening else "")
+    return eligibility(text) or (opening[1].lower() if opening else "")
 
 
 @lru_cache(maxsize=8192)
@@ -195,7 +195,7 @@ def false_figures(text: str, profile: Profile) -> frozenset[str]:
     stated = stated_answers(profile)
     found = {f.label for f in figures(text) if f.label in STATED and _wrong(f, f.label, stated[f.label])}
     found |= {f.label for f in figures(text) if f.label in COMPUTED and not _fits(f, text, profile)}
-    if _eligibility(text) not in ("", stated["eligible"]):
+    if eligibility(text) not in ("", stated["eligible"]):
         found.add("eligible")
     return frozenset(found)
 

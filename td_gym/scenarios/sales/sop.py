@@ -1,6 +1,7 @@
 """Strategies of the service seat and the standard operating procedure that orders them.
 
 open and disclose -> qualify and present -> handle what stands in the way -> ask -> confirm, or back off -> close.
+Who is not eligible is told so and let go.
 """
 
 from __future__ import annotations
@@ -79,6 +80,8 @@ class Progress:
     """There is an offer on the table that a customer can say yes to."""
     accepted: bool = False
     """The customer has said yes to the offer and not refused since."""
+    eligible: bool = True
+    """The customer meets the lender's conditions."""
 
     def stage(self) -> int:
         """Return the number of stages passed, 0..4."""
@@ -125,9 +128,9 @@ def allows(strategy: str, progress: Progress, transfer: bool) -> bool:
 
     Answering always is admissible. After a clear refusal the offer rests unless the customer takes it up again: the
     first refusal leaves one answer to the objection that came with it. ``chat``, a message that does nothing, is never
-    part of the procedure.
+    part of the procedure. To a customer who is not eligible nothing is offered from the start.
     """
-    resting = progress.refused > 0 and not progress.interested
+    resting = not progress.eligible or (progress.refused > 0 and not progress.interested)
     match strategy:
         case "answer":
             return True
@@ -144,14 +147,15 @@ def allows(strategy: str, progress: Progress, transfer: bool) -> bool:
         case "ask_order":
             return progress.disclosed and progress.presented and not progress.accepted and not resting
         case "confirm":
-            return progress.disclosed and progress.accepted and not progress.ordered
+            return progress.eligible and progress.disclosed and progress.accepted and not progress.ordered
         case "back_off":
-            return progress.refused > 0 or progress.objection_raised != ""
+            return not progress.eligible or progress.refused > 0 or progress.objection_raised != ""
         case "close":
-            return progress.ordered or progress.refused > 0
+            return not progress.eligible or progress.ordered or progress.refused > 0
         case "transfer":
             return transfer and progress.opened
         case "chat":
             return False
         case _:
-            return strategy == f"handle_{progress.objection_raised}" and progress.refused < 2
+            handles = strategy == f"handle_{progress.objection_raised}"
+            return handles and progress.refused < 2 and progress.eligible
