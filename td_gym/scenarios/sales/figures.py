@@ -148,6 +148,7 @@ def _figure(number: Number, before: str, after: str, hedged: bool) -> tuple[Figu
     return Figure(number.value * times, number.other * times, unit, label, hedged, bare), beside
 
 
+@lru_cache(maxsize=8192)
 def _meaning(unit: str, before: str, following: str) -> str:
     """Return what a number is, from the words of its clause, then those after it, then those before the clause."""
     meanings = _MEANINGS.get(unit)

@@ -9,6 +9,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from td_gym.reading.sentences import sentences
+
 
 class Number(NamedTuple):
     """A number as written: ``value`` is the usual reading, ``other`` another possible one (or the same).
@@ -51,14 +53,15 @@ _GROUPED = re.compile(r"[0-9]{1,3}(?:([.,'’ \u00a0\u2009\u202f])[0-9]{3})(?:\1
 _ONE = re.compile(r"\s*(?:%|(?:percent|per cent|days?|weeks?|months?|years?|point)\b)")
 
 
+@lru_cache(maxsize=4096)
 def numbers(text: str) -> tuple[float, ...]:
     """Return the numbers that ``text`` states, in order, each in its usual reading; never raises."""
-    return tuple(number.value for number in find_numbers(text.lower()))
+    return tuple(number.value for sentence in sentences(text.lower()) for number in find_numbers(sentence))
 
 
 @lru_cache(maxsize=8192)
 def find_numbers(text: str) -> tuple[Number, ...]:
-    """Return the numbers of ``text``, which is in small letters, with places and readings, in order; never raises."""
+    """Return the numbers of a sentence, which is in small letters, with places and readings, in order; never raises."""
     found = []
     for match in _WRITTEN.finditer(text):
         if match.end() - match.start() > _LONGEST:
@@ -94,7 +97,8 @@ def _spoken(words: str) -> float:
     return total + current
 
 
-def _written(digits: str) -> list[tuple[float, float]]:
+@lru_cache(maxsize=8192)
+def _written(digits: str) -> tuple[tuple[float, float], ...]:
     """Return the usual and the other reading of written digits; a list such as ``6,12,24`` gives one for each."""
     body, mark, tail = "", "", digits
     for sign in ",.":
@@ -105,15 +109,15 @@ def _written(digits: str) -> list[tuple[float, float]]:
     if _GROUPED.fullmatch(digits):
         value = float(whole)
         if not mark or digits.startswith("0"):
-            return [(float(digits.replace(",", ".")), value)] if mark else [(value, value)]
+            return ((float(digits.replace(",", ".")) if mark else value, value),)
         decimal = float(f"{body}.{tail}") if body.isdigit() else value
-        return [(value, decimal)] if mark == "," else [(decimal, value)]
+        return ((value, decimal) if mark == "," else (decimal, value),)
     if digits.isdigit():
-        return [(float(digits), float(digits))]
+        return ((float(digits), float(digits)),)
     if mark and (not body or body.isdigit() or _GROUPED.fullmatch(body)):
         value = float(f"{re.sub('[^0-9]', '', body) or 0}.{tail}")
-        return [(value, value)]
-    return [(float(part), float(part)) for part in re.findall("[0-9]+", digits)]
+        return ((value, value),)
+    return tuple((float(part), float(part)) for part in re.findall("[0-9]+", digits))
 
 
 def _join_points(text: str, found: list[Number]) -> list[Number]:
