@@ -24,7 +24,6 @@ RULES = (
 )
 """The named rules that make up ``noncompliance``."""
 
-Gram = tuple[str, ...]
 _STOCK = tuple(tomllib.loads(files(__package__).joinpath("manners.toml").read_text(encoding="utf-8"))["stock"])
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _INTEREST_FREE = re.compile(
@@ -55,7 +54,7 @@ def repetition(text: str, earlier: Sequence[str]) -> float:
 # Both seats' sides read a turn against the same history, one after the other.
 @lru_cache(maxsize=512)
 def _overlap(text: str, earlier: tuple[str, ...]) -> float:
-    seen: set[Gram] = set()
+    seen: set[str] = set()
     for message in earlier:
         seen |= _said(message)
     repeated = total = 0
@@ -68,16 +67,16 @@ def _overlap(text: str, earlier: tuple[str, ...]) -> float:
 
 
 @lru_cache(maxsize=2048)
-def _said(message: str) -> frozenset[Gram]:
+def _said(message: str) -> frozenset[str]:
     return frozenset(run for part in sentences(message[:_READ_LIMIT]) for run in _runs(part))
 
 
 @lru_cache(maxsize=8192)
-def _runs(sentence: str) -> tuple[Gram, ...]:
+def _runs(sentence: str) -> tuple[str, ...]:
     words = _WORD.findall(sentence.lower().replace("’", "'"))
     if len(words) < 3:
-        return (tuple(words),) if words else ()
-    return tuple(zip(words, words[1:], words[2:], strict=False))
+        return (" ".join(words),) if words else ()
+    return tuple(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
 
 
 def bot_style(text: str, overlap: float) -> float:
@@ -90,10 +89,15 @@ def bot_style(text: str, overlap: float) -> float:
 
 @lru_cache(maxsize=8192)
 def _stiffness(text: str) -> float:
-    lowered = text[:_READ_LIMIT].lower().replace("’", "'")
-    stock = sum(phrase in lowered for phrase in _STOCK)
+    stock = len(frozenset().union(*map(_stock_of, sentences(text[:_READ_LIMIT]))))
     length = (len(text.split()) - _EASY_WORDS) / (_LONG_WORDS - _EASY_WORDS)
     return 0.35 * stock + 0.4 * min(1.0, max(0.0, length)) + 0.3 * (_LIST.search(text) is not None)
+
+
+@lru_cache(maxsize=8192)
+def _stock_of(sentence: str) -> frozenset[str]:
+    lowered = sentence.lower().replace("’", "'")
+    return frozenset(phrase for phrase in _STOCK if phrase in lowered)
 
 
 def breaches(
