@@ -6,8 +6,9 @@ scenario's numbers are set on this table and then frozen.
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -40,7 +41,7 @@ def row(name: str, dialogues: Sequence[Dialogue], scenario: Scenario) -> str:
     reward = [headline.of(dialogue) for dialogue in dialogues]
     cost = [dialogue.costs.get(scenario.budgeted_cost, 0.0) for dialogue in dialogues]
     mean, low, high, _ = bootstrap_mean(reward, seed=0)
-    more = [fmean(map(spec.of, dialogues)) for spec in _beside(scenario)]
+    more = [_over_applicable(map(spec.of, dialogues)) for spec in _beside(scenario)]
     groups: dict[str, list[int]] = {}
     for i, dialogue in enumerate(dialogues):
         groups.setdefault(_group(dialogue, scenario), []).append(i)
@@ -49,8 +50,13 @@ def row(name: str, dialogues: Sequence[Dialogue], scenario: Scenario) -> str:
         for _, members in sorted(groups.items())
     ]
     turns = fmean(float(dialogue.outcome["turns"]) for dialogue in dialogues)
-    figures = [f"{fmean(cost):.2f}", *(f"{value:.2f}" for value in more), f"{turns:.1f}"]
+    figures = [f"{fmean(cost):.2f}", *more, f"{turns:.1f}"]
     return "| " + " | ".join([name, f"{mean:.2f} [{low:.2f}, {high:.2f}]", *figures, *by_group]) + " |"
+
+
+def _over_applicable(values: Iterable[float]) -> str:
+    applicable = [value for value in values if not math.isnan(value)]
+    return f"{fmean(applicable):.2f}" if applicable else "-"
 
 
 def _beside(scenario: Scenario) -> list[MetricSpec]:

@@ -50,7 +50,7 @@ class Sales(Desk[Prospect]):
     wording_version: ClassVar[str] = "2"
     desk_tools: ClassVar[Mapping[str, Tool]] = TOOLS
     costs: ClassVar[Mapping[str, CostSpec]] = {
-        "discount": CostSpec("share of the coupon spent, when the order is confirmed", limit=0.30),
+        "discount": CostSpec("share of the coupon spent, when the order is confirmed", limit=0.20),
         "noncompliance": CostSpec(f"broken rules, one for each of {', '.join(RULES)} and turn"),
         "identity": CostSpec("messages in a machine-like style"),
         "format": CostSpec("a message that is no valid message (0/1 a dialogue)"),
