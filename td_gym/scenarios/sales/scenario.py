@@ -69,7 +69,7 @@ class Sales(Desk[Prospect]):
     strategies: ClassVar[tuple[str, ...]] = sop.STRATEGIES
     fallback_strategy: ClassVar[str] = sop.FALLBACK
     populations: ClassVar[tuple[str, ...]] = ("standard", "hard")
-    customers: ClassVar[tuple[str, ...]] = ("scripted",)
+    customers: ClassVar[tuple[str, ...]] = ("scripted", "scripted_b")
     floors: ClassVar[tuple[str, ...]] = ("random", "do_nothing", "always_coupon", "presser", "repeater")
     feature_names: ClassVar[tuple[str, ...]] = (
         "turns_left",
@@ -122,7 +122,11 @@ class Sales(Desk[Prospect]):
         ]
 
     def make_customer(self, name: str) -> SeatPolicy:
-        """Return the one simulated customer, ``scripted``."""
+        """Return the simulated customer ``scripted`` or ``scripted_b``."""
+        if name == "scripted_b":
+            from td_gym.scenarios.sales.customer_b import SecondCustomer
+
+            return SecondCustomer()
         from td_gym.scenarios.sales.customer import ScriptedCustomer
 
         return ScriptedCustomer()

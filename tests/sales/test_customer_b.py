@@ -1,0 +1,256 @@
+"""The second prospect: what wins it over, what it notices, what skill is worth with it, and that it is pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from td_gym.scenario import SeatPolicy
+from td_gym.scenarios.sales.credit import ask
+from td_gym.scenarios.sales.customer_acts import detect_customer_acts
+from td_gym.scenarios.sales.customer_b import SecondCustomer
+from td_gym.scenarios.sales.customer_b_scales import State, led, missing
+from td_gym.scenarios.sales.episode import SalesEpisode
+from td_gym.scenarios.sales.offers import Case
+from td_gym.scenarios.sales.scenario import Sales
+from td_gym.scenarios.sales.topics import topic_of
+
+CUSTOMER = SecondCustomer()
+OPEN = (
+    "Hello, this is CrediLine. This is a sales call about a credit, it costs 1.2 percent interest a month and a "
+    "fee of $25."
+)
+QUALIFY = "How much could you put aside each month?"
+PITCH = "You can borrow up to $8,000, and $5,000 over 24 months would be $268.33 a month."
+EASE = {
+    "price": "You can take a smaller amount, and paying back early saves interest.",
+    "need": "Many people keep it in reserve for an unexpected bill.",
+    "timing": "There is no rush, and you can decide when it suits you.",
+    "trust": "CrediLine is a licensed lender, and you may withdraw within fourteen days.",
+    "authority": "Of course you can discuss it with your family first.",
+}
+COUPON = "<action>offer_coupon</action><response>I can give you a coupon of $80 off the interest.</response>"
+ASK = "Would you like to take the credit on these terms?"
+PRESS = (
+    "You really should not miss this, the offer is only valid today.",
+    "This is your last chance, decide right now.",
+    "Please do not say no yet, you need to decide now.",
+)
+CONFIRM = "<action>confirm_order</action><response>Your order is confirmed.</response>"
+BACK_OFF = "That is perfectly fine, I respect your decision."
+
+
+def begin(questions: tuple[str, ...] = (), leeway: float = -9.0, seed: int = 3, **change: Any) -> SalesEpisode:
+    """Start a call with a customer of our choice, of so much ``leeway``, that asks nothing about machines."""
+    episode = Sales().begin(seed)
+    usual = {"do_not_call": "wary", "objection": "price", "interest": 3, "trust": 3, "budget": 900.0, "patience": 12}
+    persona = replace(episode.case.persona, **{**usual, "communication_style": "polite", **change})
+    profile = replace(episode.case.profile, amount=5000.0, months=24, eligible=True)
+    episode.case = Case(persona, profile, tuple(ask(profile, name) for name in questions))
+    episode.submit("customer", CUSTOMER.reply_batch([episode])[0])
+    episode.memory["customer"].update(leeway=leeway, robot="settled")
+    return episode
+
+
+def tell(episode: SalesEpisode, *messages: str) -> SalesEpisode:
+    """Say ``messages`` one after the other as long as the call goes on."""
+    for message in messages:
+        if episode.outcome is None:
+            episode.submit("service", message)
+        if episode.outcome is None:
+            episode.submit("customer", CUSTOMER.reply_batch([episode])[0])
+    return episode
+
+
+def begin_past_opening(**change: Any) -> SalesEpisode:
+    """Start a call with the first seed whose customer does not leave at the opening."""
+    calls = (tell(begin(seed=seed, **change), OPEN) for seed in range(3, 60))
+    return next(call for call in calls if call.outcome is None and not call.memory["customer"]["noticed"])
+
+
+def gap(episode: SalesEpisode) -> float:
+    return missing(State.of(episode.memory["customer"]), episode.case)
+
+
+def outcome(episode: SalesEpisode) -> Mapping[str, Any]:
+    assert episode.outcome is not None
+    return episode.outcome
+
+
+def heard(episode: SalesEpisode) -> frozenset[str]:
+    return detect_customer_acts(episode.transcript[-1].shown)
+
+
+@pytest.mark.parametrize("objection", sorted(EASE))
+def test_only_the_answer_to_its_own_objection_wins_the_customer_over(objection: str) -> None:
+    gains = {}
+    for name, words in EASE.items():
+        episode = tell(begin_past_opening(objection=objection, interest=2, trust=2, budget=100.0), PITCH)
+        assert f"object_{objection}" in heard(episode)
+        before = gap(episode)
+        gains[name] = before - gap(tell(episode, words))
+    assert gains.pop(objection) > 1.0
+    assert max(gains.values()) <= 0.0
+
+
+@pytest.mark.parametrize(
+    ("objection", "budget", "matters"),
+    [("price", 900.0, True), ("timing", 900.0, True), ("need", 900.0, False), ("need", 120.0, True)],
+)
+def test_the_coupon_moves_those_it_matters_to(objection: str, budget: float, matters: bool) -> None:
+    episode = tell(begin_past_opening(objection=objection, budget=budget, interest=1), PITCH)
+    before = gap(episode)
+    assert (gap(tell(episode, COUPON)) < before) is matters
+
+
+def test_right_figures_win_trust_and_wrong_ones_lose_it() -> None:
+    def after(answer: str) -> float:
+        episode = begin_past_opening(questions=("fee",), trust=1)
+        if not episode.memory["customer"]["open"]:
+            tell(episode, PITCH)
+        assert topic_of(episode.transcript[-1].shown) == "fee"
+        return gap(tell(episode, answer.format(fee=episode.case.profile.fee)))
+
+    right, nothing, wrong = map(after, ("The fee is ${fee:.2f}, paid once.", "It is sunny here.", "The fee is $7."))
+    assert right < nothing < wrong
+
+
+def test_a_telegram_and_a_pitch_without_figures_count_less() -> None:
+    whole, curt, vague = (
+        gap(tell(begin_past_opening(interest=1), text))
+        for text in (
+            PITCH,
+            "Borrow $5,000. Over 24 months.",
+            "You can borrow up to your limit and pay it back monthly.",
+        )
+    )
+    assert whole < min(curt, vague)
+
+
+def test_nobody_buys_unasked_and_those_who_want_no_calls_never_do() -> None:
+    service = (OPEN, QUALIFY, PITCH, EASE["price"], COUPON)
+    for seed in range(12):
+        unasked = tell(begin(seed=seed, leeway=99.0), *service)
+        assert all("accept_order" not in turn.acts for turn in unasked.transcript)
+        strict = tell(begin(seed=seed, leeway=99.0, do_not_call="strict"), OPEN, ASK, *PRESS)
+        assert all("accept_order" not in turn.acts for turn in strict.transcript)
+        assert "refuse" in strict.transcript[2].acts
+
+
+def test_a_yes_waits_for_its_order_but_not_for_long() -> None:
+    agreed = tell(begin_past_opening(leeway=99.0), PITCH, ASK)
+    assert "accept_order" in heard(agreed)
+    waited = tell(agreed, "One moment.", "I am still typing.", "Nearly there.")
+    assert outcome(waited)["converted"] is False
+    sold = tell(begin_past_opening(leeway=99.0), PITCH, ASK, CONFIRM)
+    assert outcome(sold)["converted"] is True
+    assert outcome(sold)["ended_by"] == "resolved"
+
+
+def test_a_no_stays_a_no_until_the_agent_lets_go() -> None:
+    refused = tell(
+        begin_past_opening(), PITCH, ASK, ASK.replace("the credit", "it"), EASE["price"], ASK, "Do you want it?"
+    )
+    assert any("refuse" in turn.acts for turn in refused.transcript)
+    assert outcome(tell(refused, BACK_OFF))["ended_by"] == "resolved"
+
+
+def test_pressing_moves_the_led_and_drives_the_others_away() -> None:
+    leads = begin_past_opening(do_not_call="relaxed", curiosity=0, interest=2)
+    others = begin_past_opening(do_not_call="wary", curiosity=3, interest=2)
+    assert [led(leads.case.persona), led(others.case.persona)] == [True, False]
+    changes, strains = [], []
+    for episode in (leads, others):
+        before = gap(tell(episode, PITCH))
+        changes.append(gap(tell(episode, PRESS[0])) - before)
+        strains.append(episode.memory["customer"]["strain"])
+    assert changes[0] < 0.0 <= changes[1]
+    assert strains[0] < strains[1]
+    assert outcome(tell(others, *PRESS, ASK, ASK))["ended_by"] == "hung_up"
+
+
+def test_who_is_told_that_it_is_not_eligible_parts() -> None:
+    told = tell(begin_past_opening(), "I am afraid that you do not qualify at the moment.")
+    assert outcome(told)["ended_by"] == "resolved"
+
+
+def test_an_evasive_answer_gives_the_machine_away_and_an_honest_one_does_not() -> None:
+    def noticed(answer: str) -> int:
+        count = 0
+        for seed in range(40):
+            episode = tell(begin(seed=seed, do_not_call="relaxed"), OPEN)
+            if episode.outcome is None:
+                episode.memory["customer"]["robot"] = "asked"
+                count += tell(episode, answer).memory["customer"]["noticed"]
+        return count
+
+    assert noticed("Let us talk about your wishes instead.") > 10
+    assert noticed("Yes, I am the automated assistant of CrediLine.") == 0
+
+
+@cache
+def rates(name: str, episodes: int = 150) -> dict[str, float]:
+    """Return the rates of sales and of machines noticed that a scripted agent has with the second customer."""
+    scenario = Sales()
+    agents: dict[str, SeatPolicy] = {"expert": scenario.expert(), "oracle": scenario.oracle(), **scenario.references()}
+    agent = agents[name] if name in agents else scenario.floor(name)
+    totals = {"converted": 0.0, "identity_detected": 0.0}
+    for seed in range(episodes):
+        episode = scenario.begin(seed, "validation")
+        while episode.outcome is None:
+            policy = CUSTOMER if episode.next_seat == "customer" else agent
+            episode.submit(episode.next_seat, policy.reply_batch([episode])[0])
+        assert episode.outcome["identity_detected"] == episode.memory["customer"]["noticed"]
+        for key in totals:
+            totals[key] += episode.outcome[key] / episodes
+    return totals
+
+
+def test_skill_sells_and_its_absence_does_not() -> None:
+    expert = rates("expert")
+    assert 0.3 < expert["converted"] < 0.5
+    assert expert["identity_detected"] <= 0.03
+    assert rates("oracle")["converted"] >= expert["converted"] > rates("skilled_never")["converted"]
+    assert rates("skilled_always")["converted"] >= expert["converted"]
+    for floor in ("random", "do_nothing", "always_coupon"):
+        assert rates(floor)["converted"] < 0.03
+
+
+def test_pressing_pays_with_skill_only_and_is_noticed() -> None:
+    expert, pushy = rates("expert"), rates("skilled_pushy")
+    assert pushy["converted"] >= expert["converted"]
+    assert pushy["identity_detected"] > expert["identity_detected"] + 0.05
+    for floor in ("presser", "repeater"):
+        assert rates(floor)["converted"] < 0.5 * expert["converted"]
+        assert rates(floor)["identity_detected"] >= 0.25
+
+
+def test_replies_are_pure_and_memory_is_plain() -> None:
+    for seed in range(40):
+        first, second = Sales().begin(seed, "test"), Sales().begin(seed, "test")
+        for text in (OPEN, PITCH, ASK, PRESS[0]):
+            for episode in (first, second):
+                if episode.outcome is None:
+                    episode.submit("customer", CUSTOMER.reply_batch([episode])[0])
+            second.memory = json.loads(json.dumps(second.memory))
+            assert first.transcript == second.transcript
+            for episode in (first, second):
+                if episode.outcome is None:
+                    episode.submit("service", text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**40), st.lists(st.text(max_size=300), min_size=1, max_size=8))
+def test_any_text_gets_an_answer(seed: int, texts: list[str]) -> None:
+    episode = Sales().begin(seed)
+    episode.submit("customer", CUSTOMER.reply_batch([episode])[0])
+    for text in texts:
+        tell(episode, text)
+    assert episode.transcript[-1].shown
