@@ -46,8 +46,8 @@ class Sales(Desk[Prospect]):
     """
 
     name: ClassVar[str] = "Sales"
-    version: ClassVar[str] = "0.9"
-    wording_version: ClassVar[str] = "2"
+    version: ClassVar[str] = "1.0"
+    wording_version: ClassVar[str] = "1"
     desk_tools: ClassVar[Mapping[str, Tool]] = TOOLS
     costs: ClassVar[Mapping[str, CostSpec]] = {
         "discount": CostSpec("share of the coupon spent, when the order is confirmed", limit=0.20),
