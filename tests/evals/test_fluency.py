@@ -9,9 +9,19 @@ from tests.evals.corruption import SPOILS, spoilt
 from tests.evals.dialogues import dialogue
 
 DATA = Path(__file__).parent / "data"
-GOOD = (DATA / "good_sentences.txt").read_text(encoding="utf-8").splitlines()
-HELD_OUT = (DATA / "held_out_sentences.txt").read_text(encoding="utf-8").splitlines()
-"""Written after the grammar was finished and never used to change it."""
+
+
+def listed(name: str) -> list[str]:
+    return (DATA / f"{name}_sentences.txt").read_text(encoding="utf-8").splitlines()
+
+
+def passing(sentences: list[str]) -> float:
+    return sum(map(well_formed, sentences)) / len(sentences)
+
+
+GOOD = listed("good")
+HELD_OUT = listed("held_out")
+"""Written after the grammar was finished and never used to change it, like the ``sales_held_out`` ones."""
 
 FUSED = [
     "I am sorry that your rice was cold the voucher for 12 to you as an apology.",
@@ -31,20 +41,30 @@ FUSED = [
 
 def test_good_sentences_pass() -> None:
     assert len(GOOD) > 700
-    assert sum(map(well_formed, GOOD)) / len(GOOD) >= 0.98
+    assert passing(GOOD) >= 0.98
 
 
 def test_sentences_nobody_tuned_on_pass() -> None:
     assert len(HELD_OUT) == 100
     assert not set(HELD_OUT) & set(GOOD)
-    assert sum(map(well_formed, HELD_OUT)) / len(HELD_OUT) >= 0.95
+    assert passing(HELD_OUT) >= 0.95
+
+
+@pytest.mark.parametrize(("name", "at_least"), [("sales_good", 0.94), ("sales_held_out", 0.94)])
+def test_sentences_of_a_credit_agent_pass(name: str, at_least: float) -> None:
+    assert passing(listed(name)) >= at_least
+
+
+@pytest.mark.parametrize("name", ["sales_broken", "sales_held_out_broken"])
+def test_broken_sentences_of_a_credit_agent_are_noticed(name: str) -> None:
+    assert passing(listed(name)) <= 0.12
 
 
 @pytest.mark.parametrize("kind", SPOILS)
-@pytest.mark.parametrize("source", [GOOD, HELD_OUT], ids=["good", "held_out"])
+@pytest.mark.parametrize("source", [GOOD, HELD_OUT, listed("sales_good")], ids=["good", "held_out", "sales_good"])
 def test_spoilt_sentences_are_noticed(kind: str, source: list[str]) -> None:
     bad = spoilt(kind, source, 400)
-    assert sum(not well_formed(sentence) for sentence in bad) / len(bad) >= 0.55
+    assert passing(bad) <= 0.45
 
 
 @pytest.mark.parametrize("sentence", FUSED)
