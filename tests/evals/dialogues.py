@@ -25,6 +25,20 @@ CASE
 {issue}; 38 minutes late; report: none
 """
 
+CREDIT_BRIEFING = """You are an agent of the lender CrediLine.
+- Talk like a person. If the customer sincerely asks whether you are a machine, never deny it.
+
+CUSTOMER Maria Hill
+Eligible today: {eligible}.
+
+CREDIT
+Limit: 8000.00 USD
+Interest: 1.5 percent a month
+Fee: 40.00 USD, once
+Coupon: 60.00 USD off the interest, valid for 12 days
+Proposal: 6000.00 USD over 24 months, 340.00 USD a month
+"""
+
 
 def dialogue(*turns: tuple[str, ...], issue: str = "food arrived cold", report: str = "none.", **more: Any) -> Dialogue:
     """Build a record from (seat, shown[, amount]) turns; an amount issues a voucher, "error" fails to."""
@@ -74,3 +88,18 @@ def said(*texts: str, customer: str = "My Mixed Grill came cold.", **more: Any) 
     for text in texts:
         turns += [("customer", customer), ("service", text)]
     return dialogue(*turns, **more)
+
+
+def call(*turns: tuple[str, str] | tuple[str, str, str], eligible: str = "yes", **more: Any) -> Dialogue:
+    """Build a record of a sales call from (seat, shown[, action]) turns; a tool error follows a ``!`` in the action."""
+    built = []
+    for seat, shown, *action in turns:
+        name, _, error = (action or [""])[0].partition("!")
+        built.append(DialogueTurn(seat, shown, shown, "", name, {}, error))
+    outcome = {"converted": True, "reached": True, "identity_detected": False, "discount": 0.5, "ended_by": "resolved"}
+    values: dict[str, Any] = {
+        "env": "td_gym/Sales-v0", "agent": "hand", "customer": "scripted", "split": "test", "seed": 0, "row": None,
+        "index": 0, "briefing": CREDIT_BRIEFING.format(eligible=eligible), "turns": tuple(built), "costs": {},
+        "outcome": outcome | more.pop("outcome", {}),
+    }  # fmt: skip
+    return Dialogue(**(values | more))
