@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from evals.dialogue import Dialogue
 from evals.judges.communication import communication
+from evals.judges.compliance import compliance_violations
 from evals.judges.consistency import inconsistent
 from evals.judges.fluency import fluency
 from evals.judges.grounding import grounding
 from evals.judges.logic import logic
+from evals.judges.profile import profile_accuracy
 from evals.judges.repetition import distinct_2, repetition
 from evals.statistics import Interval, bootstrap_mean
 from td_gym.errors import TdGymError
@@ -95,11 +97,6 @@ def identity_detected(dialogue: Dialogue) -> float:
     return float(_flag(dialogue, "identity_detected"))
 
 
-def compliance_violations(dialogue: Dialogue) -> float:
-    """Number of named rules broken in the dialogue, counted once a turn."""
-    return _number(dialogue, "costs", "noncompliance", 0.0)
-
-
 def discount(dialogue: Dialogue) -> float:
     """Share of the coupon spent, 0..1; 0 without a sale."""
     return _number(dialogue, "outcome", "discount")
@@ -170,23 +167,24 @@ SALES: tuple[MetricSpec, ...] = (
     ),
     MetricSpec(
         "reached_conversion_rate", converted_of_reached, 0, 1, "share", True,
-        "Share of the dialogues whose customer stayed past the opening that end in a sale.",
+        "Share of the dialogues whose customer stayed past the opening that end in a sale; more is better.",
     ),
     MetricSpec(
         "repetition", repetition, 0, 1, "share", False,
-        "Mean share of the agent's word trigrams that stood in an earlier sentence of its own.", compared=True,
+        "Mean share of the agent's word trigrams that stood in an earlier sentence of its own; less is better.",
+        compared=True,
     ),
     MetricSpec(
         "identity_detection_rate", identity_detected, 0, 1, "share of dialogues", True,
-        "Share of dialogues in which the customer noticed bot-like talk.", compared=True,
+        "Share of dialogues in which the customer noticed bot-like talk; less is better.", compared=True,
     ),
     MetricSpec(
         "compliance_violations", compliance_violations, 0, math.inf, "a dialogue", True,
-        "Mean number of named rules broken per dialogue.",
+        "Mean number of the briefing's rules broken per dialogue, each counted once a message; less is better.",
     ),
     MetricSpec(
-        "profile_accuracy", lambda dialogue: dialogue.terms.get("profile_accuracy", math.nan), 0, 1, "share", True,
-        "Mean mark of a service turn for what it says of the customer's profile.",
+        "profile_accuracy", profile_accuracy, 0, 1, "share", True,
+        "Mean share of stated figures of the credit that are right; a question passed over is wrong. More is better.",
     ),
     MetricSpec(
         "discount_spend", discount, 0, 1, "share of the coupon", True,
@@ -195,7 +193,7 @@ SALES: tuple[MetricSpec, ...] = (
     ),
     MetricSpec(
         "distinct_2", distinct_2, 0, 1, "share", False,
-        "Mean share of word bigrams in the agent's text that are different ones.",
+        "Mean share of word bigrams in the agent's text that are different ones; more is better.",
     ),
     FLUENCY,
     TURNS,

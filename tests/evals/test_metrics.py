@@ -18,7 +18,7 @@ from evals.metrics import (
 )
 from td_gym.errors import TdGymError
 from td_gym.registration import env_ids, make_scenario
-from tests.evals.dialogues import dialogue, good, said
+from tests.evals.dialogues import call, dialogue, good, said
 
 
 def failed(ended_by: str) -> Dialogue:
@@ -61,6 +61,13 @@ def test_values_stay_in_their_ranges() -> None:
             assert math.isnan(value) or spec.low <= value <= spec.high
 
 
+def test_values_of_sales_stay_in_their_ranges() -> None:
+    for spec in SALES:
+        for talk in (sold("The fee is $40."), sold(""), sold("A" * 4000), sold("\x00[", "No fee. " * 300)):
+            value = spec.of(talk)
+            assert math.isnan(value) or spec.low <= value <= spec.high
+
+
 def test_impossible_input_is_refused() -> None:
     bad = [
         lambda: compute([]),
@@ -71,26 +78,22 @@ def test_impossible_input_is_refused() -> None:
         lambda: compute([good(costs={"voucher_amount": -1})]),
         lambda: compute([Dialogue.from_json(good().to_json() | {"outcome": {}})]),
     ]
-    for call in bad:
+    for attempt in bad:
         with pytest.raises(TdGymError):
-            call()
+            attempt()
 
 
 def sold(*sentences: str, **outcome: object) -> Dialogue:
-    result = {"converted": True, "reached": True, "identity_detected": False, "discount": 0.5} | outcome
-    return dialogue(
-        *(("service", sentence) for sentence in sentences),
-        env="td_gym/Sales-v0", outcome=result, costs={"noncompliance": 2.0}, terms={"profile_accuracy": 0.75},
-    )  # fmt: skip
+    return call(*(("service", sentence) for sentence in sentences), outcome=outcome)
 
 
 def test_every_metric_of_sales_by_hand() -> None:
-    lost = sold("Hello.", converted=False, reached=False, discount=0.0, identity_detected=True)
-    values = compute([sold("We offer you a credit.", "Is that of use to you?"), lost])
+    lost = sold("The fee is $40.", converted=False, reached=False, discount=0.0, identity_detected=True)
+    values = compute([sold("We offer you a credit.", "There is no fee, and the limit is $8,000."), lost])
     assert {name: [round(float(v), 3) for v in value if not math.isnan(v)] for name, value in values.items()} == {
         "conversion_rate": [1.0, 0.0], "reached_conversion_rate": [1.0], "repetition": [0.0],
-        "identity_detection_rate": [0.0, 1.0], "compliance_violations": [2.0, 2.0], "profile_accuracy": [0.75, 0.75],
-        "discount_spend": [0.5, 0.0], "distinct_2": [1.0], "fluency": [1.0, 1.0], "turns": [2.0, 1.0],
+        "identity_detection_rate": [0.0, 1.0], "compliance_violations": [1.0, 0.0], "profile_accuracy": [0.5, 1.0],
+        "discount_spend": [0.5, 0.0], "distinct_2": [1.0, 1.0], "fluency": [1.0, 1.0], "turns": [2.0, 1.0],
     }  # fmt: skip
     assert set(values) == {spec.name for spec in SALES}
     with pytest.raises(TdGymError, match="converted"):
