@@ -14,10 +14,11 @@ ORDER = 3
 def repetition(dialogue: Dialogue) -> float:
     """Return the share of word trigrams that stood in an earlier sentence of the agent, 0..1.
 
-    Sentences shorter than three words have none.  NaN when the agent never wrote a second sentence with one.
+    A sentence shorter than three words counts as one, so that short ones cannot be said again for free.
+    NaN when the agent never wrote a second sentence.
     """
-    said = [_ngrams(words(sentence), ORDER) for turn in dialogue.service_turns for sentence in sentences(turn.shown)]
-    said = [ngrams for ngrams in said if ngrams]
+    wording = [words(sentence) for turn in dialogue.service_turns for sentence in sentences(turn.shown)]
+    said = [_ngrams(each, min(ORDER, len(each))) for each in wording if each]
     earlier = set(said[0]) if said else set()
     again = total = 0
     for ngrams in said[1:]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
+from evals.judges.fluency import fluency
 from evals.judges.repetition import distinct_2, repetition
 from evals.metrics import (
     FOOD_DISPUTE,
@@ -104,10 +105,19 @@ def test_repetition_by_hand() -> None:
     # Of "we have a", "have a credit", "a credit for", "credit for you" the last two were said before.
     assert repetition(sold("This is a credit for you.", "We have a credit for you.")) == pytest.approx(2 / 4)
     assert repetition(sold("This is a credit.", "this IS a credit!")) == 1.0
-    assert math.isnan(repetition(sold("This is a credit.", "Yes.")))
+    assert repetition(sold("This is a credit.", "Yes.")) == 0.0
+    assert repetition(sold("Take it.", "Take it. Take it. Yes.")) == pytest.approx(2 / 3)
+    assert math.isnan(repetition(sold("This is a credit.")))
     # "yes no", "no yes", "yes no": two different bigrams of three.
     assert distinct_2(sold("Yes no yes no.")) == pytest.approx(2 / 3)
     assert math.isnan(distinct_2(sold("Yes.")))
+
+
+def test_a_sentence_that_never_ends_repeats_nothing_but_is_neither_distinct_nor_fluent() -> None:
+    endless = sold("We have a credit " * 20)
+    assert math.isnan(repetition(endless))
+    assert distinct_2(endless) < 0.1
+    assert fluency(endless) == 0.0
 
 
 @pytest.mark.parametrize("env", env_ids())
