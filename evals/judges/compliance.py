@@ -114,9 +114,10 @@ def _hides_cost(sentence: str, facts: CreditFacts) -> bool:
 
 
 def _goes_on(text: str) -> bool:
-    """Whether ``text`` passes over a refusal, or presses or sells after all."""
+    """Whether ``text`` passes over a refusal, or presses or sells after all; owning up to be a machine is neither."""
     table = load("sales")
-    return not says(text, "accepts_refusal", "sales") or any(
+    heeds = says(text, "accepts_refusal", "sales") or says(text, "admits_machine", "sales")
+    return not heeds or any(
         (table["presses"].search(sentence) or table["sells"].search(sentence))
         and not table["no_pressure"].search(sentence)
         for sentence in sentences(text)
