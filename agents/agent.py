@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from td_gym.errors import TdGymError, unknown
-from td_gym.registration import make_scenario, scenario_class, scenario_names
+from td_gym.registration import make_scenario, scenario_names
 from td_gym.scenario import Episode, Scenario
 
 _FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory")
@@ -117,8 +117,8 @@ def make(
 ) -> Agent:
     """Return the agent that ``spec`` names.
 
-    ``scripted`` (the reference agent), ``oracle``, a floor of the scenario, ``tiny`` (the weights
-    shipped for the scenario), a run directory or Hugging Face model directory, or
+    ``scripted`` (the reference agent), ``oracle``, a floor or a further reference of the scenario, ``tiny``
+    (the weights shipped for the scenario), a run directory or Hugging Face model directory, or
     ``package.module:factory``.  Without ``env_id`` or ``scenario`` an agent finds its scenario from the
     briefing it reads first.  ``temperature`` and ``device`` matter to language models only.  Raises
     ``TdGymError`` for anything else.
@@ -129,19 +129,20 @@ def make(
         return ScriptedAgent(lambda found: found.expert(), scenario)
     if spec == "oracle":
         return OracleAgent()
-    floors = floor_names() if scenario is None else scenario.floors
-    if spec in floors:
-        return ScriptedAgent(lambda found: found.floor(spec), scenario)
+    scripted = scripted_names(scenario)
+    if spec in scripted:
+        return ScriptedAgent(lambda found: found.references().get(spec) or found.floor(spec), scenario)
     if spec == "tiny" or Path(spec).is_dir():
         return _language_model(spec, scenario, temperature, device)
     if ":" in spec:
         return _from_factory(spec)
-    raise unknown("agent", spec, ("scripted", "oracle", *floors, "tiny", *_FORMS))
+    raise unknown("agent", spec, ("scripted", "oracle", *scripted, "tiny", *_FORMS))
 
 
-def floor_names() -> tuple[str, ...]:
-    """Return the floor agents of all registered scenarios, each name once."""
-    return tuple(dict.fromkeys(floor for name in scenario_names() for floor in scenario_class(name).floors))
+def scripted_names(scenario: Scenario | None = None) -> tuple[str, ...]:
+    """Return the floors and references of a scenario, by default of all registered ones, each name once."""
+    scenarios = map(make_scenario, scenario_names()) if scenario is None else [scenario]
+    return tuple(dict.fromkeys(name for each in scenarios for name in (*each.floors, *each.references())))
 
 
 def _language_model(spec: str, scenario: Scenario | None, temperature: float, device: str) -> Agent:

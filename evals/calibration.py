@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from agents.agent import Agent, ScriptedAgent, make
+from agents.agent import Agent, make, scripted_names
 from evals.commands.arguments import Parser, non_negative_int, positive_int
 from evals.dialogue import Dialogue
 from evals.errors import guarded
@@ -21,18 +21,12 @@ from evals.files import write_text
 from evals.metrics import MetricSpec, headline_of, metrics_of, spending_of
 from evals.runner import Setting, evaluate
 from evals.statistics import bootstrap_mean
-from td_gym.scenario import Scenario, SeatPolicy
+from td_gym.scenario import Scenario
 
 
 def agents_of(scenario: Scenario) -> dict[str, Agent]:
     """Return floors, references, expert and oracle of a scenario, by name."""
-
-    def adapt(policy: SeatPolicy) -> Agent:
-        return ScriptedAgent(lambda _: policy, scenario)
-
-    agents: dict[str, Agent] = {name: make(name, scenario=scenario) for name in scenario.floors}
-    agents |= {name: adapt(policy) for name, policy in scenario.references().items()}
-    return agents | {"scripted": make("scripted", scenario=scenario), "oracle": make("oracle", scenario=scenario)}
+    return {name: make(name, scenario=scenario) for name in (*scripted_names(scenario), "scripted", "oracle")}
 
 
 def row(name: str, dialogues: Sequence[Dialogue], scenario: Scenario) -> str:

@@ -46,4 +46,5 @@ def run(args: argparse.Namespace) -> int:
         print(f"  customers    {', '.join(scenario.customers)}")
         print(f"  populations  {', '.join(scenario.populations)}")
         print(f"  floors       {', '.join(scenario.floors)}")
+        print(f"  references   {', '.join(scenario.references())}")
     return 0

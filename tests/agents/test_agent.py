@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import agents.agent as agent_module
-from agents.agent import Agent, OracleAgent, floor_names, make
+from agents.agent import Agent, OracleAgent, make, scripted_names
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
 from tests.agents.fakes import HEADING, FakeScenario, fake_policy
@@ -59,8 +59,8 @@ def test_floors(name: str) -> None:
     assert make(name, scenario=FakeScenario()).act(None, MESSAGES).startswith("sorry")
 
 
-@pytest.mark.parametrize("name", floor_names())
-def test_a_floor_of_some_scenario_needs_no_scenario_to_be_made(name: str) -> None:
+@pytest.mark.parametrize("name", scripted_names())
+def test_a_scripted_agent_of_some_scenario_needs_no_scenario_to_be_made(name: str) -> None:
     assert isinstance(make(name), Agent)
 
 
