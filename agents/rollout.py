@@ -140,4 +140,5 @@ def _record(dialogues: Sequence[_Dialogue], groups: Sequence[int], batch: Any, p
         term_names=term_names,
         cost_names=cost_names,
         outcomes=tuple(dialogue.outcome or {} for dialogue in dialogues),
+        term_weights=tuple(spec.weight for spec in scenario.terms.values()),
     )

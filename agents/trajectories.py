@@ -53,6 +53,8 @@ class Trajectories:
     """``N`` names of the costs."""
     outcomes: tuple[Mapping[str, Any], ...]
     """``info["outcome"]`` of each dialogue."""
+    term_weights: tuple[float, ...] = ()
+    """``K`` weights of the turn terms in a turn's score, as the scenario states them; empty for all 1."""
     allowed_sets: Bools = field(default_factory=lambda: np.zeros((0, 0), dtype=np.bool_))
     """``[S, V]`` admissible token sets that ``allowed`` points into; empty where decoding is free."""
 
@@ -76,6 +78,8 @@ class Trajectories:
             found = getattr(self, name).shape
             if found != shape:
                 raise ValueError(f"Trajectories.{name} has shape {found}, expected {shape}.")
+        if len(self.term_weights) not in (0, len(self.term_names)):
+            raise ValueError(f"Trajectories.term_weights are {self.term_weights}, expected {len(self.term_names)}.")
         if len(self.outcomes) != b:
             raise ValueError(f"Trajectories.outcomes has {len(self.outcomes)} entries for {b} dialogues.")
 
@@ -110,6 +114,7 @@ class Trajectories:
             term_names=self.term_names,
             cost_names=self.cost_names,
             outcomes=tuple(self.outcomes[i] for i in index),
+            term_weights=self.term_weights,
             allowed_sets=self.allowed_sets,
         )
 

@@ -43,6 +43,8 @@ class TermSpec:
     low: float
     high: float
     description: str
+    weight: float = 1.0
+    """Its weight in a turn's score, the weighted mean of the terms."""
 
 
 @dataclass(frozen=True, slots=True)

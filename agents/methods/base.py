@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from agents.losses import LossConfig, TokenScores, policy_loss
 from agents.trajectories import Trajectories
+from td_gym.errors import unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,16 @@ class Method(ABC):
         """Take over what ``state_dict`` returned."""
 
 
-def turn_scores(batch: Trajectories, weights: Mapping[str, float]) -> Tensor:
-    """Return ``[B, T]``: the weighted mean of the turn terms; a term not named weighs 1."""
-    w = torch.tensor([weights.get(name, 1.0) for name in batch.term_names])
+def term_weights(batch: Trajectories, replaced: Mapping[str, float]) -> tuple[float, ...]:
+    """Return each turn term's weight, the scenario's or the ``replaced`` one; ``TdGymError`` for an unknown term."""
+    for name in replaced:
+        if name not in batch.term_names:
+            raise unknown("turn term", name, batch.term_names)
+    own = batch.term_weights or (1.0,) * len(batch.term_names)
+    return tuple(replaced.get(name, weight) for name, weight in zip(batch.term_names, own, strict=True))
+
+
+def turn_scores(batch: Trajectories, replaced: Mapping[str, float]) -> Tensor:
+    """Return ``[B, T]``: the weighted mean of the turn terms, with the weights of ``term_weights``."""
+    w = torch.tensor(term_weights(batch, replaced))
     return (torch.from_numpy(batch.turn_rewards) * w).sum(-1) / w.sum().clamp(min=1e-6)

@@ -40,8 +40,8 @@ class CMPOConfig:
 
     process_weight: float = 0.5
     """Weight of the turn credit beside the outcome (our choice)."""
-    term_weights: Mapping[str, float] = field(default_factory=lambda: {"rules": 2.0})
-    """Weights of turn terms within a turn score, by name; 1 where not named."""
+    term_weights: Mapping[str, float] = field(default_factory=dict)
+    """Weights of turn terms within a turn score that replace the scenario's, by name."""
     turn_credit: str = "immediate"
     """What a turn is credited with: its ``immediate`` score, the ``return_to_go`` or the ``sum``."""
     outcome_scale: str = "running"
@@ -145,8 +145,8 @@ class ReleasedCMPOConfig:
 
     process_weight: float = 2.0
     """Weight of the process score of a dialogue, where the paid outcome is positive."""
-    term_weights: Mapping[str, float] = field(default_factory=lambda: {"rules": 2.0})
-    """Weights of turn terms within a turn score, by name; 1 where not named."""
+    term_weights: Mapping[str, float] = field(default_factory=dict)
+    """Weights of turn terms within a turn score that replace the scenario's, by name."""
     window: int = 128
     """Finished dialogues between two updates of the multiplier."""
     rate_weight: float = 0.7

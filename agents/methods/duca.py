@@ -40,7 +40,7 @@ class DuCAConfig:
     turn_weight: float = 1.0
     """Weight of the normalised turn credit."""
     term_weights: Mapping[str, float] = field(default_factory=dict)
-    """Weights of turn terms within a turn score, by name; 1 where not named."""
+    """Weights of turn terms within a turn score that replace the scenario's, by name."""
     turn_credit: str = "immediate"
     """What a turn is credited with: its ``immediate`` score, the ``discounted_return``, ``return_to_go`` or ``sum``."""
     turn_baseline: str = "same_index"

@@ -23,7 +23,7 @@ from torch import Tensor
 from agents.advantages import batch_mean, batch_std, group_mean_centre, group_std_scale, scale, to_tokens, turn_mask
 from agents.distributed import all_sum
 from agents.losses import LossConfig
-from agents.methods.base import Advantages, Method, turn_scores
+from agents.methods.base import Advantages, Method, term_weights, turn_scores
 from agents.trajectories import Trajectories
 from td_gym.errors import unknown
 
@@ -37,7 +37,7 @@ class GDPOConfig:
     turn_weight: float = 1.0
     """Weight of each normalised turn term, or of the normalised sum of turn scores."""
     term_weights: Mapping[str, float] = field(default_factory=dict)
-    """Weights of turn terms by name, on top of ``turn_weight``; 1 where not named."""
+    """Weights of turn terms that replace the scenario's, by name, on top of ``turn_weight``."""
     rewards: str = "terms"
     """What is normalised beside the session reward: each of the ``terms``, or their mean for both ``horizons``."""
     loss: LossConfig = field(default_factory=LossConfig)
@@ -50,7 +50,7 @@ class GDPOConfig:
 
 def _each_term(batch: Trajectories, reached: Tensor, c: GDPOConfig) -> list[tuple[float, Tensor]]:
     sums = (torch.from_numpy(batch.turn_rewards) * reached[:, :, None]).sum(1)
-    return [(c.turn_weight * c.term_weights.get(name, 1.0), sums[:, k]) for k, name in enumerate(batch.term_names)]
+    return [(c.turn_weight * weight, sums[:, k]) for k, weight in enumerate(term_weights(batch, c.term_weights))]
 
 
 def _turn_score(batch: Trajectories, reached: Tensor, c: GDPOConfig) -> list[tuple[float, Tensor]]:

@@ -33,7 +33,7 @@ class GRPOConfig:
     turn_weight: float = 0.0
     """Weight of the sum of turn scores in a dialogue's total."""
     term_weights: Mapping[str, float] = field(default_factory=dict)
-    """Weights of turn terms within a turn score, by name; 1 where not named."""
+    """Weights of turn terms within a turn score that replace the scenario's, by name."""
     penalty: float = 0.0
     """Price of one unit of each budgeted cost; where dual ascent starts."""
     dual_rate: float = 0.0

@@ -29,7 +29,7 @@ class PPOConfig:
     turn_weight: float = 0.0
     """Weight of turn scores, paid at the last token of their turn."""
     term_weights: Mapping[str, float] = field(default_factory=dict)
-    """Weights of turn terms within a turn score, by name; 1 where not named."""
+    """Weights of turn terms within a turn score that replace the scenario's, by name."""
     loss: LossConfig = field(default_factory=LossConfig)
     """The policy loss."""
 

@@ -13,18 +13,11 @@ from typing import NamedTuple
 
 from td_gym.scenario import TermSpec
 
-WEIGHTS: Mapping[str, float] = {
-    "adaptation": 1.0,
-    "stage_fitness": 1.0,
-    "quality": 1.0,
-    "rules": 2.0,
-}
-
 TERMS: Mapping[str, TermSpec] = {
     "adaptation": TermSpec(0.0, 1.0, "tone and length suit this customer"),
     "stage_fitness": TermSpec(0.0, 1.0, "the move is admissible now, and new"),
     "quality": TermSpec(0.0, 1.0, "well-formed, to the point, not a repetition"),
-    "rules": TermSpec(0.0, 1.0, "no rule of the desk was broken"),
+    "rules": TermSpec(0.0, 1.0, "no rule of the desk was broken", weight=2.0),
 }
 
 
@@ -63,8 +56,3 @@ def review(turn: TurnReview) -> dict[str, float]:
         quality = 1.0 if turn.wellformed == 1.0 and 1 <= turn.acts <= 3 else 0.5
     rules = 0.0 if turn.major_breaches else (0.5 if turn.minor_breaches else 1.0)
     return {"adaptation": persona, "stage_fitness": stage, "quality": quality, "rules": rules}
-
-
-def score(marks: Mapping[str, float]) -> float:
-    """Return the weighted mean of the four marks, 0..1."""
-    return sum(WEIGHTS[name] * marks[name] for name in WEIGHTS) / sum(WEIGHTS.values())

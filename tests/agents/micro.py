@@ -38,6 +38,7 @@ def make_trajectories(
     costs: Sequence[float] | None = None,
     turn_rewards: Sequence[Sequence[Sequence[float]]] | None = None,
     term_names: Sequence[str] = ("quality",),
+    term_weights: Sequence[float] = (),
     log_probs: Sequence[Sequence[float]] | None = None,
 ) -> Trajectories:
     """Build trajectories from lists; ``turn`` is -1 where the agent did not write."""
@@ -61,4 +62,5 @@ def make_trajectories(
         term_names=tuple(term_names),
         cost_names=("voucher",),
         outcomes=tuple({"ended_by": "resolved"} for _ in tokens),
+        term_weights=tuple(term_weights),
     )

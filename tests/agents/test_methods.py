@@ -12,6 +12,7 @@ from torch import Tensor
 
 from agents.losses import TokenScores
 from agents.methods import build_method, method_names, presets
+from agents.methods.base import turn_scores
 from agents.methods.cmpo import CMPO, ReleasedCMPO
 from agents.methods.ppo import PPO, token_rewards
 from agents.trajectories import Trajectories
@@ -36,8 +37,17 @@ def batch(**changes: Any) -> Trajectories:
             [[1.0, 1.0], [1.0, 0.0]],
         ],
         "term_names": ("rules", "quality"),
+        "term_weights": (2.0, 1.0),
     }
     return make_trajectories(**{**settings, **changes})
+
+
+def test_weights_of_turn_scores_are_the_scenarios_unless_replaced() -> None:
+    rows = batch()
+    assert turn_scores(rows, {})[0].tolist() == pytest.approx([2.5 / 3, 1.0])
+    assert turn_scores(rows, {"rules": 1.0})[0].tolist() == pytest.approx([0.75, 1.0])
+    with pytest.raises(TdGymError, match="turn term 'rule'"):
+        turn_scores(rows, {"rule": 1.0})
 
 
 def spread(values: list[float]) -> Tensor:

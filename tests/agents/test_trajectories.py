@@ -40,9 +40,9 @@ def test_unknown_cost_is_refused() -> None:
 def test_every_array_is_checked_against_the_tokens(name: str) -> None:
     batch = _three()
     short = getattr(batch, name)[:1]
-    if name in ("term_names", "cost_names"):
-        short = ("one", "two")
-    with pytest.raises(ValueError, match="shape"):
+    if name in ("term_names", "cost_names", "term_weights"):
+        short = ("one", "two") if name != "term_weights" else (1.0, 2.0)
+    with pytest.raises(ValueError, match="expected"):
         dataclasses.replace(batch, **{name: short})
 
 
