@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from agents.advantages import turn_mask
 from agents.losses import LossConfig, TokenScores, policy_loss
 from agents.trajectories import Trajectories
 from td_gym.errors import unknown
@@ -61,6 +62,12 @@ class Method(ABC):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027 - an optional hook
         """Take over what ``state_dict`` returned."""
+
+
+def layout(batch: Trajectories) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return tensors: ``turn`` and ``agent_mask`` ``[B, L]``, ``group`` ``[B]``, and the turns reached ``[B, T]``."""
+    turn, mask, group, turns = map(torch.from_numpy, (batch.turn, batch.agent_mask, batch.group, batch.turns))
+    return turn, mask, group, turn_mask(turns, batch.turn_rewards.shape[1])
 
 
 def term_weights(batch: Trajectories, replaced: Mapping[str, float]) -> tuple[float, ...]:

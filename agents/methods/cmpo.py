@@ -24,11 +24,10 @@ from agents.advantages import (
     scale,
     to_tokens,
     turn_centre,
-    turn_mask,
 )
 from agents.distributed import all_sum, gather
 from agents.losses import LossConfig
-from agents.methods.base import Advantages, Method, turn_scores
+from agents.methods.base import Advantages, Method, layout, turn_scores
 from agents.pid import PIDConfig, PIDLagrangian
 from agents.trajectories import Trajectories
 from td_gym.errors import TdGymError, unknown
@@ -86,8 +85,7 @@ class CMPO(Method):
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Update the multipliers, then fuse the three parts, one advantage per dialogue and turn."""
         c = self.config
-        turn, mask, group = map(torch.from_numpy, (batch.turn, batch.agent_mask, batch.group))
-        reached = turn_mask(torch.from_numpy(batch.turns), batch.turn_rewards.shape[1])
+        turn, mask, group, reached = layout(batch)
 
         # The controllers move before the policy step, on the mean cost of the whole batch.
         costs = {name: torch.from_numpy(batch.cost(name)) for name in self.controllers}
@@ -181,8 +179,7 @@ class ReleasedCMPO(Method):
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return the group z-score of ``U_i`` for every agent token of dialogue i."""
         c = self.config
-        turn, mask, group = map(torch.from_numpy, (batch.turn, batch.agent_mask, batch.group))
-        reached = turn_mask(torch.from_numpy(batch.turns), batch.turn_rewards.shape[1])
+        turn, mask, group, reached = layout(batch)
         cost = torch.from_numpy(batch.cost(self.cost_name))
 
         scores = turn_scores(batch, c.term_weights) * reached

@@ -23,10 +23,9 @@ from agents.advantages import (
     to_tokens,
     turn_centre,
     turn_compared,
-    turn_mask,
 )
 from agents.losses import LossConfig
-from agents.methods.base import Advantages, Method, turn_scores
+from agents.methods.base import Advantages, Method, layout, turn_scores
 from agents.trajectories import Trajectories
 from td_gym.errors import unknown
 
@@ -108,8 +107,7 @@ class DuCA(Method):
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return the fused advantage, one value per dialogue and turn."""
         c = self.config
-        turn, mask, group = map(torch.from_numpy, (batch.turn, batch.agent_mask, batch.group))
-        reached = turn_mask(torch.from_numpy(batch.turns), batch.turn_rewards.shape[1])
+        turn, mask, group, reached = layout(batch)
         credit = TURN_CREDITS[c.turn_credit](turn_scores(batch, c.term_weights), reached)
         fused = FUSIONS[c.fusion](torch.from_numpy(batch.session_rewards), credit, reached, group, c)
         return Advantages(to_tokens(fused, turn, mask))

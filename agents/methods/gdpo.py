@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from agents.advantages import batch_mean, batch_std, group_mean_centre, group_std_scale, scale, to_tokens, turn_mask
+from agents.advantages import batch_mean, batch_std, group_mean_centre, group_std_scale, scale, to_tokens
 from agents.distributed import all_sum
 from agents.losses import LossConfig
-from agents.methods.base import Advantages, Method, term_weights, turn_scores
+from agents.methods.base import Advantages, Method, layout, term_weights, turn_scores
 from agents.trajectories import Trajectories
 from td_gym.errors import unknown
 
@@ -74,8 +74,7 @@ class GDPO(Method):
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return the normalised sum of z-scores for every agent token of dialogue i."""
         c = self.config
-        turn, mask, group = map(torch.from_numpy, (batch.turn, batch.agent_mask, batch.group))
-        reached = turn_mask(torch.from_numpy(batch.turns), batch.turn_rewards.shape[1])
+        turn, mask, group, reached = layout(batch)
         session = torch.from_numpy(batch.session_rewards)
 
         total = torch.zeros_like(session)

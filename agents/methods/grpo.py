@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agents.advantages import batch_mean, group_mean_centre, group_std_scale, to_tokens, turn_mask
+from agents.advantages import batch_mean, group_mean_centre, group_std_scale, to_tokens
 from agents.distributed import all_sum
 from agents.losses import LossConfig
-from agents.methods.base import Advantages, Method, turn_scores
+from agents.methods.base import Advantages, Method, layout, turn_scores
 from agents.pid import PIDConfig, PIDLagrangian
 from agents.trajectories import Trajectories
 
@@ -55,8 +55,7 @@ class GRPO(Method):
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return ``(U_i - mean_G U) / std_G U`` for every agent token of dialogue i."""
         c = self.config
-        turn, mask, group = map(torch.from_numpy, (batch.turn, batch.agent_mask, batch.group))
-        reached = turn_mask(torch.from_numpy(batch.turns), batch.turn_rewards.shape[1])
+        turn, mask, group, reached = layout(batch)
 
         total = c.session_weight * torch.from_numpy(batch.session_rewards)
         total = total + c.turn_weight * (turn_scores(batch, c.term_weights) * reached).sum(1)
