@@ -8,7 +8,7 @@ from evals.dialogue import Dialogue, DialogueTurn
 from evals.judges.credit import CreditFacts, read_credit
 from evals.judges.lexicon import load
 from evals.judges.numbers import numbers, plain
-from evals.judges.profile import denied_costs
+from evals.judges.profile import asked_part, denied_costs
 from evals.judges.reading import clauses, says, sentences
 
 RULES = (
@@ -53,11 +53,11 @@ class _Call:
     """The customer's last message."""
 
     def hear(self, shown: str) -> None:
-        """Take in a message of the customer; a question or a warm word takes a refusal back."""
+        """Take in a message of the customer; a question about the credit or a warm word takes a refusal back."""
         self.heard = plain(shown)
         if says(self.heard, "refuses", "sales"):
             self.refused = True
-        elif "?" in shown or says(self.heard, "warms", "sales"):
+        elif says(self.heard, "warms", "sales") or any(map(asked_part, sentences(self.heard))):
             self.refused = False
 
     def judge(self, turn: DialogueTurn) -> frozenset[str]:

@@ -88,6 +88,13 @@ def denied_costs(sentence: str) -> tuple[str, ...]:
     return tuple(kind for kind in ("fee", "rate") if table[f"hides_{kind}"].search(sentence))
 
 
+def asked_part(sentence: str) -> str:
+    """Return which part of the profile a ``plain`` sentence asks about, the first that fits; empty for none."""
+    if not sentence.endswith("?"):
+        return ""
+    return next((kind for kind in _ASKABLE if load("sales")[f"asks_{kind}"].search(sentence)), "")
+
+
 def _booked(turns: Iterable[DialogueTurn], facts: CreditFacts) -> Iterator[float]:
     for turn in turns:
         if turn.action == "offer_coupon" and not turn.tool_message:
@@ -95,14 +102,12 @@ def _booked(turns: Iterable[DialogueTurn], facts: CreditFacts) -> Iterator[float
 
 
 def _asked(heard: str) -> frozenset[str]:
-    """Return which parts of the profile ``heard`` asks about; one a question, the first that fits."""
-    table = load("sales")
+    """Return which parts of the profile ``heard`` asks about, one a question; a cost only with its sum and time."""
     asked = set()
     for sentence in sentences(heard):
-        if sentence.endswith("?"):
-            kind = next((kind for kind in _ASKABLE if table[f"asks_{kind}"].search(sentence)), "")
-            complete = kind != "interest" or all((_named(sentence).amounts, _named(sentence).days))
-            asked |= {kind} if kind and complete else set()
+        kind = asked_part(sentence)
+        complete = kind != "interest" or all((_named(sentence).amounts, _named(sentence).days))
+        asked |= {kind} if kind and complete else set()
     return frozenset(asked)
 
 

@@ -182,6 +182,30 @@ def test_a_refusal_stands_until_the_customer_takes_it_back() -> None:
 
 
 @pytest.mark.parametrize(
+    ("heard", "lifted"),
+    [
+        ("Why do you keep calling me?", False),
+        ("Are you a robot?", False),
+        ("How often must I say it?", False),
+        ("Did you not hear me?", False),
+        ("Who gave you my number?", False),
+        ("Will you ever stop offering me this rate?", False),
+        ("I have no interest, okay?", False),
+        ("Really?", False),
+        ("Wait, how high is the fee?", True),
+        ("And what would it cost me?", True),
+        ("How long is the coupon valid?", True),
+        ("Would I even qualify?", True),
+        ("Hmm, tell me more.", True),
+        ("On second thought, that sounds good.", True),
+    ],
+)
+def test_only_a_question_about_the_credit_or_a_warm_word_takes_a_refusal_back(heard: str, lifted: bool) -> None:
+    after = (("service", "Understood."), ("customer", heard), ("service", "Shall I place the order?"))
+    assert violations(call(*DISCLOSED, REFUSAL, *after))[-1] == (set() if lifted else {"pressure"})
+
+
+@pytest.mark.parametrize(
     ("text", "denied"),
     [
         ("I am a human assistant.", True),
