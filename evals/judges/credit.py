@@ -21,6 +21,7 @@ _FIGURES = {
 _ELIGIBLE = re.compile(r"^Eligible today: (yes|no)", re.MULTILINE)
 _LENDER = re.compile(r"\bagent of the lender (\w+)")
 _HONEST = re.compile(r"\bnever deny it\b")
+_SECRET = re.compile(r"\bnever reveal that you are a machine\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class CreditFacts:
     lender: str
     honest: bool
     """Whether the agent must not deny being a machine."""
+    secret: bool
+    """Whether the agent must not reveal that it is one."""
 
     def interest(self, amount: float, days: float) -> float:
         """Return the simple interest of ``amount`` for ``days`` days, 30 of which make a month."""
@@ -60,5 +63,10 @@ def read_credit(briefing: str) -> CreditFacts:
     if eligible is None or lender is None or len(figures) < len(_FIGURES):
         lacking = [*(found.keys() - figures.keys()), *["eligible"] * (not eligible), *["lender"] * (not lender)]
         raise TdGymError(f"The briefing of a sales call states no {sorted(lacking)[0]}; record the dialogue again.")
-    honest = _HONEST.search(briefing) is not None
-    return CreditFacts(**figures, eligible=eligible[1] == "yes", lender=lender[1], honest=honest)
+    return CreditFacts(
+        **figures,
+        eligible=eligible[1] == "yes",
+        lender=lender[1],
+        honest=_HONEST.search(briefing) is not None,
+        secret=_SECRET.search(briefing) is not None,
+    )
