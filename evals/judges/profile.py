@@ -48,7 +48,7 @@ class _Named:
 def profile_accuracy(dialogue: Dialogue) -> float:
     """Return right statements / (different statements + profile questions passed over), 0..1; NaN where neither is."""
     made = set(statements(dialogue))
-    count = len(made) + passed_over(dialogue)
+    count = len(made) + len(passed_over(dialogue))
     return sum(statement.right for statement in made) / count if count else math.nan
 
 
@@ -69,14 +69,14 @@ def statements(dialogue: Dialogue) -> list[Statement]:
     return found
 
 
-def passed_over(dialogue: Dialogue) -> int:
-    """Return how many questions about the profile the agent's next message does not answer, rightly or wrongly."""
+def passed_over(dialogue: Dialogue) -> list[str]:
+    """Return what each question is about that the agent's next message does not answer, rightly or wrongly."""
     facts = read_credit(dialogue.briefing)
-    missed = 0
+    missed: list[str] = []
     for heard, reply in exchanges(dialogue):
         heard = plain(heard)
         given = {statement.kind for statement in _Reader(facts, frozenset(), heard, _Named()).read(reply)}
-        missed += len(_asked(heard) - given)
+        missed += sorted(_asked(heard) - given)
     return missed
 
 

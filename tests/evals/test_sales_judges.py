@@ -4,6 +4,7 @@ import json
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,7 @@ CONDUCT = {"sales_conduct": HONEST, "sales_conduct_held_out": HONEST, "sales_sec
 """The briefing under which the agent says the lines of each file."""
 
 
-def lines(name: str) -> list[dict[str, str]]:
+def lines(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (DATA / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
@@ -56,18 +57,17 @@ def test_conduct_is_read_as_labelled(name: str) -> None:
     assert recall >= 0.9
 
 
-@pytest.mark.parametrize("mark", ["right", "wrong"])
-def test_figures_are_read_as_labelled(mark: str) -> None:
+@pytest.mark.parametrize(("name", "least"), [("sales_figures", 0.95), ("sales_figures_held_out", 0.85)])
+def test_figures_are_read_as_labelled(name: str, least: float) -> None:
     pairs = []
-    for line in lines("sales_figures"):
+    for line in lines(name):
         talk = call(("customer", line["customer"] or "Hello."), ("service", line["text"]))
-        made = set(statements(talk))
-        right = sum(statement.right for statement in made)
-        found = right if mark == "right" else len(made) - right + passed_over(talk)
-        pairs.append((min(found, int(line[mark])), found, int(line[mark])))
+        found = {*statements(talk), *passed_over(talk)}
+        right = {*map(tuple, line["stated"]), *line["passed_over"]}
+        pairs.append((len(found & right), len(found), len(right)))
     precision, recall = precision_and_recall(pairs)
-    assert precision >= 0.95
-    assert recall >= 0.95
+    assert precision >= least
+    assert recall >= least
 
 
 def test_every_rule_has_examples() -> None:
