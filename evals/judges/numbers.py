@@ -72,11 +72,7 @@ def numbers(text: str) -> tuple[Number, ...]:
 
 def _spelt(match: re.Match[str]) -> str:
     whole, _, decimals = match[0].lower().replace("-", " ").partition(" point ")
-    if (
-        whole == "one"
-        and not decimals
-        and not re.match(rf"(?: and a half)?[ -](?:{_UNIT})", match.string[match.end() :], re.I)
-    ):
+    if whole == "one" and not decimals and not _BEFORE_UNIT.match(match.string, match.end()):
         return match[0]
     total = group = 0
     for word in whole.split():

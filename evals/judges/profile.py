@@ -211,13 +211,15 @@ class _Reader:
         if number.unit == "percent":
             if table["no_rate"].match(after) or table["coupon_before"].search(before):
                 return ""
-            return "annual" if table["annual"].match(after.lstrip()) or table["annual"].search(clause) else "rate"
+            yearly = table["annual"].search(clause) and not table["payment_after"].match(after)
+            return "annual" if yearly else "rate"
         if number.unit in ("days", "months"):
             of_coupon = number.unit == "days" or table["coupon_named"].search(sentence)
             told = table["expires"].search(sentence) or (number.unit == "days" and self._only_asked() == "expiry")
             return "expiry" if told and of_coupon and not table["no_expiry"].search(sentence) else ""
         if number.unit == "money":
-            return _said_beside(before, after) or _nearest(number, clause) or self._only_asked()
+            asked = self._only_asked()
+            return _said_beside(before, after) or _nearest(number, clause) or (asked if asked in _SUMS else "")
         if after[:1].isalnum() or (after.strip()[:1].isalpha() and not table["payment_after"].match(after)):
             return ""
         if table["rate_before"].search(before):
