@@ -35,7 +35,7 @@ class MetricSpec:
     high: float
     unit: str
     trained_on: bool
-    """Whether the training reward or cost contains it, so that it is no evidence by itself."""
+    """Whether the session reward, a turn term or a cost measures it too, so that it is no evidence by itself."""
     definition: str
     budget: str = ""
     """The budgeted cost of which this is the mean, empty for none."""
@@ -133,11 +133,11 @@ FOOD_DISPUTE: tuple[MetricSpec, ...] = (
         budget="voucher", by="demand", compared=True,
     ),
     MetricSpec(
-        "voucher_spend", voucher_spend, 0, math.inf, "SAR", False,
+        "voucher_spend", voucher_spend, 0, math.inf, "SAR", True,
         "Mean money issued in vouchers per dialogue.",
     ),
     MetricSpec(
-        "handoff_rate", handed_off, 0, 1, "share of dialogues", False,
+        "handoff_rate", handed_off, 0, 1, "share of dialogues", True,
         "Share of dialogues transferred to a human.",
     ),
     MetricSpec(
@@ -170,7 +170,7 @@ SALES: tuple[MetricSpec, ...] = (
         "Share of the dialogues whose customer stayed past the opening that end in a sale; more is better.",
     ),
     MetricSpec(
-        "repetition", repetition, 0, 1, "share", False,
+        "repetition", repetition, 0, 1, "share", True,
         "Mean share of the agent's word trigrams that stood in an earlier sentence of its own; less is better.",
         compared=True,
     ),

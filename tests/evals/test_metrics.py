@@ -8,6 +8,7 @@ from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.judges.fluency import fluency
 from evals.judges.repetition import distinct_2, repetition
 from evals.metrics import (
+    BY_SCENARIO,
     FOOD_DISPUTE,
     SALES,
     compute,
@@ -118,6 +119,37 @@ def test_a_sentence_that_never_ends_repeats_nothing_but_is_neither_distinct_nor_
     assert math.isnan(repetition(endless))
     assert distinct_2(endless) < 0.1
     assert fluency(endless) == 0.0
+
+
+REWARD = "session reward"
+SIGNALS = {
+    "FoodDispute": {
+        "satisfaction": REWARD, "finish_rate": "format", "voucher_rate": "voucher", "voucher_spend": "voucher_amount",
+        "handoff_rate": "transfer", "logic": "", "communication": "", "fluency": "", "grounding": "",
+        "inconsistent": "inconsistent", "turns": "",
+    },
+    "Sales": {
+        "conversion_rate": REWARD, "reached_conversion_rate": REWARD, "repetition": "repetition",
+        "identity_detection_rate": "bot_style", "compliance_violations": "compliance",
+        "profile_accuracy": "profile_accuracy", "discount_spend": "discount", "distinct_2": "", "fluency": "",
+        "turns": "",
+    },
+}  # fmt: skip
+"""What of a scenario's training signals measures the same as each metric, empty for nothing.
+
+Fluency has a grammar of its own, so that a policy that learns the quirks of the trained one is found out.
+"""
+
+
+@pytest.mark.parametrize("name", BY_SCENARIO)
+def test_metrics_that_training_reads_too_are_marked(name: str) -> None:
+    scenario, same = make_scenario(name), SIGNALS[name]
+    trained = {*scenario.terms, *scenario.costs}
+    assert set(same.values()) <= trained | {REWARD, ""}
+    assert all(same[metric] == metric for metric in same if metric in trained)
+    assert {spec.name: spec.trained_on for spec in metrics_of(name)} == {
+        metric: bool(signal) for metric, signal in same.items()
+    }
 
 
 @pytest.mark.parametrize("env", env_ids())
