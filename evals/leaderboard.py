@@ -69,14 +69,14 @@ def _free_name(name: str, path: Path, taken: Mapping[str, Any]) -> str:
 
 def as_markdown(board: Board) -> str:
     """Return one section per environment, split and customer, agents by their scenario's first metric, falling."""
-    note = tables.note_trained_on(env for env, _, _ in board)
-    parts = ["# Leaderboard", f"Intervals: 95 %, of the kind each file states. {note}"]
+    envs = [env for env, _, _ in board]
+    parts = ["# Leaderboard", f"Intervals: 95 %, of the kind each file states. {tables.note_trained_on(envs)}"]
     for (env, split, customer), agents in board.items():
         headline = headline_of(env).name
         ordered = dict(sorted(agents.items(), key=lambda item: -_mean(item[1], headline)))
         parts.append(tables.printable(f"## {env}, split {split}, customer {customer}"))
-        parts.append(tables.markdown(tables.rows({"agents": ordered})))
-    parts += ["## Columns", tables.glossary()]
+        parts.append(tables.markdown(tables.rows({"env": env, "agents": ordered})))
+    parts += ["## Columns", tables.glossary(envs)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -43,6 +43,8 @@ class MetricSpec:
     """The field of the persona by whose values it is also reported, empty for none."""
     compared: bool = False
     """Whether a study's table shows how any two arms differ in it."""
+    shown: bool = True
+    """Whether it is a column of tables; results files hold it anyway."""
 
     @property
     def label(self) -> str:
@@ -124,21 +126,21 @@ FOOD_DISPUTE: tuple[MetricSpec, ...] = (
         "Mean closing satisfaction over all dialogues; turn limit and format error count 0.", compared=True,
     ),
     MetricSpec(
-        "finish_rate", finished, 0, 1, "share of dialogues", True,
-        "Share of dialogues that end without format error and before the turn limit.",
-    ),
-    MetricSpec(
         "voucher_rate", voucher_given, 0, 1, "share of dialogues", True,
         "Share of dialogues in which a voucher is issued, also by what the customer wants.",
         budget="voucher", by="demand", compared=True,
     ),
     MetricSpec(
+        "finish_rate", finished, 0, 1, "share of dialogues", True,
+        "Share of dialogues that end without format error and before the turn limit.",
+    ),
+    MetricSpec(
         "voucher_spend", voucher_spend, 0, math.inf, "SAR", True,
-        "Mean money issued in vouchers per dialogue.",
+        "Mean money issued in vouchers per dialogue.", shown=False,
     ),
     MetricSpec(
         "handoff_rate", handed_off, 0, 1, "share of dialogues", True,
-        "Share of dialogues transferred to a human.",
+        "Share of dialogues transferred to a human.", shown=False,
     ),
     MetricSpec(
         "logic", logic, 0, 12, "points", False,
@@ -200,7 +202,7 @@ SALES: tuple[MetricSpec, ...] = (
 )  # fmt: skip
 
 BY_SCENARIO: Mapping[str, tuple[MetricSpec, ...]] = {"FoodDispute": FOOD_DISPUTE, "Sales": SALES}
-"""Metrics by scenario; the first is what its session reward pays."""
+"""Metrics by scenario, in the order of tables; the first is what its session reward pays."""
 
 
 def metrics_of(env: str) -> tuple[MetricSpec, ...]:

@@ -6,31 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from evals.metrics import BY_SCENARIO, MetricSpec, headline_of
+from evals.metrics import MetricSpec, headline_of, metrics_of
 
 Results = Mapping[str, Any]
-
-COLUMNS = (
-    "satisfaction",
-    "conversion_rate",
-    "reached_conversion_rate",
-    "voucher_rate",
-    "finish_rate",
-    "logic",
-    "communication",
-    "fluency",
-    "grounding",
-    "inconsistent",
-    "repetition",
-    "identity_detection_rate",
-    "compliance_violations",
-    "profile_accuracy",
-    "discount_spend",
-    "distinct_2",
-    "turns",
-)
-"""Metrics shown, of whatever scenario; columns that nobody has are left out."""
-TRAINED_ON = frozenset(spec.name for specs in BY_SCENARIO.values() for spec in specs if spec.trained_on)
 
 NOTE_BOOTSTRAP = "Intervals: 95 %, bootstrap over dialogues."
 
@@ -44,19 +22,20 @@ def note_trained_on(envs: Iterable[str]) -> str:
     )
 
 
-def glossary(columns: Sequence[str] = COLUMNS) -> str:
-    """Return what each of ``columns`` means, as a Markdown list."""
-    known = {spec.name: spec for specs in BY_SCENARIO.values() for spec in specs}
-    return "\n".join(f"- `{name}` ({_range(known[name])}): {known[name].definition}" for name in columns)
+def glossary(envs: Iterable[str]) -> str:
+    """Return what each column of tables of the environments ``envs`` means, as a Markdown list."""
+    known = dict.fromkeys(spec for env in envs for spec in metrics_of(env) if spec.shown)
+    return "\n".join(f"- `{spec.name}` ({_range(spec)}): {spec.definition}" for spec in known)
 
 
 def _range(spec: MetricSpec) -> str:
     return f"{spec.unit}, {spec.low:g} to {spec.high:g}" if math.isfinite(spec.high) else spec.unit
 
 
-def heading(metric: str) -> str:
-    """Return the column heading of ``metric``, ``[t]`` added where training reads it."""
-    return f"{metric} [t]" if metric.partition("/")[0] in TRAINED_ON else metric
+def heading(metric: str, env: str) -> str:
+    """Return the heading of ``metric`` or of a group in it, ``[t]`` added where training in ``env`` reads it."""
+    trained_on = {spec.name for spec in metrics_of(env) if spec.trained_on}
+    return f"{metric} [t]" if metric.partition("/")[0] in trained_on else metric
 
 
 def cell(metric: Mapping[str, Any] | None) -> str:
@@ -68,11 +47,15 @@ def cell(metric: Mapping[str, Any] | None) -> str:
     return f"{metric['mean']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
 
 
-def rows(results: Results, columns: Sequence[str] = COLUMNS) -> list[list[str]]:
-    """Return heading and one row per agent; columns that no agent has are left out."""
-    agents = results["agents"]
-    shown = [name for name in columns if any(name in agent["metrics"] for agent in agents.values())]
-    table = [["agent", "n", *map(heading, shown)]]
+def rows(results: Results, columns: Sequence[str] = ()) -> list[list[str]]:
+    """Return heading and one row per agent; without ``columns`` the metrics that tables of the environment show.
+
+    Columns that no agent has are left out.
+    """
+    env, agents = results["env"], results["agents"]
+    wanted = columns or [spec.name for spec in metrics_of(env) if spec.shown]
+    shown = [name for name in wanted if any(name in agent["metrics"] for agent in agents.values())]
+    table = [["agent", "n", *(heading(name, env) for name in shown)]]
     for name, agent in agents.items():
         metrics = agent["metrics"]
         count = max((metric["n"] for metric in metrics.values()), default=0)

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from evals import leaderboard, tables
+from evals.metrics import BY_SCENARIO, metrics_of
+
+FOOD, SALES = "td_gym/FoodDispute-v0", "td_gym/Sales-v0"
+
+
+def results_of(env: str) -> dict[str, Any]:
+    """Results of one agent that has every metric of ``env``, and one of another scenario."""
+    names = [*(spec.name for spec in metrics_of(env)), "foreign"]
+    return {
+        "env": env,
+        "agents": {"mine": {"metrics": {name: {"mean": 0.5, "ci95": [0, 1], "n": 7} for name in names}}},
+    }
+
+
+@pytest.mark.parametrize("env", [FOOD, SALES])
+def test_a_table_shows_the_metrics_of_its_scenario_in_their_order(env: str) -> None:
+    shown = [(spec.name, spec.trained_on) for spec in metrics_of(env) if spec.shown]
+    heading, row = tables.rows(results_of(env))
+    assert heading == ["agent", "n", *(f"{name} [t]" if trained_on else name for name, trained_on in shown)]
+    assert row == ["mine", "7", *["0.50 [0.00, 1.00]"] * len(shown)]
+
+
+def test_columns_that_nobody_has_are_left_out() -> None:
+    results = results_of(FOOD)
+    results["agents"]["other"] = {"metrics": {"turns": results["agents"]["mine"]["metrics"].pop("turns")}}
+    del results["agents"]["mine"]["metrics"]["logic"]
+    heading, mine, other = tables.rows(results, ["logic", "fluency", "turns"])
+    assert heading == ["agent", "n", "fluency", "turns"]
+    assert (mine[2:], other[2:]) == (["0.50 [0.00, 1.00]", "-"], ["-", "0.50 [0.00, 1.00]"])
+
+
+def test_a_mark_is_the_scenarios_own_and_holds_for_groups() -> None:
+    assert tables.heading("voucher_rate/feedback_focus", FOOD) == "voucher_rate/feedback_focus [t]"
+    assert tables.heading("repetition", SALES) == "repetition [t]"
+    assert tables.heading("repetition", FOOD) == "repetition"
+
+
+@pytest.mark.parametrize("envs", [[FOOD], [SALES], [FOOD, "td_gym/FoodDisputeStrategy-v0", SALES]])
+def test_a_leaderboard_explains_its_own_columns_once(envs: list[str]) -> None:
+    page = leaderboard.as_markdown({(env, "test", "scripted"): results_of(env)["agents"] for env in envs})
+    explained = [line.split("`")[1] for line in page.split("## Columns")[1].splitlines() if line]
+    shown = {spec.name for env in envs for spec in metrics_of(env) if spec.shown}
+    assert len(explained) == len(shown)
+    assert set(explained) == shown
+
+
+def test_a_name_means_the_same_in_every_scenario() -> None:
+    known: dict[str, object] = {}
+    for specs in BY_SCENARIO.values():
+        assert all(known.setdefault(spec.name, spec) is spec for spec in specs)
