@@ -40,7 +40,8 @@ class EvaluationPlan:
     split: str = "test"
     customers: tuple[str, ...] = ("scripted", "scripted_b")
     temperature: float = 1.0
-    population: str = "hard"
+    population: str = ""
+    """Whom arms are trained on, too; the scenario's first when empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,20 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from evals import plots
 from evals import study as study_command
 from evals.study_file import Arm, Run, find_run, load, result_path, runs
+from evals.study_run import execute, train_arm
 from evals.study_summary import collect, paired, summarise
 from td_gym.errors import TdGymError
+from td_gym.registration import make_scenario
+
+if TYPE_CHECKING:
+    from agents.config import TrainConfig
 
 STUDIES = sorted((Path(__file__).parents[2] / "evals" / "studies").glob("*.toml"))
 SMALL = """
@@ -77,6 +82,29 @@ def test_arm_options_override_shared_ones(tmp_path: Path) -> None:
     assert cmpo.steps == 2
     assert cmpo.options == {"lr": 1e-4, "batch": 16}
     assert cmpo.budgets == {"voucher": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("plan", "population"), [("", "standard"), ('population = "hard"\n', "hard")], ids=["default", "stated"]
+)
+def test_arms_are_trained_and_evaluated_on_one_population(
+    plan: str, population: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SMALL.replace("FoodDispute", "Sales").replace("voucher =", "discount =")
+    study = load(a_study(tmp_path, text.replace("[evaluation]\n", f"[evaluation]\n{plan}")))
+    path = execute(study, find_run(study, "random-0"), tmp_path)
+    assert json.loads(path.read_text(encoding="utf-8"))["provenance"]["population"] == population
+    trained: list[str] = []
+
+    def train(config: TrainConfig) -> None:
+        scenario = make_scenario(config.env)
+        trained.append(config.population or scenario.populations[0])
+        config.out.mkdir()
+        (config.out / "metrics.jsonl").write_text("")
+
+    monkeypatch.setattr("agents.trainer.train", train)
+    assert train_arm(study, find_run(study, "cmpo-0"), tmp_path / "run") == []
+    assert trained == [population]
 
 
 @pytest.mark.parametrize(
