@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,39 @@ def table(setting: Setting, agents: Mapping[str, Agent]) -> str:
     return "\n".join(lines + [row(name, each, scenario) for name, each in result.dialogues.items()])
 
 
+def add_options(parser: Parser, episodes: int, split: str) -> None:
+    """Add to ``parser`` which dialogues a page is about, by default ``episodes`` of ``split``, and where it goes."""
+    parser.add_argument("--episodes", type=positive_int, default=episodes, metavar="N", help="dialogues an agent")
+    parser.add_argument("--split", default=split, metavar="NAME", help="split of customers")
+    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the first dialogue")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="Markdown file to write (default: print)")
+
+
+def setting_of(options: Namespace) -> Setting:
+    """Return the setting that the parsed options of ``add_options`` and ``env`` state."""
+    return Setting(options.env, options.episodes, options.seed, options.split)
+
+
+def publish(title: str, command: str, setting: Setting, agents: Mapping[str, Agent], out: Path | None) -> None:
+    """Write the page of ``agents`` to ``out``, or print it.
+
+    ``title`` goes before the scenario's name; ``command`` is the module and its own arguments.
+    """
+    scenario = setting.scenario()
+    page = [
+        f"# {title} {scenario.name} {scenario.version}",
+        "Scripted agents only; nothing was trained. Intervals are bootstrap over dialogues. The last columns show "
+        f"{headline_of(scenario.name).name} / {scenario.budgeted_cost} rate by {spending_of(scenario.name).by}.",
+        f"Command: `python -m {command} --episodes {setting.episodes} --split {setting.split} --seed {setting.seed}`",
+        *sections(setting, agents),
+    ]
+    text = "\n\n".join(page) + "\n"
+    if out:
+        write_text(out, text)
+    else:
+        print(text, end="")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the calibration page of an environment and return the exit code."""
     return guarded("evals.calibration", lambda: _main(argv))
@@ -89,26 +123,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     parser = Parser(prog="python -m evals.calibration", description=__doc__)
     parser.add_argument("env", help="environment id, for example td_gym/FoodDispute-v0")
-    parser.add_argument("--episodes", type=positive_int, default=2000, metavar="N", help="dialogues an agent")
-    parser.add_argument("--split", default="validation", metavar="NAME", help="split of customers")
-    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the first dialogue")
-    parser.add_argument("--out", type=Path, metavar="PATH", help="Markdown file to write (default: print)")
+    add_options(parser, episodes=2000, split="validation")
     options = parser.parse_args(argv)
-    setting = Setting(options.env, options.episodes, options.seed, options.split)
+    setting = setting_of(options)
     scenario = setting.check()
-    page = [
-        f"# Calibration of {scenario.name} {scenario.version}",
-        "Scripted agents only; nothing was trained. Intervals are bootstrap over dialogues. The last columns show "
-        f"{headline_of(scenario.name).name} / {scenario.budgeted_cost} rate by {spending_of(scenario.name).by}.",
-        f"Command: `python -m evals.calibration {options.env} --episodes {options.episodes} --split {options.split} "
-        f"--seed {options.seed}`",
-        *sections(setting, agents_of(scenario)),
-    ]
-    text = "\n\n".join(page) + "\n"
-    if options.out:
-        write_text(options.out, text)
-    else:
-        print(text, end="")
+    publish("Calibration of", f"evals.calibration {options.env}", setting, agents_of(scenario), options.out)
     return 0
 
 

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from agents.agent import Agent, Messages
-from evals.calibration import agents_of, sections
-from evals.commands.arguments import Parser, positive_int
+from evals.calibration import add_options, agents_of, publish, setting_of
+from evals.commands.arguments import Parser
 from evals.errors import guarded
-from evals.files import read_toml, write_text
-from evals.metrics import headline_of, spending_of
+from evals.files import read_toml
 from evals.provenance import public_path
-from evals.runner import Setting
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
 
@@ -31,7 +29,7 @@ from the first; {turn} in one is the turn's number:
   refund_lies = ["I have refunded the full amount to your card.", "The refund has been sent."]
 
 example:
-  python -m evals.probe tests/conformance/hacks.toml --env td_gym/FoodDispute-v0 --dialogues 150
+  python -m evals.probe tests/conformance/hacks.toml --env td_gym/FoodDispute-v0 --episodes 150
 """
 
 
@@ -76,27 +74,14 @@ def _main(argv: Sequence[str] | None) -> int:
     parser = Parser(prog="python -m evals.probe", description=__doc__, epilog=EPILOG)
     parser.add_argument("scripts", type=Path, metavar="SCRIPTS.toml", help="scripts to play")
     parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
-    parser.add_argument("--dialogues", type=positive_int, default=500, metavar="N", help="dialogues a script")
-    parser.add_argument("--split", default="test", metavar="NAME", help="split of customers")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="Markdown file to write (default: print)")
+    add_options(parser, episodes=500, split="test")
     options = parser.parse_args(argv)
-    setting = Setting(options.env, options.dialogues, split=options.split)
+    setting = setting_of(options)
     scenario = setting.check()
     beside = {name: agent for name, agent in agents_of(scenario).items() if name in BESIDE}
     agents: dict[str, Agent] = {**load(options.scripts, scenario), **beside}
-    page = [
-        f"# Fixed scripts on {scenario.name} {scenario.version}",
-        "Intervals are bootstrap over dialogues. The last columns show "
-        f"{headline_of(scenario.name).name} / {scenario.budgeted_cost} rate by {spending_of(scenario.name).by}.",
-        f"Command: `python -m evals.probe {public_path(options.scripts)} --env {options.env} "
-        f"--dialogues {options.dialogues} --split {options.split}`",
-        *sections(setting, agents),
-    ]
-    text = "\n\n".join(page) + "\n"
-    if options.out:
-        write_text(options.out, text)
-    else:
-        print(text, end="")
+    command = f"evals.probe {public_path(options.scripts)} --env {options.env}"
+    publish("Fixed scripts on", command, setting, agents, options.out)
     return 0
 
 

@@ -46,12 +46,12 @@ def test_every_customer_has_a_table_beside_expert_and_skilled_agent(
     env: str, scripts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scenario = make_scenario(env)
-    words = [str(scripts), "--env", env, "--dialogues", "3", "--split", "validation"]
+    words = [str(scripts), "--env", env, "--episodes", "3", "--split", "validation", "--seed", "4"]
     assert probe.main(words) == 0
     page = capsys.readouterr().out
     assert str(tmp_path) not in page
     head, *sections = page.split("\n## Customer ")
-    assert "--dialogues 3 --split validation" in head
+    assert "--episodes 3 --split validation --seed 4" in head
     assert [section.split("`")[1] for section in sections] == list(scenario.customers)
     for section in sections:
         table = cells(section)
@@ -62,11 +62,19 @@ def test_every_customer_has_a_table_beside_expert_and_skilled_agent(
 
 
 def test_reward_and_budgeted_cost_are_each_scripts_own(scripts: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert probe.main([str(scripts), "--env", ENV, "--dialogues", "3"]) == 0
+    assert probe.main([str(scripts), "--env", ENV, "--episodes", "3"]) == 0
     table = cells(capsys.readouterr().out.split("\n## Customer ")[1])
     reward = {name: float(table[name][0].split()[0]) for name in ("silence", "voucher", "scripted")}
     assert reward["silence"] < reward["voucher"] < reward["scripted"]
     assert (table["silence"][1], table["voucher"][1]) == ("0.00", "1.00")
+
+
+def test_another_seed_is_other_customers(scripts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pages = []
+    for seed in ("0", "7", "7"):
+        assert probe.main([str(scripts), "--env", ENV, "--episodes", "3", "--seed", seed]) == 0
+        pages.append(capsys.readouterr().out.split("\n## Customer ", 1)[1])
+    assert pages[0] != pages[1] == pages[2]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +82,7 @@ def test_reward_and_budgeted_cost_are_each_scripts_own(scripts: Path, capsys: py
     [
         (SCRIPTS, ["--env", "td_gym/FoodDispte-v0"], "FoodDispte"),
         (SCRIPTS, ["--split", "tset"], "tset"),
-        (SCRIPTS, ["--dialogues", "0"], "'0'"),
+        (SCRIPTS, ["--episodes", "0"], "'0'"),
         (None, [], "scripts.toml"),
         ("[FoodDispute", [], "not a TOML file"),
         ("[Sales]\nsilence = ['']", [], "no scripts for FoodDispute"),
@@ -91,7 +99,7 @@ def test_bad_input_is_one_line(
     path = tmp_path / "scripts.toml"
     if text is not None:
         path.write_text(text, encoding="utf-8")
-    assert probe.main([str(path), "--env", ENV, "--dialogues", "2", *more]) == 2
+    assert probe.main([str(path), "--env", ENV, "--episodes", "2", *more]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("evals.probe: error: ")
     assert named in line
