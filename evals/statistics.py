@@ -1,4 +1,4 @@
-"""Intervals: bootstrap over dialogues, Student's t over training seeds, pass^k over repeated rows.
+"""Intervals: bootstrap over dialogues, Student's t over training seeds.
 
 Student's t is inverted here (regularised incomplete beta by Lentz's continued fraction, Numerical
 Recipes 6.4; then bisection), so that evaluation needs numpy only.
@@ -63,24 +63,6 @@ def paired_t(a: Numbers, b: Numbers, level: float = 0.95) -> Interval:
     if len(left) != len(right):
         raise TdGymError(f"Pairs need as many values on both sides, not {len(left)} and {len(right)}.")
     return mean_t(left - right, level)
-
-
-def pass_hat_k(successes: npt.ArrayLike, k: int) -> float:
-    """Return pass^k: the chance that ``k`` tries of one row all succeed, averaged over rows.
-
-    ``successes`` is 0/1 of shape ``(rows, tries)``, tries of a row differing in seed.  The unbiased
-    estimate of a row with c successes in n tries is C(c, k) / C(n, k) (tau-bench, arXiv 2406.12045).
-    """
-    table = np.asarray(successes, dtype=np.float64)
-    if table.ndim != 2 or table.size == 0:
-        raise TdGymError(f"pass^k needs a table of rows and tries, not one of shape {table.shape}.")
-    if not np.isin(table, (0.0, 1.0)).all():
-        raise TdGymError("pass^k needs successes that are 0 or 1.")
-    tries = table.shape[1]
-    if not 1 <= k <= tries:
-        raise TdGymError(f"pass^{k} needs at least {max(k, 1)} tries of each row and k >= 1; there are {tries}.")
-    counts = table.sum(axis=1).astype(int)
-    return float(np.mean([math.comb(int(count), k) / math.comb(tries, k) for count in counts]))
 
 
 def t_quantile(p: float, df: int) -> float:

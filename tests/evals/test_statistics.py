@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from evals.statistics import bootstrap_mean, mean_t, paired_t, pass_hat_k, t_cdf, t_quantile
+from evals.statistics import bootstrap_mean, mean_t, paired_t, t_cdf, t_quantile
 from td_gym.errors import TdGymError
 
 # Two-sided 95 % and 99 % critical values as printed in statistical tables.
@@ -68,13 +68,6 @@ def test_bootstrap_covers_the_truth_about_nineteen_times_in_twenty() -> None:
     assert 0.88 <= np.mean(covered) <= 0.99
 
 
-def test_pass_hat_k_by_hand() -> None:
-    table = [[1, 1, 1, 0], [0, 0, 0, 1]]
-    assert pass_hat_k(table, 1) == pytest.approx(0.5)
-    assert pass_hat_k(table, 2) == pytest.approx((3 / 6 + 0) / 2)
-    assert pass_hat_k(table, 4) == 0.0
-
-
 def test_impossible_input_is_refused() -> None:
     for call in (
         lambda: bootstrap_mean([], 0),
@@ -83,9 +76,6 @@ def test_impossible_input_is_refused() -> None:
         lambda: mean_t([1.0]),
         lambda: mean_t([1.0, float("inf")]),
         lambda: paired_t([1.0, 2.0], [1.0]),
-        lambda: pass_hat_k([[0.5, 1.0]], 1),
-        lambda: pass_hat_k([[1, 0]], 3),
-        lambda: pass_hat_k([1, 0], 1),
         lambda: t_quantile(1.0, 3),
     ):
         with pytest.raises(TdGymError):
