@@ -19,7 +19,7 @@ from evals.commands.arguments import Parser, non_negative_int, positive_int
 from evals.dialogue import Dialogue
 from evals.errors import guarded
 from evals.files import write_text
-from evals.metrics import MetricSpec, headline_of, metrics_of, spending_of
+from evals.metrics import MetricSpec, group_of, headline_of, metrics_of, spending_of
 from evals.runner import Setting, evaluate
 from evals.statistics import bootstrap_mean
 from td_gym.scenario import Scenario
@@ -61,7 +61,7 @@ def _beside(scenario: Scenario) -> list[MetricSpec]:
 
 
 def _group(dialogue: Dialogue, scenario: Scenario) -> str:
-    return str(dialogue.persona.get(spending_of(scenario.name).by, "all"))
+    return group_of(dialogue, spending_of(scenario.name)) or "all"
 
 
 def sections(setting: Setting, agents: Mapping[str, Agent]) -> list[str]:

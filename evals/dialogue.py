@@ -1,7 +1,7 @@
 """The record evaluation works on: one finished dialogue, one line of ``dialogues.jsonl``.
 
 A record holds what was said and done, what the environment counted, and, for tables by demand, the
-facts of the persona that no agent ever sees.
+traits of the persona that no agent ever sees.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Dialogue:
     terms: Mapping[str, float] = field(default_factory=dict)
     """Mean over the service turns of every named turn term."""
     persona: Mapping[str, Any] = field(default_factory=dict)
-    """Hidden facts for tables, such as ``demand`` or ``objection``; the recorder's alone."""
+    """The customer's hidden traits, such as ``demand`` or ``objection``; the recorder's alone."""
 
     @property
     def service_turns(self) -> tuple[DialogueTurn, ...]:

@@ -40,7 +40,7 @@ class MetricSpec:
     budget: str = ""
     """The budgeted cost of which this is the mean, empty for none."""
     by: str = ""
-    """The field of the persona by whose values it is also reported, empty for none."""
+    """The trait of the persona by whose values it is also reported, empty for none."""
     compared: bool = False
     """Whether a study's table shows how any two arms differ in it."""
     shown: bool = True
@@ -226,8 +226,9 @@ def spending_of(env: str) -> MetricSpec:
 def compute(dialogues: Sequence[Dialogue]) -> dict[str, Values]:
     """Return every metric's values, one per dialogue in the given order, NaN where it does not apply.
 
-    ``NAME/VALUE`` is a metric over the customers with that value of the field it is reported by, where
-    personas are recorded.  Raises ``TdGymError`` for no dialogues, or for dialogues of several environments.
+    ``NAME/VALUE`` is a metric over the customers with that value of the trait it is reported by, where
+    personas are recorded.  Raises ``TdGymError`` for no dialogues, for dialogues of several environments,
+    and for a persona recorded without that trait.
     """
     if not dialogues:
         raise TdGymError("There are no dialogues to measure.")
@@ -239,11 +240,23 @@ def compute(dialogues: Sequence[Dialogue]) -> dict[str, Values]:
     for spec in metrics_of(dialogues[0].env):
         measured = np.array([spec.of(dialogue) for dialogue in dialogues], dtype=np.float64)
         values[spec.name] = measured
-        held = [str(dialogue.persona.get(spec.by, "")) for dialogue in dialogues] if spec.by else []
+        held = [group_of(dialogue, spec) for dialogue in dialogues]
         for value in sorted(set(held) - {""}):
             here = np.array([each == value for each in held])
             values[f"{spec.name}/{value}"] = np.where(here, measured, np.nan)
     return values
+
+
+def group_of(dialogue: Dialogue, spec: MetricSpec) -> str:
+    """Return the customer's value of the trait that ``spec`` is reported by, empty where no persona is recorded.
+
+    Raises ``TdGymError`` for a persona recorded without that trait.
+    """
+    if not spec.by or not dialogue.persona:
+        return ""
+    if spec.by not in dialogue.persona:
+        raise TdGymError(f"Dialogue {dialogue.index} of {dialogue.agent!r} has no persona.{spec.by}; record it again.")
+    return str(dialogue.persona[spec.by])
 
 
 def summarise(values: Mapping[str, Values], seed: int = 0) -> dict[str, Interval]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from evals.dialogue import Dialogue, DialogueTurn
+from personas.customer import Customer
 from td_gym.errors import TdGymError
 from td_gym.protocol import parse_message
 from td_gym.scenario import Episode
 from td_gym.turns import Turn
-
-_PERSONA_FACTS = ("demand", "cooperativeness", "honesty", "interest", "objection", "do_not_call")
 
 
 class Recorder:
@@ -57,5 +57,9 @@ def _turn(turn: Turn, episode: Episode) -> DialogueTurn:
 
 
 def _persona(case: Any) -> dict[str, Any]:
+    """Return the traits of the persona: its words and numbers, without identity and free facts."""
     persona = getattr(case, "persona", None)
-    return {name: getattr(persona, name) for name in _PERSONA_FACTS if hasattr(persona, name)}
+    if not isinstance(persona, Customer):
+        return {}
+    held = {each.name: getattr(persona, each.name) for each in fields(persona)}
+    return {name: value for name, value in held.items() if isinstance(value, str | int | float)}

@@ -75,6 +75,7 @@ def test_impossible_input_is_refused() -> None:
         lambda: compute([]),
         lambda: compute([good(), good(env="td_gym/Other-v0")]),
         lambda: compute([good(env="td_gym/Other-v0")]),
+        lambda: compute([good(persona={"demand": "feedback_focus"}), good(persona={"patience": 5})]),
         lambda: satisfaction(good(outcome={"satisfaction": 7})),
         lambda: satisfaction(good(outcome={"satisfaction": float("nan")})),
         lambda: compute([good(costs={"voucher_amount": -1})]),

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from evals import transcripts
+from evals.metrics import compute, metrics_of
 from evals.runner import Setting, agent_names, evaluate, make_agents
 from evals.scores import entries, paired
 from td_gym.errors import TdGymError
+from td_gym.registration import env_ids
 
 ENV = "td_gym/FoodDispute-v0"
 
@@ -98,6 +100,17 @@ def test_agents_get_nothing_but_observation_and_messages() -> None:
     seen = str(agent.heard)
     assert demands
     assert not any(demand in seen for demand in demands)
+
+
+@pytest.mark.parametrize("env", env_ids())
+def test_metrics_are_split_by_traits_of_every_recorded_customer(env: str) -> None:
+    held = evaluate(Setting(env, episodes=6), {"mine": Batched()}).dialogues["mine"]
+    values = compute(held)
+    for spec in metrics_of(env):
+        if spec.by:
+            groups = [values[name] for name in values if name.startswith(f"{spec.name}/")]
+            assert (np.sum(~np.isnan(groups), axis=0) == 1).all()
+    assert all("identity" not in dialogue.persona and "facts" not in dialogue.persona for dialogue in held)
 
 
 def test_the_oracle_gets_the_episode() -> None:
