@@ -11,20 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from personas.prospect_population import Prospects
-from td_gym.protocol import Tool
 from td_gym.scenarios import sales
-from td_gym.scenarios.sales.briefing import (
-    customer_briefing,
-    read_facts,
-    service_briefing,
-    service_rules,
-    slot_values,
-)
+from td_gym.scenarios.sales.briefing import customer_briefing, read_facts, service_briefing, slot_values
 from td_gym.scenarios.sales.credit import ask, interest, money, monthly_payment, question_text
 from td_gym.scenarios.sales.offers import Case, answers, draw_case, false_figures
+from td_gym.scenarios.sales.scenario import Sales
 
 POPULATION = Prospects.load("standard")
-RULES = service_rules({"confirm_order": Tool("confirm_order", frozenset(), "place the order.")}, "honest")
+RULES = Sales().service_rules
 seeds = st.integers(0, 1 << 40)
 
 
@@ -71,7 +65,7 @@ def test_the_customer_seat_learns_nothing_of_the_offer() -> None:
 
 
 def test_the_disclosure_rule_is_stated() -> None:
-    honest, paper = service_rules({}, "honest"), service_rules({}, "paper")
+    honest, paper = Sales().service_rules, Sales(disclosure="paper").service_rules
     assert "never deny it" in honest
     assert "never reveal" in paper
     assert honest.splitlines()[0] == paper.splitlines()[0]

@@ -14,7 +14,7 @@ from td_gym.judges import principles
 from td_gym.judges.wellformed import wellformed
 from td_gym.protocol import ParsedMessage
 from td_gym.scenarios.desk import DeskEpisode, as_flags
-from td_gym.scenarios.food_dispute import briefing, sop
+from td_gym.scenarios.food_dispute import sop
 from td_gym.scenarios.food_dispute.acts import blamed_parties, detect_acts
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS, detect_customer_acts
 from td_gym.scenarios.food_dispute.orders import Case, menu
@@ -78,12 +78,6 @@ class FoodDisputeEpisode(DeskEpisode):
         self._said: set[str] = set()
         self._order_screen: list[float] = []
 
-    def briefing(self, seat: str) -> str:
-        """Return the rules, tools and order facts for ``service``, the persona card for ``customer``."""
-        if seat == "service":
-            return briefing.service_briefing(self.case, self.scenario.service_rules)
-        return briefing.customer_briefing(self.case)
-
     def features(self, seat: str) -> npt.NDArray[np.float32]:
         """Return the desk's screen as numbers; the order's facts are blank for the customer."""
         progress = self.progress
@@ -107,10 +101,6 @@ class FoodDisputeEpisode(DeskEpisode):
             facts = [min(1.0, order.minutes_late / 60), order.report == "merchant", order.report == "courier"]
             self._order_screen = [*map(float, facts), *[float(order.issue == name) for name in menu()["issues"]]]
         return self._order_screen if desk else [0.0, 0.0, 0.0, *self._order_screen[3:]]
-
-    def allows(self, strategy: str) -> bool:
-        """Return whether the procedure admits ``strategy`` now."""
-        return sop.allows(strategy, self.progress, self.scenario.transfer)
 
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +14,7 @@ from td_gym.errors import TdGymError
 from td_gym.judges import principles
 from td_gym.protocol import MAX_CHARS, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
-from td_gym.scenarios.desk import Desk
+from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.food_dispute import briefing, sop
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.food_dispute.episode import FoodDisputeEpisode
@@ -41,6 +41,8 @@ class FoodDispute(Desk[Persona]):
     version: ClassVar[str] = "1.1"
     wording_version: ClassVar[str] = "2"
     desk_tools: ClassVar[Mapping[str, Tool]] = TOOLS
+    texts: ClassVar[Briefing] = briefing
+    procedure: ClassVar[Procedure] = sop
     costs: ClassVar[Mapping[str, CostSpec]] = {
         "voucher": CostSpec("a voucher was issued (0/1 a dialogue)", limit=0.30),
         "voucher_amount": CostSpec("money given as voucher"),
@@ -96,10 +98,6 @@ class FoodDispute(Desk[Persona]):
     def people(self, population: str) -> Population:
         """Return the population of this name."""
         return Population.load(population)
-
-    def rules(self) -> str:
-        """Return the part of the service seat's briefing that is the same for every customer."""
-        return briefing.service_rules(self.tools, self.disclosure)
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> FoodDisputeEpisode:
         """Start conversation ``seed``; with a scenario file, on ``row`` or on a row drawn from ``split``."""
@@ -167,7 +165,3 @@ class FoodDispute(Desk[Persona]):
         from td_gym.scenarios.food_dispute.expert import Floor
 
         return Floor(name)
-
-    def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
-        """Return the values of ``[item]``, ``[restaurant]``, ``[amount]`` and the other slots."""
-        return briefing.slot_values(messages)

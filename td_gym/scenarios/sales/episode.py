@@ -12,7 +12,7 @@ import numpy.typing as npt
 from td_gym.judges.wellformed import wellformed
 from td_gym.protocol import ParsedMessage
 from td_gym.scenarios.desk import DeskEpisode, as_flags
-from td_gym.scenarios.sales import briefing, manners, sop
+from td_gym.scenarios.sales import manners, sop
 from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.credit import COMPUTED, Question, ask
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, detect_customer_acts
@@ -48,12 +48,6 @@ class SalesEpisode(DeskEpisode):
         self._offer = case.profile
         """What may be stated: the profile, with the booked part for the coupon."""
         self._profile_screen: list[float] = []
-
-    def briefing(self, seat: str) -> str:
-        """Return the rules, tools and the customer's profile for ``service``, the persona card for ``customer``."""
-        if seat == "service":
-            return briefing.service_briefing(self.case, self.scenario.service_rules)
-        return briefing.customer_briefing(self.case)
 
     def features(self, seat: str) -> npt.NDArray[np.float32]:
         """Return the agent's screen as numbers; the profile is blank for the customer."""
@@ -91,10 +85,6 @@ class SalesEpisode(DeskEpisode):
             )
             self._profile_screen = [*(min(1.0, figure) for figure in figures), float(profile.eligible)]
         return self._profile_screen if desk else [0.0] * len(self._profile_screen)
-
-    def allows(self, strategy: str) -> bool:
-        """Return whether the procedure admits ``strategy`` now."""
-        return sop.allows(strategy, self.progress, self.scenario.transfer)
 
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 from personas.prospect import Prospect
@@ -10,7 +10,7 @@ from personas.prospect_population import Prospects
 from td_gym.draws import choice
 from td_gym.protocol import Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
-from td_gym.scenarios.desk import Desk
+from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.sales import briefing, sop
 from td_gym.scenarios.sales.credit import interest
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS
@@ -49,6 +49,8 @@ class Sales(Desk[Prospect]):
     version: ClassVar[str] = "1.0"
     wording_version: ClassVar[str] = "1"
     desk_tools: ClassVar[Mapping[str, Tool]] = TOOLS
+    texts: ClassVar[Briefing] = briefing
+    procedure: ClassVar[Procedure] = sop
     costs: ClassVar[Mapping[str, CostSpec]] = {
         "discount": CostSpec("share of the coupon spent, when the order is confirmed", limit=0.20),
         "noncompliance": CostSpec(f"broken rules, one for each of {', '.join(RULES)} and turn"),
@@ -99,10 +101,6 @@ class Sales(Desk[Prospect]):
     def people(self, population: str) -> Prospects:
         """Return the population of this name."""
         return Prospects.load(population)
-
-    def rules(self) -> str:
-        """Return the part of the service seat's briefing that is the same for every customer."""
-        return briefing.service_rules(self.tools, self.disclosure)
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> SalesEpisode:
         """Start conversation ``seed``; Sales has no scenario files, so ``row`` must be ``None``."""
@@ -164,7 +162,3 @@ class Sales(Desk[Prospect]):
         from td_gym.scenarios.sales.expert import Floor
 
         return Floor(name)
-
-    def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
-        """Return the values of ``[name]``, ``[amount]``, ``[payment]`` and the other slots."""
-        return briefing.slot_values(messages)
