@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 
 from td_gym.draws import choice
 from td_gym.protocol import parse_message
 from td_gym.scenario import Episode
-from td_gym.slots import SLOT, Messages
+from td_gym.slots import SLOT, Messages, fill_slots
 
 _TAGGED = re.compile(r"<[^>]+>")
 
@@ -30,18 +30,17 @@ class MessagePolicy(ABC):
 
 
 class EpisodePolicy(ABC):
-    """A service agent that may look into the episode: an oracle, or one that keeps the slots unfilled."""
+    """A service agent that may look into the episode: an oracle, or one whose drafts are learned from."""
 
     @abstractmethod
-    def act_episode(self, episode: Episode) -> str:
-        """Return the next service message."""
+    def draft(self, episode: Episode) -> str:
+        """Return the next service message with unfilled slots."""
 
     def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next service message of each conversation."""
-        return [self.act_episode(episode) for episode in episodes]
+        """Return the next service message of each conversation, slots filled."""
+        return [fill_slots(self.draft(each), each.messages("service"), each.scenario.slot_values) for each in episodes]
 
 
-@lru_cache
 def wordings(package: str) -> Mapping[str, list[str]]:
     """Return a scenario's ``service.toml``: sentences with slots, by act."""
     return tomllib.loads(files(package).joinpath("service.toml").read_text(encoding="utf-8"))
@@ -70,6 +69,7 @@ def compose(words: str, call: str = "", note: str | None = None) -> str:
     return f"<action>{call}</action><response>{words}</response>" if call else words
 
 
-def response_of(text: str) -> str:
-    """Return the words of an own earlier message, whatever tools it calls."""
-    return parse_message(text, {}).response or _TAGGED.sub(" ", text)
+@lru_cache(maxsize=8192)
+def own_acts(text: str, detect_acts: Callable[[str], frozenset[str]]) -> frozenset[str]:
+    """Return the acts in the words of an own earlier message, whatever tools it calls."""
+    return detect_acts(parse_message(text, {}).response or _TAGGED.sub(" ", text))

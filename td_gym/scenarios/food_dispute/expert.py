@@ -7,9 +7,8 @@ the drafts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Protocol
 
 from td_gym.draws import choice, mix, uniform
@@ -17,9 +16,10 @@ from td_gym.scenario import Episode
 from td_gym.scenarios.food_dispute.acts import detect_acts
 from td_gym.scenarios.food_dispute.briefing import Facts, read_facts, slot_values
 from td_gym.scenarios.food_dispute.customer_acts import detect_customer_acts
-from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, response_of, word, wordings
+from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, own_acts, word, wordings
 from td_gym.slots import Messages, fill_slots
 
+_WORDINGS = wordings(__package__)
 _VOUCHER = "voucher amount=[amount]"
 _NEEDS_VOUCHER = ("refund first", "open")
 _WANT_OF_DEMAND = {
@@ -28,14 +28,6 @@ _WANT_OF_DEMAND = {
     "compensation_flexible": "open",
     "feedback_focus": "feedback",
 }
-
-
-def _wordings() -> Mapping[str, list[str]]:
-    return wordings(__package__)
-
-
-def _filled(draft: str, messages: Messages) -> str:
-    return fill_slots(draft, messages, slot_values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +77,13 @@ def read(messages: Messages) -> Reading:
         want = "refund first" if "ask_refund" in asks else "open"
     elif "give_feedback" in asks and "ask_refund" not in asks:
         want = "feedback"
-    done = frozenset().union(*(_own_acts(text) for text in own))
+    done = frozenset().union(*(own_acts(text, detect_acts) for text in own))
     judged = voucher or bool(done & {"explain", "refuse_refund"})
     going_on = last & {"show_photo", "withhold_photo", "give_details", "ask_refund", "ask_compensation", "ask_robot"}
     accepted = not going_on and ("accept" in last or "leave" in last or (judged and "thank" in last))
     return Reading(
         facts, want, evidence, told_item, accepted, "ask_robot" in last, done, voucher, len(own), frozenset(own)
     )
-
-
-@lru_cache(maxsize=4096)
-def _own_acts(text: str) -> frozenset[str]:
-    return detect_acts(response_of(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +164,7 @@ class _Careful(Protocol):
 
 
 def _worded(acts: Sequence[str], reading: Reading, seed: int) -> str:
-    sentences = word(_wordings(), acts, reading.used, seed, reading.turn)
+    sentences = word(_WORDINGS, acts, reading.used, seed, reading.turn)
     return " ".join(s if reading.told_item else s.replace("your [item]", "your order") for s in sentences)
 
 
@@ -201,19 +188,18 @@ class ScriptedService(MessagePolicy):
 
     def act(self, messages: Messages, seed: int) -> str:
         """Return the next service message."""
-        return _filled(draft(read(messages), self.habits, seed), messages)
+        return fill_slots(draft(read(messages), self.habits, seed), messages, slot_values)
 
 
 class Oracle(EpisodePolicy):
     """The reference agent that knows the demand from the first word; an upper reference only."""
 
-    def act_episode(self, episode: Episode) -> str:
+    def draft(self, episode: Episode) -> str:
         """Return the next service message, knowing what the customer is after."""
-        messages = episode.messages("service")
-        seen = read(messages)
+        seen = read(episode.messages("service"))
         truth = _WANT_OF_DEMAND[episode.case.persona.demand]
         known = replace(seen, want=truth) if seen.turn else seen
-        return _filled(draft(known, Habits(), episode.seed), messages)
+        return draft(known, Habits(), episode.seed)
 
 
 class Demonstrator(EpisodePolicy):
@@ -233,10 +219,6 @@ class Demonstrator(EpisodePolicy):
         habits = Habits(care, voucher_if_needed=0.7, voucher_otherwise=0.4)
         return draft(read(episode.messages("service")), habits, key, header=True)
 
-    def act_episode(self, episode: Episode) -> str:
-        """Return the next message, slots filled."""
-        return _filled(self.draft(episode), episode.messages("service"))
-
 
 class Floor(MessagePolicy):
     """An agent that shows what no skill earns."""
@@ -247,19 +229,20 @@ class Floor(MessagePolicy):
     def act(self, messages: Messages, seed: int) -> str:
         """Return the next service message."""
         turn = sum(message["role"] == "assistant" for message in messages)
+        return fill_slots(self._draft(seed, turn), messages, slot_values)
+
+    def _draft(self, seed: int, turn: int) -> str:
         if self.name == "do_nothing":
-            return choice(_wordings()["stall"], seed, turn)
+            return choice(_WORDINGS["stall"], seed, turn)
         if self.name == "always_apologise":
-            return _filled(choice(_wordings()["apologise"], seed, turn), messages)
+            return choice(_WORDINGS["apologise"], seed, turn)
         if self.name == "always_voucher":
-            offer = choice(_wordings()["offer_voucher"], seed)
-            return _filled(compose(offer, _VOUCHER if turn == 0 else ""), messages)
-        return _filled(self._random(seed, turn), messages)
+            return compose(choice(_WORDINGS["offer_voucher"], seed), _VOUCHER if turn == 0 else "")
+        return self._random(seed, turn)
 
     def _random(self, seed: int, turn: int) -> str:
         """A random sentence; one in ten messages issues a voucher and says so."""
         if uniform(seed, turn, "voucher") < 0.1:
-            offer = choice(_wordings()["offer_voucher"], seed, turn)
-            return compose(offer, _VOUCHER)
-        act = choice(sorted(_wordings().keys() - {"offer_voucher"}), seed, turn, "act")
-        return choice(_wordings()[act], seed, turn, "wording")
+            return compose(choice(_WORDINGS["offer_voucher"], seed, turn), _VOUCHER)
+        act = choice(sorted(_WORDINGS.keys() - {"offer_voucher"}), seed, turn, "act")
+        return choice(_WORDINGS[act], seed, turn, "wording")

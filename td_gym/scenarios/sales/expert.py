@@ -7,9 +7,7 @@ the drafts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from personas.prospect import OBJECTIONS
 from td_gym.draws import choice, mix, uniform
@@ -18,23 +16,16 @@ from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.briefing import read_facts, slot_values
 from td_gym.scenarios.sales.customer_acts import detect_customer_acts
 from td_gym.scenarios.sales.topics import topic_of
-from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, response_of, word, wordings
+from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, own_acts, word, wordings
 from td_gym.slots import Messages, fill_slots
 
+_WORDINGS = wordings(__package__)
 _MOVED_BY_COUPON = ("price", "timing")
 _STRAIN = 1.25
 """A monthly budget below this many monthly repayments is strained."""
 _FIGURES_OF_PITCH = ("limit", "monthly_payment", "cost_of_days")
 _ASKS = 3
 """How often the skilled agent asks for the order before it says goodbye."""
-
-
-def _wordings() -> Mapping[str, list[str]]:
-    return wordings(__package__)
-
-
-def _filled(draft: str, messages: Messages) -> str:
-    return fill_slots(draft, messages, slot_values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +71,7 @@ def read(messages: Messages) -> Reading:
         for message in messages
         if message["role"] == "user" and not message["content"].startswith("<tool_result>")
     ]
-    acts = [_own_acts(text) for text in own]
+    acts = [own_acts(text, detect_acts) for text in own]
     answers = [detect_customer_acts(text) for text in heard]
     raised = dict.fromkeys(name for said in answers for name in OBJECTIONS if f"object_{name}" in said)
     last = answers[-1] if answers else frozenset[str]()
@@ -102,11 +93,6 @@ def read(messages: Messages) -> Reading:
         len(own),
         frozenset(own),
     )
-
-
-@lru_cache(maxsize=4096)
-def _own_acts(text: str) -> frozenset[str]:
-    return detect_acts(response_of(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +196,7 @@ def _carry_on(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], s
 def draft(reading: Reading, habits: Habits, seed: int, header: bool = False) -> str:
     """Return the next message with unfilled slots; ``header`` puts a note and the decision before the words."""
     acts, tool = plan(reading, habits, seed)
-    words = " ".join(word(_wordings(), acts, reading.used, seed, reading.turn))
+    words = " ".join(word(_WORDINGS, acts, reading.used, seed, reading.turn))
     raised = reading.objections[-1] if reading.objections else "no"
     return compose(words, tool, f"{raised} objection, {reading.refusals} refusals" if header else None)
 
@@ -223,21 +209,20 @@ class ScriptedService(MessagePolicy):
 
     def act(self, messages: Messages, seed: int) -> str:
         """Return the next service message."""
-        return _filled(draft(read(messages), self.habits, seed), messages)
+        return fill_slots(draft(read(messages), self.habits, seed), messages, slot_values)
 
 
 class Oracle(EpisodePolicy):
     """The reference agent that knows whom a coupon moves; an upper reference only."""
 
-    def act_episode(self, episode: Episode) -> str:
+    def draft(self, episode: Episode) -> str:
         """Return the next service message; the coupon goes to those whom it moves, whatever they have said so far."""
-        messages = episode.messages("service")
-        seen = read(messages)
+        seen = read(episode.messages("service"))
         case = episode.case
         strained = case.persona.budget < _STRAIN * case.profile.amount / case.profile.months
         if case.persona.objection in _MOVED_BY_COUPON or strained:
             seen = replace(seen, objections=(*seen.objections, "price"))
-        return _filled(draft(seen, Habits(), episode.seed), messages)
+        return draft(seen, Habits(), episode.seed)
 
 
 class Demonstrator(EpisodePolicy):
@@ -257,10 +242,6 @@ class Demonstrator(EpisodePolicy):
         habits = Habits(care, coupon_if_needed=0.7, coupon_otherwise=0.3, pushiness=0.8 * (1.0 - care))
         return draft(read(episode.messages("service")), habits, key, header=True)
 
-    def act_episode(self, episode: Episode) -> str:
-        """Return the next message, slots filled."""
-        return _filled(self.draft(episode), episode.messages("service"))
-
 
 class Floor(MessagePolicy):
     """An agent that shows what no skill earns.
@@ -275,14 +256,16 @@ class Floor(MessagePolicy):
 
     def act(self, messages: Messages, seed: int) -> str:
         """Return the next service message."""
-        seen = read(messages)
+        return fill_slots(self._draft(read(messages), seed), messages, slot_values)
+
+    def _draft(self, seen: Reading, seed: int) -> str:
         if self.name == "do_nothing":
-            return choice(_wordings()["stall"], seed, seen.turn)
+            return choice(_WORDINGS["stall"], seed, seen.turn)
         if self.name == "random":
-            return _filled(self._random(seed, seen.turn), messages)
+            return self._random(seed, seen.turn)
         acts, tool = self._plan(seen)
-        words = " ".join(choice(_wordings()[act], seed, self._wording_key(seen.turn), act) for act in acts)
-        return _filled(compose(words, tool), messages)
+        words = " ".join(choice(_WORDINGS[act], seed, self._wording_key(seen.turn), act) for act in acts)
+        return compose(words, tool)
 
     def _plan(self, seen: Reading) -> tuple[list[str], str]:
         if seen.ordered:
@@ -303,6 +286,6 @@ class Floor(MessagePolicy):
         """A random sentence; one in ten messages calls a tool and says so."""
         if uniform(seed, turn, "tool") < 0.1:
             tool, act = choice((("offer_coupon", "offer_coupon"), ("confirm_order", "confirm")), seed, turn, "which")
-            return compose(choice(_wordings()[act], seed, turn), tool)
-        act = choice(sorted(_wordings().keys() - {"offer_coupon", "confirm"}), seed, turn, "act")
-        return choice(_wordings()[act], seed, turn, "wording")
+            return compose(choice(_WORDINGS[act], seed, turn), tool)
+        act = choice(sorted(_WORDINGS.keys() - {"offer_coupon", "confirm"}), seed, turn, "act")
+        return choice(_WORDINGS[act], seed, turn, "wording")
