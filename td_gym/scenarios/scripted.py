@@ -17,6 +17,21 @@ from td_gym.slots import SLOT, Messages, fill_slots
 _TAGGED = re.compile(r"<[^>]+>")
 
 
+class CustomerPolicy:
+    """A simulated customer.  ``reply`` returns its next message in one conversation.
+
+    The message is a pure function of the case, the seed, and ``episode.memory["customer"]`` with the last service
+    message; that memory is plain data.
+    """
+
+    def __init__(self, reply: Callable[[Episode], str]) -> None:
+        self._reply = reply
+
+    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+        """Return the next message of each conversation, the closing one with its end mark."""
+        return [self._reply(episode) for episode in episodes]
+
+
 class MessagePolicy(ABC):
     """A service agent that answers from chat messages alone, as any agent would."""
 

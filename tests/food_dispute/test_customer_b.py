@@ -14,14 +14,13 @@ from hypothesis import strategies as st
 
 from personas.persona import DEMANDS
 from personas.population import Population
-from td_gym.scenarios.food_dispute.customer_b import SecondCustomer
+from td_gym.scenarios.food_dispute.customer_b import reply
 from td_gym.scenarios.food_dispute.customer_b_reading import DATA, read
 from td_gym.scenarios.food_dispute.customer_b_temper import satisfaction
 from td_gym.scenarios.food_dispute.orders import Case, clock, draw_case
 from td_gym.turns import Turn, split_end_mark
 
 HARD = Population.load("hard")
-CUSTOMER = SecondCustomer()
 
 
 @dataclass
@@ -42,9 +41,9 @@ class Talk:
         if self.memory:
             self.service_turns += 1
             self.transcript.append(Turn("service", text, text, action, arguments or {}, error))
-        reply: str = CUSTOMER.reply_batch([self])[0]  # type: ignore[list-item]
-        self.transcript.append(Turn("customer", reply, split_end_mark(reply)[0]))
-        return reply
+        answer = reply(self)  # type: ignore[arg-type]
+        self.transcript.append(Turn("customer", answer, split_end_mark(answer)[0]))
+        return answer
 
 
 def open_talk(seed: int, **persona: Any) -> Talk:
@@ -289,9 +288,9 @@ def test_replies_are_pure_and_memory_is_plain() -> None:
         for text in ("Hello, I am sorry. What happened?", "A refund is not possible because of our rules."):
             branch = copy.deepcopy(first)
             branch.memory = json.loads(json.dumps(first.memory))
-            reply = first.hear(text)
-            assert branch.hear(text) == reply == second.hear(text)
-            if split_end_mark(reply)[1] is not None:
+            answer = first.hear(text)
+            assert branch.hear(text) == answer == second.hear(text)
+            if split_end_mark(answer)[1] is not None:
                 break
 
 

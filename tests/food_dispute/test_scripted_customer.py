@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from td_gym.scenarios.food_dispute.customer import ScriptedCustomer, satisfaction
+from td_gym.scenarios.food_dispute.customer import reply, satisfaction
 from td_gym.scenarios.food_dispute.episode import FoodDisputeEpisode
 from td_gym.scenarios.food_dispute.language import variants
 from td_gym.scenarios.food_dispute.orders import Case
@@ -27,18 +27,17 @@ VOUCHER = (
 
 
 def play(case_change: dict[str, object], replies: tuple[str, ...], seed: int = 3) -> FoodDisputeEpisode:
-    scenario, customer = FoodDispute(), ScriptedCustomer()
-    episode = scenario.begin(seed)
+    episode = FoodDispute().begin(seed)
     persona = replace(
         episode.case.persona, **{"patience": 10, "cooperativeness": 3, "honesty": "honest", **case_change}
     )
     episode.case = Case(persona, episode.case.order, has_photo=True)
-    episode.submit("customer", customer.reply_batch([episode])[0])
+    episode.submit("customer", reply(episode))
     turn = 0
     while episode.outcome is None:
         episode.submit("service", replies[min(turn, len(replies) - 1)])
         if episode.outcome is None:
-            episode.submit("customer", customer.reply_batch([episode])[0])
+            episode.submit("customer", reply(episode))
         turn += 1
     return episode
 

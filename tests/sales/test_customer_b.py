@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 from td_gym.scenario import SeatPolicy
 from td_gym.scenarios.sales.credit import ask
 from td_gym.scenarios.sales.customer_acts import detect_customer_acts
-from td_gym.scenarios.sales.customer_b import SecondCustomer
+from td_gym.scenarios.sales.customer_b import reply
 from td_gym.scenarios.sales.customer_b_scales import State, led, missing
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.offers import Case
 from td_gym.scenarios.sales.scenario import Sales
 from td_gym.scenarios.sales.topics import topic_of
 
-CUSTOMER = SecondCustomer()
 OPEN = (
     "Hello, this is CrediLine. This is a sales call about a credit, it costs 1.2 percent interest a month and a "
     "fee of $25."
@@ -54,7 +53,7 @@ def begin(questions: tuple[str, ...] = (), leeway: float = -9.0, seed: int = 3, 
     persona = replace(episode.case.persona, **{**usual, "communication_style": "polite", **change})
     profile = replace(episode.case.profile, amount=5000.0, months=24, eligible=True)
     episode.case = Case(persona, profile, tuple(ask(profile, name) for name in questions))
-    episode.submit("customer", CUSTOMER.reply_batch([episode])[0])
+    episode.submit("customer", reply(episode))
     episode.memory["customer"].update(leeway=leeway, robot="settled")
     return episode
 
@@ -65,7 +64,7 @@ def tell(episode: SalesEpisode, *messages: str) -> SalesEpisode:
         if episode.outcome is None:
             episode.submit("service", message)
         if episode.outcome is None:
-            episode.submit("customer", CUSTOMER.reply_batch([episode])[0])
+            episode.submit("customer", reply(episode))
     return episode
 
 
@@ -201,11 +200,12 @@ def rates(name: str, episodes: int = 150) -> dict[str, float]:
     scenario = Sales()
     agents: dict[str, SeatPolicy] = {"expert": scenario.expert(), "oracle": scenario.oracle(), **scenario.references()}
     agent = agents[name] if name in agents else scenario.floor(name)
+    customer = scenario.customer("scripted_b")
     totals = {"converted": 0.0, "identity_detected": 0.0}
     for seed in range(episodes):
         episode = scenario.begin(seed, "validation")
         while episode.outcome is None:
-            policy = CUSTOMER if episode.next_seat == "customer" else agent
+            policy = customer if episode.next_seat == "customer" else agent
             episode.submit(episode.next_seat, policy.reply_batch([episode])[0])
         assert episode.outcome["identity_detected"] == episode.memory["customer"]["noticed"]
         for key in totals:
@@ -238,7 +238,7 @@ def test_replies_are_pure_and_memory_is_plain() -> None:
         for text in (OPEN, PITCH, ASK, PRESS[0]):
             for episode in (first, second):
                 if episode.outcome is None:
-                    episode.submit("customer", CUSTOMER.reply_batch([episode])[0])
+                    episode.submit("customer", reply(episode))
             second.memory = json.loads(json.dumps(second.memory))
             assert first.transcript == second.transcript
             for episode in (first, second):
@@ -250,7 +250,7 @@ def test_replies_are_pure_and_memory_is_plain() -> None:
 @given(st.integers(0, 2**40), st.lists(st.text(max_size=300), min_size=1, max_size=8))
 def test_any_text_gets_an_answer(seed: int, texts: list[str]) -> None:
     episode = Sales().begin(seed)
-    episode.submit("customer", CUSTOMER.reply_batch([episode])[0])
+    episode.submit("customer", reply(episode))
     for text in texts:
         tell(episode, text)
     assert episode.transcript[-1].shown

@@ -11,7 +11,7 @@ import pytest
 
 from personas.prospect import STYLES
 from td_gym.scenarios.sales.credit import ask
-from td_gym.scenarios.sales.customer import ScriptedCustomer
+from td_gym.scenarios.sales.customer import reply
 from td_gym.scenarios.sales.customer_acts import OBJECTS, detect_customer_acts
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, willingness
 from td_gym.scenarios.sales.episode import SalesEpisode
@@ -20,7 +20,6 @@ from td_gym.scenarios.sales.offers import Case
 from td_gym.scenarios.sales.scenario import Sales
 from td_gym.scenarios.sales.topics import topic_of
 
-CUSTOMER = ScriptedCustomer()
 OPEN = (
     "Hello, this is CrediLine. This is a sales call about a credit, it costs 1.2 percent interest a month and a "
     "fee of $25."
@@ -55,7 +54,7 @@ def begin(questions: Sequence[str] = (), seed: int = 3, luck: float = 1.0, **cha
     persona = replace(episode.case.persona, **{**usual, **change})
     profile = replace(episode.case.profile, amount=5000.0, months=24)
     episode.case = Case(persona, profile, tuple(ask(profile, name) for name in questions))
-    episode.submit("customer", CUSTOMER.reply_batch([episode])[0])
+    episode.submit("customer", reply(episode))
     episode.memory["customer"].update(luck=luck, robot="settled")
     return episode
 
@@ -66,7 +65,7 @@ def tell(episode: SalesEpisode, *messages: str) -> SalesEpisode:
         if episode.outcome is None:
             episode.submit("service", message)
         if episode.outcome is None:
-            episode.submit("customer", CUSTOMER.reply_batch([episode])[0])
+            episode.submit("customer", reply(episode))
     return episode
 
 
@@ -287,7 +286,7 @@ def test_the_same_history_gets_the_same_reply_and_a_restored_call_goes_on_alike(
 
     def fresh(seed: int) -> SalesEpisode:
         episode = scenario.begin(seed)
-        episode.submit("customer", CUSTOMER.reply_batch([episode])[0])
+        episode.submit("customer", reply(episode))
         return tell(episode, OPEN, PITCH)
 
     for seed in range(8):

@@ -9,7 +9,6 @@ a voucher.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -74,14 +73,6 @@ class Mind(PlainMind):
     voucher: float = 0.0
     pushes: int = 0
     settled: bool = False
-
-
-class ScriptedCustomer:
-    """The default customer.  Offline, stochastic, keyed by (seed, turn, purpose)."""
-
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next message for each conversation that waits for its customer."""
-        return [reply(episode) for episode in episodes]
 
 
 def reply(episode: Episode) -> str:

@@ -8,7 +8,6 @@ against it, its phrases are the same in all splits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from personas.persona import Persona
@@ -36,19 +35,8 @@ _AT_PEACE = frozenset(("take_voucher", "give_in", "heard", "leave"))
 _ANSWERED = frozenset(("sorry", "feeling", "reason", "no", "own", "note"))
 
 
-class SecondCustomer:
-    """The customer seat of FoodDispute, played by the second simulator.
-
-    What it remembers is plain data in ``episode.memory["customer"]``; a reply is a pure function of
-    the case, the seed, and that memory with the last service message.
-    """
-
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next customer message of each conversation, the closing one with its end mark."""
-        return [_reply(episode) for episode in episodes]
-
-
-def _reply(episode: Episode) -> str:
+def reply(episode: Episode) -> str:
+    """Return the next message of the customer, the closing one with its end mark."""
     memory = episode.memory.get("customer")
     if memory is None:
         memory = episode.memory["customer"] = _new_memory(episode)

@@ -19,6 +19,7 @@ from td_gym.scenarios.food_dispute import briefing, sop
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.food_dispute.episode import FoodDisputeEpisode
 from td_gym.scenarios.food_dispute.orders import amount_owed, case_of_row, draw_case, menu
+from td_gym.scenarios.scripted import CustomerPolicy
 
 TOOLS = {
     "voucher": Tool(
@@ -128,12 +129,10 @@ class FoodDispute(Desk[Persona]):
     def make_customer(self, name: str) -> SeatPolicy:
         """Return the simulated customer ``scripted`` or ``scripted_b``."""
         if name == "scripted_b":
-            from td_gym.scenarios.food_dispute.customer_b import SecondCustomer
-
-            return SecondCustomer()
-        from td_gym.scenarios.food_dispute.customer import ScriptedCustomer
-
-        return ScriptedCustomer()
+            from td_gym.scenarios.food_dispute.customer_b import reply
+        else:
+            from td_gym.scenarios.food_dispute.customer import reply
+        return CustomerPolicy(reply)
 
     def expert(self) -> SeatPolicy:
         """Return the scripted reference agent."""

@@ -7,7 +7,6 @@ and to a pitch said again.  It costs trust, and a machine that talks like one is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from personas.prospect import Prospect
@@ -41,14 +40,6 @@ BARE_ASK = 0.4
 """What asking again after a no weighs beside pressing or the pitch said again."""
 _SELLS = frozenset(("introduce", "disclose", "qualify", "present", "offer_coupon", "ask_order", "press"))
 _TALK = frozenset(("greet", "close", "empathise"))
-
-
-class ScriptedCustomer:
-    """The default prospect.  Offline, stochastic, keyed by (seed, turn, purpose)."""
-
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next message for each conversation that waits for its customer."""
-        return [reply(episode) for episode in episodes]
 
 
 def reply(episode: Episode) -> str:

@@ -8,7 +8,6 @@ listening, weighing, then agreed or declined.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from personas.prospect import Prospect
@@ -50,19 +49,8 @@ _LEANS = 0.4
 """Points beyond the leeway that may be missing of somebody who sounds inclined."""
 
 
-class SecondCustomer:
-    """The customer seat of Sales, played by the second simulator.
-
-    What it remembers is plain data in ``episode.memory["customer"]``; a reply is a pure function of the case, the
-    seed, and that memory with the last service message.
-    """
-
-    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
-        """Return the next customer message of each conversation, the closing one with its end mark."""
-        return [_reply(episode) for episode in episodes]
-
-
-def _reply(episode: Episode) -> str:
+def reply(episode: Episode) -> str:
+    """Return the next message of the customer, the closing one with its end mark."""
     persona: Prospect = episode.case.persona
     speech = Speech(persona, episode.split, episode.seed, episode.service_turns)
     memory = episode.memory.get("customer")

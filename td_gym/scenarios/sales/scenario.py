@@ -17,6 +17,7 @@ from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.manners import RULES
 from td_gym.scenarios.sales.offers import draw_case
+from td_gym.scenarios.scripted import CustomerPolicy
 
 TOOLS = {
     "offer_coupon": Tool(
@@ -122,12 +123,10 @@ class Sales(Desk[Prospect]):
     def make_customer(self, name: str) -> SeatPolicy:
         """Return the simulated customer ``scripted`` or ``scripted_b``."""
         if name == "scripted_b":
-            from td_gym.scenarios.sales.customer_b import SecondCustomer
-
-            return SecondCustomer()
-        from td_gym.scenarios.sales.customer import ScriptedCustomer
-
-        return ScriptedCustomer()
+            from td_gym.scenarios.sales.customer_b import reply
+        else:
+            from td_gym.scenarios.sales.customer import reply
+        return CustomerPolicy(reply)
 
     def expert(self) -> SeatPolicy:
         """Return the scripted reference agent."""
