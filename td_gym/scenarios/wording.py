@@ -1,4 +1,4 @@
-"""What simulated customers of every scenario share in their language: held-out wordings, lead-ins, temper, typos."""
+"""What scenarios share in their language: counted things, and customers' wordings, lead-ins, temper, typos."""
 
 from __future__ import annotations
 
@@ -35,6 +35,16 @@ def in_split(wordings: list[str], split: str) -> tuple[str, ...]:
     """Return the wordings of an act in ``split``: eight shared ones and the split's own held-out one."""
     own = _HELD_OUT.get(split)
     return tuple(wordings[:SHARED]) + ((wordings[own],) if own is not None else ())
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``count`` of ``noun`` in words: ``1 minute``, ``25 minutes``."""
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def joined(*pieces: str) -> str:
+    """Return the pieces of a message that are not empty, in order."""
+    return " ".join(filter(None, pieces))
 
 
 def led_in(text: str, before: str) -> str:

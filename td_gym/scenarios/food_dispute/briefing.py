@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from td_gym.scenarios.food_dispute.orders import Case, amount_owed, clock, in_minutes, menu
+from td_gym.scenarios.food_dispute.orders import Case, amount_owed, clock, menu
+from td_gym.scenarios.wording import counted
+from td_gym.slots import Messages
 
 ROLE = """You are a customer service agent of FoodDeliver, a food delivery platform, in a text chat with a customer \
 about a delivered order.
@@ -62,13 +63,13 @@ def service_briefing(case: Case, rules: str) -> str:
             f"Total: {order.total:.2f} {menu()['currency']}",
             f"Ordered at {clock(order.ordered)}.",
             f"Promised for {clock(order.promised)}, delivered at {clock(order.delivered)} "
-            f"({in_minutes(order.minutes_late)} late).",
+            f"({counted(order.minutes_late, 'minute')} late).",
             *chat,
             f"Abnormality reports: {report}.",
             f"A voucher for this kind of complaint is worth {share} of one piece of the dish complained about.",
             "",
             "CASE",
-            f"{issue['label']}; {in_minutes(order.minutes_late)} late; report: {reporter}",
+            f"{issue['label']}; {counted(order.minutes_late, 'minute')} late; report: {reporter}",
         ]
     )
 
@@ -99,7 +100,7 @@ def read_facts(briefing: str) -> Facts | None:
     return Facts(items, restaurant[1], times[1], times[2], int(times[3]), case[3], labels.get(case[1], "other"))
 
 
-def slot_values(messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def slot_values(messages: Messages) -> dict[str, str]:
     """Return the values of the service language's slots from what the service seat has read.
 
     ``[item]`` is the ordered dish the customer named last, or the first dish while it has named none.
@@ -116,7 +117,7 @@ def slot_values(messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
         "restaurant": facts.restaurant,
         "promised": facts.promised,
         "delivered": facts.delivered,
-        "minutes": in_minutes(facts.minutes_late),
+        "minutes": counted(facts.minutes_late, "minute"),
         "amount": f"{amount_owed(facts.issue, price):.2f}",
         "reporter": facts.report if facts.report != "none" else "restaurant",
     }

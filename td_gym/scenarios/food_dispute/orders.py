@@ -127,11 +127,6 @@ def clock(minutes: int) -> str:
     return f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
 
 
-def in_minutes(count: int) -> str:
-    """Return a time span in words: ``1 minute``, ``25 minutes``."""
-    return "1 minute" if count == 1 else f"{count} minutes"
-
-
 def order_id(number: int) -> str:
     """Return the id of synthetic order ``number``."""
     return f"FD{number:08X}"

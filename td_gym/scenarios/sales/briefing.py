@@ -18,6 +18,8 @@ from td_gym.scenarios.sales.credit import (
 )
 from td_gym.scenarios.sales.figures import figures
 from td_gym.scenarios.sales.offers import Case
+from td_gym.scenarios.wording import counted
+from td_gym.slots import Messages
 
 ROLE = """You are an agent of the lender CrediLine, in a text chat with a customer whom you contact, unasked, \
 to offer a consumer instalment credit.
@@ -90,16 +92,16 @@ def service_briefing(case: Case, rules: str) -> str:
     return f"{rules}\n" + _PROFILE.format(
         name=case.persona.identity.name,
         phone_tail=profile.phone_tail,
-        months_customer=_counted(profile.months_customer, "month"),
+        months_customer=counted(profile.months_customer, "month"),
         loans_before=profile.loans_before,
         eligible="yes" if profile.eligible else "no",
         limit=profile.credit_limit,
         rate=profile.monthly_rate,
         fee=profile.fee,
         coupon=profile.coupon,
-        expiry=_counted(profile.coupon_days, "day"),
+        expiry=counted(profile.coupon_days, "day"),
         amount=profile.amount,
-        months=_counted(profile.months, "month"),
+        months=counted(profile.months, "month"),
         payment=profile.payment,
         currency=_CURRENCY,
     )
@@ -138,7 +140,12 @@ def read_facts(briefing: str) -> Facts | None:
     return Facts(match["name"], profile)
 
 
-def slot_values(messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def heard(messages: Messages) -> list[str]:
+    """Return what the customer has said, in order; a tool's result is not its words."""
+    return [m["content"] for m in messages if m["role"] == "user" and not m["content"].startswith("<tool_result>")]
+
+
+def slot_values(messages: Messages) -> dict[str, str]:
     """Return the values of the service language's slots from what the service seat has read.
 
     ``[cost]`` is the interest for the amount and days that the customer named last, and ``[payment]``,
@@ -148,10 +155,9 @@ def slot_values(messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
     facts = read_facts(messages[0]["content"]) if messages else None
     if facts is None:
         return {}
-    heard = [m["content"] for m in messages if m["role"] == "user" and not m["content"].startswith("<tool_result>")]
-    profile = facts.profile
-    cost_of, days = _asked(heard, "days") or (profile.amount, _DAYS_OF_COST)
-    amount, months = _asked(heard, "months") or (profile.amount, profile.months)
+    profile, said = facts.profile, heard(messages)
+    cost_of, days = _asked(said, "days") or (profile.amount, _DAYS_OF_COST)
+    amount, months = _asked(said, "months") or (profile.amount, profile.months)
     return {
         **_fixed_slots(facts),
         "amount": money(amount),
@@ -171,15 +177,15 @@ def _fixed_slots(facts: Facts) -> Mapping[str, str]:
         "rate": f"{profile.monthly_rate:g}",
         "fee": money(profile.fee),
         "coupon": money(profile.coupon),
-        "expiry": _counted(profile.coupon_days, "day"),
+        "expiry": counted(profile.coupon_days, "day"),
         "tail": profile.phone_tail,
         "eligible": "yes" if profile.eligible else "no",
     }
 
 
-def _asked(heard: Sequence[str], unit: str) -> tuple[float, int] | None:
+def _asked(said: Sequence[str], unit: str) -> tuple[float, int] | None:
     """Return the amount and the number of ``unit`` of the last message that names both, ``None`` for none."""
-    return next(filter(None, (_amount_and_span(text, unit) for text in reversed(heard))), None)
+    return next(filter(None, (_amount_and_span(text, unit) for text in reversed(said))), None)
 
 
 @lru_cache(maxsize=4096)
@@ -189,7 +195,3 @@ def _amount_and_span(text: str, unit: str) -> tuple[float, int] | None:
     amounts = [amount for amount in named if 1 <= amount <= MOST_MONEY]
     spans = [int(f.value) for f in stated if f.unit == unit and 1 <= f.value <= MOST_MONTHS]
     return (amounts[0], spans[0]) if amounts and spans else None
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"1 {noun}" if count == 1 else f"{count} {noun}s"

@@ -20,6 +20,7 @@ from td_gym.scenarios.sales.language import Voice
 from td_gym.scenarios.sales.manners import bot_style, repetition, said
 from td_gym.scenarios.sales.numerals import numbers
 from td_gym.scenarios.sales.offers import answers, eligibility, states_wrongly
+from td_gym.scenarios.wording import joined
 from td_gym.turns import Turn
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def reply(episode: Episode) -> str:
         return f"{voice.colour(voice.say('verdict', 'turned_away'))} {mark(mind, persona)}"
     suspicion, text, ending = _react(mind, episode, turn, voice)
     text = voice.colour(text, irritated=mind.irritation > 0.4)
-    return _joined(suspicion, text, ending)
+    return joined(suspicion, text, ending)
 
 
 def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str, str, str]:
@@ -97,14 +98,10 @@ def _respond(mind: Mind, episode: Episode, turn: Turn, voice: Voice, complaint: 
         return voice.say("refusal", "strict"), ""
     if episode.service_turns == 1:
         return _hear_opening(mind, case, turn, voice, complaint)
-    remark = _joined(verdict, complaint)
+    remark = joined(verdict, complaint)
     if complaint and not {"press", "ask_order"} & acts:
         return remark, ""
     return _move_on(mind, case, turn, voice, remark)
-
-
-def _joined(*pieces: str) -> str:
-    return " ".join(filter(None, pieces))
 
 
 def _notice(mind: Mind, turn: Turn, overlap: float, voice: Voice) -> str:
@@ -221,19 +218,19 @@ def _move_on(mind: Mind, case: Case, turn: Turn, voice: Voice, remark: str) -> t
     if acts & {"ask_order", "press"}:
         return _decide(mind, case, voice, remark)
     if mind.asking:
-        return _joined(remark, _doubt(mind, case, voice)), ""
+        return joined(remark, _doubt(mind, case, voice)), ""
     if not mind.robot and voice.draws.uniform() < ASKS_ROBOT + ASKS_ROBOT_IF_SUSPICIOUS * mind.suspicion:
         mind.robot = "asked"
-        return _joined(remark, voice.say("robot", "ask")), ""
+        return joined(remark, voice.say("robot", "ask")), ""
     booked = turn.action == "offer_coupon" and not turn.tool_message
     if booked or ("offer_coupon" in acts and not mind.coupon):
         moved = persona.objection in ("price", "timing") or is_tight(case)
-        remark = _joined(remark, voice.say("coupon", ("glad" if booked else "welcome") if moved else "unmoved"))
+        remark = joined(remark, voice.say("coupon", ("glad" if booked else "welcome") if moved else "unmoved"))
     elif "qualify" in acts:
-        remark = _joined(remark, _plans(case, voice))
+        remark = joined(remark, _plans(case, voice))
         if not mind.presented:
             return remark, ""
-    return _joined(remark, _doubt(mind, case, voice) or _leaning(mind, case, voice, remark)), ""
+    return joined(remark, _doubt(mind, case, voice) or _leaning(mind, case, voice, remark)), ""
 
 
 def _plans(case: Case, voice: Voice) -> str:
@@ -260,7 +257,7 @@ def _doubt(mind: Mind, case: Case, voice: Voice) -> str:
     if not mind.handled and mind.raised < 3:
         mind.raised += 1
         objection = voice.say("objection", case.persona.objection)
-        return objection if mind.raised == 1 else _joined(voice.say("reaction", "unconvinced"), objection)
+        return objection if mind.raised == 1 else joined(voice.say("reaction", "unconvinced"), objection)
     return ""
 
 
@@ -279,9 +276,9 @@ def _decide(mind: Mind, case: Case, voice: Voice, remark: str) -> tuple[str, str
         return voice.say("deal", "give_in" if mind.pushes else "accept"), ""
     doubt = _doubt(mind, case, voice) if mind.asks < 4 else ""
     if doubt:
-        return _joined(remark, doubt), ""
+        return joined(remark, doubt), ""
     mind.refused = 1
-    return _joined(remark, voice.say("refusal", "clear")), ""
+    return joined(remark, voice.say("refusal", "clear")), ""
 
 
 def _after_refusal(mind: Mind, case: Case, turn: Turn, voice: Voice) -> tuple[str, str]:
@@ -302,7 +299,7 @@ def _after_refusal(mind: Mind, case: Case, turn: Turn, voice: Voice) -> tuple[st
 def _await_order(mind: Mind, persona: Prospect, turn: Turn, voice: Voice) -> tuple[str, str]:
     """Wait for the order that was agreed to, but not for long."""
     if turn.action == "confirm_order" and not turn.tool_message:
-        return _joined(voice.say("deal", "done"), voice.say("verdict", "bye")), mark(mind, persona)
+        return joined(voice.say("deal", "done"), voice.say("verdict", "bye")), mark(mind, persona)
     mind.accepted += 1
     if mind.accepted > 3 or "close" in turn.acts:
         return voice.say("verdict", "left"), mark(mind, persona)

@@ -30,6 +30,7 @@ from td_gym.scenarios.sales.customer_b_scales import (
     won,
 )
 from td_gym.scenarios.sales.customer_b_speech import Speech
+from td_gym.scenarios.wording import joined
 from td_gym.turns import Turn
 
 if TYPE_CHECKING:
@@ -99,14 +100,14 @@ class _Call:
         reply = "" if complaint == "lost" else self._take_answer()
         if self._episode.service_turns > self._persona.patience:
             state.strain += TEMPER["long_wait"]
-        return _joined(suspicion, self._respond(complaint, reply))
+        return joined(suspicion, self._respond(complaint, reply))
 
     def _draw(self, purpose: str) -> float:
         return Stream(self._episode.seed, f"customer_b/{self._episode.service_turns}/{purpose}").uniform()
 
     def _end(self, *acts: str, mark: str = "end") -> str:
         self.ending = mark
-        return _joined(*map(self._say, acts))
+        return joined(*map(self._say, acts))
 
     def _suspect(self) -> str:
         """Return what the customer says of a machine that gave itself away, or of the answer to its question."""
@@ -188,7 +189,7 @@ class _Call:
                 return parting
         words = [self._say(act) for act in (reply, complaint) if act]
         if complaint and themes.isdisjoint(("press", "order")):
-            return _joined(*words)
+            return joined(*words)
         return self._go_on(words)
 
     def _pick_up(self) -> str:
@@ -215,11 +216,11 @@ class _Call:
             return self._decide(words)
         if not state.robot and self._draw("robot") < _TELLS["asks"] + _TELLS["asks_in_doubt"] * min(1.0, state.tells):
             state.robot = "asked"
-            return _joined(*words, self._say("ask_robot"))
+            return joined(*words, self._say("ask_robot"))
         words += self._remarks()
         curious = state.stage == "weighing" or self._draw("curious") < _ASKS_FIRST
         words += self._obstacle() if curious else []
-        return _joined(*words) if words else self._lean()
+        return joined(*words) if words else self._lean()
 
     def _remarks(self) -> list[str]:
         """Return what the customer says of a coupon, and of its plans when it was asked about them."""
@@ -260,7 +261,7 @@ class _Call:
         if won(state, self._case):
             return self._agree()
         obstacle = self._obstacle() if state.asked <= _MOST_ASKED else []
-        return _joined(*words, *obstacle) if obstacle else _joined(*words, self._decline("decline"))
+        return joined(*words, *obstacle) if obstacle else joined(*words, self._decline("decline"))
 
     def _agree(self) -> str:
         self.state.stage = "agreed"
@@ -292,7 +293,3 @@ class _Call:
         if self.state.waits >= _MOST_WAITS or "farewell" in self._heard.themes:
             return self._end("leave")
         return self._say("remind")
-
-
-def _joined(*pieces: str) -> str:
-    return " ".join(filter(None, pieces))

@@ -13,7 +13,7 @@ from personas.prospect import OBJECTIONS
 from td_gym.draws import choice, mix, uniform
 from td_gym.scenario import Episode
 from td_gym.scenarios.sales.acts import detect_acts
-from td_gym.scenarios.sales.briefing import read_facts, slot_values
+from td_gym.scenarios.sales.briefing import heard, read_facts, slot_values
 from td_gym.scenarios.sales.customer_acts import detect_customer_acts
 from td_gym.scenarios.sales.topics import topic_of
 from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, own_acts, word, wordings
@@ -66,14 +66,10 @@ def read(messages: Messages) -> Reading:
     """Read the conversation from the service seat's chat messages."""
     facts = read_facts(messages[0]["content"])
     own = [message["content"] for message in messages if message["role"] == "assistant"]
-    heard = [
-        message["content"]
-        for message in messages
-        if message["role"] == "user" and not message["content"].startswith("<tool_result>")
-    ]
+    said = heard(messages)
     acts = [own_acts(text, detect_acts) for text in own]
-    answers = [detect_customer_acts(text) for text in heard]
-    raised = dict.fromkeys(name for said in answers for name in OBJECTIONS if f"object_{name}" in said)
+    answers = [detect_customer_acts(text) for text in said]
+    raised = dict.fromkeys(name for answer in answers for name in OBJECTIONS if f"object_{name}" in answer)
     last = answers[-1] if answers else frozenset[str]()
     done = frozenset[str]().union(*acts)
     orders = sum("<action>confirm_order" in text for text in own)
@@ -81,12 +77,12 @@ def read(messages: Messages) -> Reading:
     return Reading(
         facts is None or facts.eligible,
         last,
-        topic_of(heard[-1]) if "ask_question" in last else "",
+        topic_of(said[-1]) if "ask_question" in last else "",
         tuple(raised),
-        sum("refuse" in said for said in answers),
+        sum("refuse" in answer for answer in answers),
         done,
         tuple(name for name in OBJECTIONS if f"handle_{name}" in done),
-        sum("ask_order" in said for said in acts),
+        sum("ask_order" in each for each in acts),
         any("<action>offer_coupon" in text for text in own),
         orders > failed,
         failed,
