@@ -198,6 +198,12 @@ def test_huge_texts_are_read_at_once(text: str) -> None:
     assert time.perf_counter() - begun < 0.2
 
 
+@pytest.mark.parametrize("code", [*range(0x21), 0x85, 0xA0, 0x2003, 0x2028, 0x3000])
+def test_any_character_may_stand_by_a_figure(code: int) -> None:
+    for text in (f"{chr(code)}50", f"It is{chr(code)}50", f"50{chr(code)}50", f"${chr(code)}50{chr(code)}days"):
+        assert {figure.value for sentence in read(text).sentences for figure in sentence.figures} == {50.0}
+
+
 def test_every_theme_can_be_reached() -> None:
     for name, table in DATA["themes"].items():
         points = sum(int(key) * len(cues) for key, cues in table.items() if isinstance(cues, list) and int(key) > 0)

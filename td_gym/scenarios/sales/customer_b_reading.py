@@ -38,6 +38,8 @@ _SHORT = (
     ("-", " "),
     ("%", " percent"),
 )
+_NO_DIGITS = "$€£ .,\x1c\x1d\x1e\x1f"
+"""What may stand round a figure; the separators of files count as space, though not to ``float``."""
 _UNITS = {"percent": "percent", "day": "days", "days": "days", "month": "months", "months": "months"}
 _REACH = 5
 """Words that a negation reaches."""
@@ -190,7 +192,7 @@ def _holds_together(words: Sequence[str]) -> bool:
 def _figures(tokens: Sequence[str]) -> Iterator[Figure]:
     for token, after in zip(tokens, [*tokens[1:], ""], strict=False):
         if token[-1] in "0123456789.,":
-            value = _value(token.strip("$€£ .,"))
+            value = _value(token.strip(_NO_DIGITS))
             if value is not None:
                 yield Figure(value, _UNITS.get(after, "money"))
 
