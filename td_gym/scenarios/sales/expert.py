@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from personas.prospect import OBJECTIONS
 from td_gym.draws import choice, mix, uniform
 from td_gym.scenario import Episode
+from td_gym.scenarios.desk import DISCLOSURES
 from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.briefing import heard, read_facts, slot_values
 from td_gym.scenarios.sales.customer_acts import detect_customer_acts
@@ -33,6 +34,8 @@ class Reading:
     """What an attentive agent has gathered from the conversation so far."""
 
     eligible: bool
+    secretive: bool
+    """The briefing forbids to reveal that one is a machine."""
     last: frozenset[str]
     """Acts of the customer's last message."""
     topic: str
@@ -64,7 +67,8 @@ class Reading:
 
 def read(messages: Messages) -> Reading:
     """Read the conversation from the service seat's chat messages."""
-    facts = read_facts(messages[0]["content"])
+    briefing = messages[0]["content"]
+    facts = read_facts(briefing)
     own = [message["content"] for message in messages if message["role"] == "assistant"]
     said = heard(messages)
     acts = [own_acts(text, detect_acts) for text in own]
@@ -76,6 +80,7 @@ def read(messages: Messages) -> Reading:
     failed = sum(message["content"].startswith("<tool_result>confirm_order") for message in messages)
     return Reading(
         facts is None or facts.eligible,
+        DISCLOSURES["paper"] in briefing,
         last,
         topic_of(said[-1]) if "ask_question" in last else "",
         tuple(raised),
@@ -114,7 +119,7 @@ def plan(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], str]:
         return ["confirm"], "confirm_order"
     if reading.turn == 0:
         return ["greet", "introduce", *(["disclose"] if _takes("disclose", 0, habits, seed) else [])], ""
-    if last & {"ask_robot", "notice_robot"}:
+    if last & {"ask_robot", "notice_robot"} and not reading.secretive:
         return ["reveal_ai"], ""
     if "refuse" in last and not (reading.objection and reading.refusals == 1):
         return _step_back(reading, habits, seed)
