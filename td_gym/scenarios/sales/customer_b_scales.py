@@ -2,7 +2,8 @@
 
 Good service earns points once, bad service takes trust away and strains.  What is missing on the
 three scales together decides, against a leeway that is drawn once a call.  The weights are in
-``customer_b.toml``; the model has nothing in common with the default customer's willingness.
+``customer_b.toml``; the model has nothing in common with the default customer's willingness but the
+rule on telegrams: what counts as one, and that it is worth 0.4 of what a sentence is.
 """
 
 from __future__ import annotations
