@@ -7,17 +7,16 @@ here needs torch until a spec names a language model.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from td_gym.errors import TdGymError, unknown
+from td_gym.protocol import Messages
 from td_gym.registration import make_scenario, scenario_names
 from td_gym.scenario import Episode, Scenario
 
 _FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory")
-
-Messages = Sequence[Mapping[str, str]]
 
 
 @runtime_checkable

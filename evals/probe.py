@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.agent import Agent, Messages
+from agents.agent import Agent
 from evals.calibration import add_options, agents_of, publish, setting_of
 from evals.commands.arguments import Parser
 from evals.errors import guarded
 from evals.files import read_toml
 from evals.provenance import public_path
 from td_gym.errors import TdGymError
+from td_gym.protocol import Messages
 from td_gym.scenario import Scenario
 
 BESIDE = ("scripted", "skilled_always")

@@ -7,12 +7,15 @@ refused under another one.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 PROTOCOL_VERSION = "1"
 MAX_CHARS = 4096
+
+Messages = Sequence[Mapping[str, str]]
+"""Chat messages, each with ``role`` and ``content``."""
 
 _NO_ARGUMENTS: Mapping[str, str] = {}  # a mappingproxy could not be pickled
 _TAG = re.compile(r"<(/?)(think|response|action)>")

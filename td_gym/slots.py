@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+
+from td_gym.protocol import Messages
 
 SLOT = re.compile(r"\[[a-z][a-z_]*\]")
-
-Messages = Sequence[Mapping[str, str]]
 
 
 def fill_slots(text: str, messages: Messages, slot_values: Callable[[Messages], Mapping[str, str]]) -> str:

@@ -9,9 +9,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
 from personas.checks import PersonaError
 from td_gym.errors import TdGymError, unknown
-from td_gym.protocol import MAX_CHARS, Tool
+from td_gym.protocol import MAX_CHARS, Messages, Tool
 from td_gym.scenario import Episode, Scenario, SeatPolicy
-from td_gym.slots import Messages
 
 DISCLOSURES = {
     "honest": ". If the customer sincerely asks whether you are a machine, never deny it.",

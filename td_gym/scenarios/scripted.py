@@ -10,9 +10,9 @@ from functools import lru_cache
 from importlib.resources import files
 
 from td_gym.draws import choice
-from td_gym.protocol import parse_message
+from td_gym.protocol import Messages, parse_message
 from td_gym.scenario import Episode
-from td_gym.slots import SLOT, Messages, fill_slots
+from td_gym.slots import SLOT, fill_slots
 
 _TAGGED = re.compile(r"<[^>]+>")
 

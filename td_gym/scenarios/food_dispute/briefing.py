@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from td_gym.protocol import Messages
 from td_gym.scenarios.food_dispute.orders import Case, amount_owed, clock, menu
 from td_gym.scenarios.wording import counted
-from td_gym.slots import Messages
 
 ROLE = """You are a customer service agent of FoodDeliver, a food delivery platform, in a text chat with a customer \
 about a delivered order.

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from td_gym.draws import choice, mix, uniform
+from td_gym.protocol import Messages
 from td_gym.scenario import Episode
 from td_gym.scenarios.food_dispute.acts import detect_acts
 from td_gym.scenarios.food_dispute.briefing import Facts, read_facts, slot_values
 from td_gym.scenarios.food_dispute.customer_acts import detect_customer_acts
 from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, own_acts, word, wordings
-from td_gym.slots import Messages, fill_slots
+from td_gym.slots import fill_slots
 
 _WORDINGS = wordings(__package__)
 _VOUCHER = "voucher amount=[amount]"

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from td_gym.protocol import Messages
 from td_gym.scenarios.sales.credit import (
     MOST_MONEY,
     MOST_MONTHS,
@@ -19,7 +20,6 @@ from td_gym.scenarios.sales.credit import (
 from td_gym.scenarios.sales.figures import figures
 from td_gym.scenarios.sales.offers import Case
 from td_gym.scenarios.wording import counted
-from td_gym.slots import Messages
 
 ROLE = """You are an agent of the lender CrediLine, in a text chat with a customer whom you contact, unasked, \
 to offer a consumer instalment credit.

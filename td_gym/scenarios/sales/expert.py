@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from personas.prospect import OBJECTIONS
 from td_gym.draws import choice, mix, uniform
+from td_gym.protocol import Messages
 from td_gym.scenario import Episode
 from td_gym.scenarios.desk import DISCLOSURES
 from td_gym.scenarios.sales.acts import detect_acts
@@ -18,7 +19,7 @@ from td_gym.scenarios.sales.briefing import heard, read_facts, slot_values
 from td_gym.scenarios.sales.customer_acts import detect_customer_acts
 from td_gym.scenarios.sales.topics import topic_of
 from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, own_acts, word, wordings
-from td_gym.slots import Messages, fill_slots
+from td_gym.slots import fill_slots
 
 _WORDINGS = wordings(__package__)
 _MOVED_BY_COUPON = ("price", "timing")
