@@ -8,7 +8,7 @@ from typing import Any
 
 from evals import plots, tables
 from evals.files import read_json
-from evals.metrics import headline_of, spending_of
+from evals.metrics import MetricSpec, headline_of, spending_of
 from td_gym.errors import TdGymError
 
 Board = dict[tuple[str, str, str], dict[str, dict[str, Any]]]
@@ -98,7 +98,7 @@ def draw_plane(
     """
     earned, spent = headline_of(env), spending_of(env)
     points = [
-        plots.Point(name, x["mean"], tuple(x["ci95"]), y["mean"], tuple(y["ci95"]))
+        plots.Point(name, x["mean"], tuple(x["ci95"]), y["mean"], tuple(y["ci95"]), _seeds(entry, spent, earned))
         for name, entry in agents.items()
         if (x := entry["metrics"].get(spent.name)) and (y := entry["metrics"].get(earned.name))
     ]
@@ -113,6 +113,13 @@ def draw_plane(
         target=target,
     )
     return [path]
+
+
+def _seeds(entry: Mapping[str, Any], *axes: MetricSpec) -> tuple[tuple[float, float], ...]:
+    """Return the two metrics of each training seed, nothing for an agent without any."""
+    known = entry.get("seeds", {})
+    x, y = (known.get(spec.name, ()) for spec in axes)
+    return tuple(zip(x, y, strict=True))
 
 
 def _mean(entry: Mapping[str, Any], metric: str) -> float:

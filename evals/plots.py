@@ -33,6 +33,8 @@ class Point:
     x_interval: Interval
     y: float
     y_interval: Interval
+    seeds: tuple[tuple[float, float], ...] = ()
+    """x and y of each training seed; where there are any, they are drawn in place of the intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +49,25 @@ class Panel:
 def reward_against_cost(
     points: Sequence[Point], path: Path, *, title: str, x_label: str, y_label: str, target: float | None = None
 ) -> None:
-    """Draw ``points`` with error bars and the budget as a vertical line, as a PNG at ``path``."""
+    """Draw ``points`` with error bars, or with their seeds, and the budget as a vertical line, as a PNG at ``path``.
+
+    A t-interval over two or three seeds is wider than the plane; the seeds themselves say it better.
+    """
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(8.0, 4.8), layout="constrained")
     for index, point in enumerate(points):
+        marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+        colour = COLOURS[index % len(COLOURS)]
+        for x, y in point.seeds:
+            axes.plot([point.x, x], [point.y, y], color=colour, linewidth=0.8, alpha=0.6)
+            axes.plot(x, y, marker=marker, color=colour, markersize=4, fillstyle="none", linestyle="none")
         axes.errorbar(
             point.x,
             point.y,
-            xerr=_arms(point.x, point.x_interval),
-            yerr=_arms(point.y, point.y_interval),
-            fmt=MARKERS[(index + index // len(COLOURS)) % len(MARKERS)],
-            color=COLOURS[index % len(COLOURS)],
+            xerr=None if point.seeds else _arms(point.x, point.x_interval),
+            yerr=None if point.seeds else _arms(point.y, point.y_interval),
+            fmt=marker,
+            color=colour,
             capsize=3,
             markersize=7,
             label=point.name,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ def a_point(name: str, x: float = 0.3, y: float = 3.8) -> plots.Point:
 def test_plane_is_a_picture_and_leaves_no_partial_file(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "plane.png"
     points = [a_point(f"agent {number}", number / 20, 3 + number / 20) for number in range(12)]
+    points.append(replace(points[0], name="an arm", seeds=((0.28, 3.7), (0.32, 3.9))))
     plots.reward_against_cost(points, path, title="t", x_label="x", y_label="y", target=0.3)
     assert path.read_bytes().startswith(PNG)
     assert [each.name for each in path.parent.iterdir()] == ["plane.png"]
