@@ -112,7 +112,8 @@ class Episode(ABC):
     def conclude(self, ended_by: str, rating: float | None) -> tuple[dict[str, Any], dict[str, float]]:
         """Return the outcome (plain JSON) and the final session rewards by seat.
 
-        ``rating`` is the customer's own closing mark, ``None`` where it gave none.
+        ``rating`` is the customer's own closing mark, ``None`` where it gave none.  After a format
+        error the engine adds ``error``, what was wrong with the message.
         """
 
     def closing_costs(self) -> Mapping[str, float]:
@@ -141,7 +142,7 @@ class Episode(ABC):
         message = parse_message(text, self.scenario.tools, self.scenario.max_chars)
         if message.error:
             self._record(Turn("service", text, ""))
-            rewards, costs = self._end("format_error", None)
+            rewards, costs = self._end("format_error", None, message.error)
             return TurnResult("service", rewards, {**costs, "format": 1.0}, self.scenario.zero_terms, terminated=True)
         effect = self.hear_service(message)
         self._record(
@@ -185,9 +186,11 @@ class Episode(ABC):
             truncated=truncated,
         )
 
-    def _end(self, ended_by: str, rating: float | None) -> tuple[dict[str, float], dict[str, float]]:
+    def _end(self, ended_by: str, rating: float | None, error: str = "") -> tuple[dict[str, float], dict[str, float]]:
         costs = dict(self.closing_costs())
         self.outcome, rewards = self.conclude(ended_by, rating)
+        if error:
+            self.outcome["error"] = error
         return rewards, costs
 
     def _record(self, turn: Turn) -> None:

@@ -31,8 +31,12 @@ class DialogueEnv(gymnasium.Env[dict[str, Any], str]):
     `OpenText(4096)`: the seat's next message.  Optional parts, in any order:
     `<think>...</think>` (shown to no one), `<response>...</response>` (the words),
     `<action>NAME key=value ...</action>` (a tool call; `chat` means none).  Text without these three
-    tags is a response.  A message that breaks this format ends the conversation and costs `format`;
-    it never raises.  Anything that is not a `str` raises `TdGymError`.
+    tags is a response.  No text raises; anything that is not a `str` raises `TdGymError`.
+
+    A *format error* ends the conversation and costs `format`; `info["outcome"]["error"]` says what was
+    wrong: a tag that is not closed, an unknown action, an argument the action does not have, or a text
+    over `max_chars`.  A *wrong value* of an argument the action has does not end it: the tool answers
+    with an error message, which the seat reads in `<tool_result>`, and the conversation goes on.
 
     ## Observation Space
     `Dict(observation=Box(0, 1, float32), text=OpenText)`: the seat's screen as numbers

@@ -73,6 +73,32 @@ def test_wrong_arguments_name_what_is_known(env_id: str, scenario: Scenario) -> 
         td_gym.make_scenario("Nothing")
 
 
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("<action>vouchr</action>", "unknown action 'vouchr'"),
+        ("<action>{tool} note=x</action>", "{tool} has no argument 'note'"),
+        ("<think>let me see", "<think> is never closed"),
+        ("x" * 5000, "longer than 4096 characters"),
+    ],
+    ids=["action", "argument", "tag", "length"],
+)
+def test_a_format_error_says_what_was_wrong(env_id: str, scenario: Scenario, text: str, error: str) -> None:
+    tool = next(iter(scenario.tools))
+    env = gymnasium.make(env_id, render_mode="ansi")
+    env.reset(seed=0)
+    *_, info = env.step(text.format(tool=tool))
+    assert info["outcome"]["ended_by"] == "format_error"
+    assert info["outcome"]["error"] == error.format(tool=tool)
+    rendered: Any = env.render()
+    assert f"error: {error.format(tool=tool)}" in rendered
+
+
+def test_only_a_format_error_has_an_error(env_id: str, scenario: Scenario) -> None:
+    *_, (*_, info) = dialogue(gymnasium.make(env_id), players(scenario)["expert"], seed=0)
+    assert "error" not in info["outcome"]
+
+
 def test_a_running_conversation_can_be_copied_and_pickled(env_id: str) -> None:
     env = gymnasium.make(env_id)
     env.reset(seed=0)

@@ -69,7 +69,8 @@ def test_ways_to_end() -> None:
     result = episode.submit("service", "<think>")
     assert (result.terminated, result.costs) == (True, {"closing": 1.0, "format": 1.0})
     assert (result.terms, result.rewards) == ({"said": -1.0}, {"service": 0.0})
-    assert episode.outcome == {"mark": 0.0, "ended_by": "format_error", "turns": 1}
+    error = "<think> is never closed"
+    assert episode.outcome == {"mark": 0.0, "ended_by": "format_error", "turns": 1, "error": error}
 
 
 def test_a_transfer_leaves_the_customer_the_last_word() -> None:

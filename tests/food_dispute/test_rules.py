@@ -69,6 +69,8 @@ def test_a_format_error_ends_the_dialogue_with_nothing(text: str) -> None:
     result = say(episode, text)
     assert result.terminated
     assert result.costs["format"] == 1.0
+    assert episode.outcome is not None
+    assert episode.outcome.pop("error")
     assert episode.outcome == {"satisfaction": 0.0, "ended_by": "format_error", "voucher": False, "turns": 1}
 
 
