@@ -42,12 +42,23 @@ def train(config: TrainConfig) -> None:
     try:
         scenario = make_scenario(config.env, **({"population": config.population} if config.population else {}))
         budgets = budgets_of(config, scenario)
-        method = build_method(config.method, config.preset, budgets, config.options)
+        method = configured_method(config, budgets)
         start = TokenPolicy.load(config.model, device, scenario=scenario)
         source = (expert_source if method.learns_from == "expert" else policy_source)(config, scenario)
         train_policy(config, scenario, start, method, budgets, source)
     finally:
         distributed.stop()
+
+
+def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Method:
+    """Return the method that ``config`` names, kept to ``budgets``; ``TdGymError`` where it could learn nothing."""
+    method = build_method(config.method, config.preset, budgets, config.options)
+    if config.copies < method.min_copies:
+        raise TdGymError(
+            f"{config.method} compares dialogues with the same customer, so it needs copies of at least "
+            f"{method.min_copies}, not {config.copies}."
+        )
+    return method
 
 
 def train_policy(

@@ -34,6 +34,9 @@ class Method(ABC):
     learns_from: ClassVar[str] = "policy"
     """Whose dialogues it learns from: the ``policy`` it trains, or the scenario's ``expert``."""
 
+    min_copies: ClassVar[int] = 1
+    """Dialogues with each customer that it needs: 2 where it compares them with each other."""
+
     loss: LossConfig
     value_head: nn.Linear | None = None
     """Extra parameters on the trunk's last state; trained beside the model when present."""

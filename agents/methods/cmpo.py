@@ -76,6 +76,8 @@ OUTCOME_SCALES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
 class CMPO(Method):
     """``A = (A_out + w_p A_proc - sum_n lambda_n A_cost_n) / (1 + sum_n lambda_n)``."""
 
+    min_copies = 2
+
     def __init__(self, config: CMPOConfig, budgets: Mapping[str, float]) -> None:
         self.config = config
         self.loss = config.loss
@@ -164,6 +166,8 @@ class ReleasedCMPO(Method):
     turn score.  A batch is paid with the multiplier it was sampled under; then its dialogues enter
     the window.
     """
+
+    min_copies = 2
 
     def __init__(self, config: ReleasedCMPOConfig, budgets: Mapping[str, float]) -> None:
         if len(budgets) != 1:

@@ -100,6 +100,8 @@ class DuCA(Method):
     dialogues that reached the same turn, over the std of that difference pooled over the group.
     """
 
+    min_copies = 2
+
     def __init__(self, config: DuCAConfig, budgets: Mapping[str, float]) -> None:
         self.config = config
         self.loss = config.loss

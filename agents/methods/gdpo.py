@@ -67,6 +67,8 @@ REWARDS: dict[str, Callable[[Trajectories, Tensor, GDPOConfig], list[tuple[float
 class GDPO(Method):
     """Group reward-decoupled normalisation of the session reward and the turn terms' sums."""
 
+    min_copies = 2
+
     def __init__(self, config: GDPOConfig, budgets: Mapping[str, float]) -> None:
         self.config = config
         self.loss = config.loss

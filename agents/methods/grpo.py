@@ -45,6 +45,8 @@ class GRPOConfig:
 class GRPO(Method):
     """Group-relative policy optimisation on ``U_i = w_S R_i + w_T sum_t r_it - sum_n price_n C_n,i``."""
 
+    min_copies = 2
+
     def __init__(self, config: GRPOConfig, budgets: Mapping[str, float]) -> None:
         self.config = config
         self.loss = config.loss

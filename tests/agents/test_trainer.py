@@ -20,6 +20,7 @@ from agents.methods import build_method, method_names
 from agents.progress import summary
 from agents.sources import share_of
 from agents.token_policy import TokenPolicy
+from agents.trainer import TrainConfig, train
 from td_gym.errors import TdGymError
 from tests.agents.toy import SCENARIO, run_toy, toy_config, toy_policy, toy_source
 
@@ -119,6 +120,19 @@ def test_every_method_trains(tmp_path: Path, method: str) -> None:
 def test_bad_settings_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(TdGymError, match=message):
         toy_config(tmp_path, **changes)
+
+
+@pytest.mark.parametrize("method", ["grpo", "cmpo", "duca", "gdpo"])
+def test_a_method_that_compares_dialogues_needs_two_of_each_customer(tmp_path: Path, method: str) -> None:
+    with pytest.raises(TdGymError, match=f"{method} compares .* copies of at least 2, not 1"):
+        train(TrainConfig(method, "td_gym/FoodDispute-v0", tmp_path / "run", copies=1))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("method", ["sft", "ppo"])
+def test_other_methods_learn_from_one_dialogue_with_each_customer(tmp_path: Path, method: str) -> None:
+    run_toy(toy_config(tmp_path / "run", method=method, copies=1, steps=1))
+    assert metrics_of(tmp_path / "run")[0]["losses/grad_norm"] > 0.0
 
 
 def test_groups_are_shared_out_whole(tmp_path: Path) -> None:

@@ -12,11 +12,10 @@ import torch
 
 from agents import distributed
 from agents.config import TrainConfig
-from agents.methods import build_method
 from agents.model import build_model, train_tokenizer
 from agents.sources import share_of
 from agents.token_policy import TokenPolicy
-from agents.trainer import train_policy
+from agents.trainer import configured_method, train_policy
 from agents.trajectories import Trajectories
 from td_gym.draws import mix
 from td_gym.scenario import CostSpec
@@ -94,5 +93,5 @@ def toy_config(out: Path, **changes: Any) -> TrainConfig:
 def run_toy(config: TrainConfig, source: Any = None) -> None:
     """Train on the toy as ``td-gym train`` would on an environment."""
     budgets = dict(config.budgets) or {"voucher": 0.3}
-    method = build_method(config.method, config.preset, budgets, config.options)
+    method = configured_method(config, budgets)
     train_policy(config, SCENARIO, toy_policy(), method, budgets, source or toy_source(config))
