@@ -72,8 +72,8 @@ class TokenPolicy:
         """Load ``tiny`` (the weights shipped for ``scenario``), a model or run directory, or a hub id.
 
         Nothing is downloaded: a hub id must lie in the local Hugging Face cache.  Raises
-        ``TdGymError`` when there is no such model or its protocol is another one; warns when its
-        wording or scenario is.
+        ``TdGymError`` when there is no such model or its protocol or scenario is another one; warns
+        when its scenario's version or wording is.
         """
         source = _locate(path, scenario)
         enabled = transformers.utils.logging.is_progress_bar_enabled()
@@ -117,19 +117,25 @@ class TokenPolicy:
         (folder / VERSIONS).write_text(json.dumps(versions, indent=2, sort_keys=True) + "\n")
 
     def check_compatible(self, scenario: Scenario) -> None:
-        """Refuse weights of another protocol version; warn about another scenario or wording."""
+        """Refuse weights of another protocol or scenario; warn about another version or wording of the same one."""
         written = self.versions.get("protocol", PROTOCOL_VERSION)
         if written != PROTOCOL_VERSION:
             raise TdGymError(
                 f"This model was trained under protocol version {written}, this is version {PROTOCOL_VERSION}; "
                 "train it again."
             )
-        current = {"scenario": scenario.name, "version": scenario.version, "wording": scenario.wording_version}
-        for name, value in current.items():
-            if self.versions.get(name, value) != value:
-                warnings.warn(
-                    f"This model was trained on {name} {self.versions[name]}, here it is {value}.", stacklevel=2
-                )
+        trained_on = self.versions.get("scenario", scenario.name)
+        if trained_on != scenario.name:
+            raise TdGymError(
+                f"These weights are of {trained_on}; slots and tools of {scenario.name} are not theirs. "
+                f"Take weights of {scenario.name}, or an environment of {trained_on}."
+            )
+        current = {"version": scenario.version, "wording": scenario.wording_version}
+        changed = [name for name, value in current.items() if self.versions.get(name, value) != value]
+        if changed:
+            then = ", ".join(f"{name} {self.versions[name]}" for name in changed)
+            now = ", ".join(f"{name} {current[name]}" for name in changed)
+            warnings.warn(f"This model was trained on {scenario.name} {then}; here it is {now}.", stacklevel=2)
 
     @property
     def device(self) -> torch.device:

@@ -140,6 +140,30 @@ def test_another_protocol_is_refused_and_another_wording_warns(tmp_path: Path) -
         TokenPolicy.load(tmp_path, scenario=FakeScenario())
 
 
+def test_another_scenario_is_refused_in_one_line(tmp_path: Path) -> None:
+    policy = fake_policy()
+    policy.versions = {"protocol": "1", "scenario": "Kitchen", "version": "9", "wording": "9"}
+    policy.save(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(
+            TdGymError, match="weights are of Kitchen; slots and tools of Fake are not theirs"
+        ) as caught:
+            TokenPolicy.load(tmp_path, scenario=FakeScenario())
+    assert "\n" not in str(caught.value)
+
+
+def test_another_version_and_wording_of_the_same_scenario_warn_once(tmp_path: Path) -> None:
+    policy = fake_policy()
+    policy.versions = {"protocol": "1", "scenario": "Fake", "version": "0", "wording": "0"}
+    policy.save(tmp_path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        TokenPolicy.load(tmp_path, scenario=FakeScenario())
+    told = [str(warning.message) for warning in caught if warning.category is UserWarning]
+    assert told == ["This model was trained on Fake version 0, wording 0; here it is version 1, wording 1."]
+
+
 @pytest.mark.parametrize("name", ["nowhere", "Qwen/none-of-that-name", "not/a/valid id"])
 def test_a_model_that_is_not_here_is_not_looked_for_elsewhere(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def refuse(*_: object, **__: object) -> None:
