@@ -67,13 +67,17 @@ def scenario_class(name: str) -> type[Scenario]:
     return found
 
 
+def scenario_options(name: str) -> tuple[str, ...]:
+    """Return the options that ``make_scenario`` takes for this scenario."""
+    return tuple(inspect.signature(scenario_class(name)).parameters)
+
+
 def make_scenario(name: str, **options: Any) -> Scenario:
     """Build a scenario by name (``FoodDispute``) or environment id (``td_gym/FoodDispute-v0``).
 
     Raises ``TdGymError`` for an unknown name, an option the scenario does not have, or a bad value.
     """
-    scenario = scenario_class(name)
-    accepted = inspect.signature(scenario).parameters
+    scenario, accepted = scenario_class(name), scenario_options(name)
     for option in options:
         if option not in accepted:
             raise unknown(f"option of {scenario.name}", option, accepted)

@@ -14,7 +14,7 @@ from td_gym.envs.batch import Ledger
 from td_gym.envs.gym import SEEDS
 from td_gym.envs.spaces import action_space, observation_space
 from td_gym.envs.transcript import render
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError, as_flag, unknown
 from td_gym.scenario import SPLITS, Episode, Scenario
 
 
@@ -62,12 +62,12 @@ class raw_env(AECEnv):
         super().__init__()
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
-        self.scenario = as_scenario(scenario, options)
+        self.scenario = as_scenario(scenario, options, type(self))
         self.render_mode = as_render_mode(render_mode)
         self.metadata = {**self.metadata, "name": f"{self.scenario.name}_v0"}  # type: ignore[misc]
         self.possible_agents = sorted(self.scenario.seats, key=lambda seat: seat != "customer")
         self._split = split
-        self._debug = debug
+        self._debug = as_flag("debug", debug)
         self._per_message = per_message
         self._action_spaces = {seat: action_space(self.scenario) for seat in self.possible_agents}
         self._observation_spaces = {seat: observation_space(self.scenario) for seat in self.possible_agents}

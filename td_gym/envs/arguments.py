@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from td_gym.errors import TdGymError, unknown
-from td_gym.registration import make_scenario
+from td_gym.registration import make_scenario, scenario_options
 from td_gym.scenario import Scenario, SeatPolicy
 
 RENDER_MODES = ("ansi",)
 
 
-def as_scenario(scenario: str | Scenario, options: Mapping[str, Any]) -> Scenario:
-    """Return ``scenario`` built with ``options``; a scenario that is built already takes none."""
+def as_scenario(scenario: str | Scenario, options: Mapping[str, Any], view: type) -> Scenario:
+    """Return ``scenario`` built with ``options``; a scenario that is built already takes none.
+
+    Raises ``TdGymError`` naming the arguments of ``view`` too when an option is unknown.
+    """
     if isinstance(scenario, str):
+        accepted = scenario_options(scenario)
+        for option in options:
+            if option not in accepted:
+                own = [p.name for p in inspect.signature(view).parameters.values() if p.kind is p.KEYWORD_ONLY]
+                raise unknown("argument", option, (*accepted, *own))
         return make_scenario(scenario, **options)
     if options:
         raise TdGymError(f"A scenario that is already built takes no options, but got {', '.join(sorted(options))}.")
@@ -39,6 +48,13 @@ def other_seats(scenario: Scenario, seat: str, customer: str | None) -> dict[str
     simulated = scenario.customer(scenario.customers[0] if customer is None else customer)
     policies: dict[str, SeatPolicy] = {"customer": simulated, "service": scenario.expert()}
     return {other: policies[other] for other in scenario.seats if other != seat}
+
+
+def check_reset_options(options: Mapping[str, Any] | None, known: Collection[str]) -> None:
+    """Raise ``TdGymError`` for an option of ``reset`` that is not among ``known``."""
+    for option in options or {}:
+        if option not in known:
+            raise unknown("option of reset()", option, known)
 
 
 def as_row(options: Mapping[str, Any] | None) -> int | None:

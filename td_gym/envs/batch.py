@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError, as_flag, unknown
 from td_gym.scenario import SPLITS, Episode, Scenario, SeatPolicy
 from td_gym.turns import Turn, TurnResult
 
@@ -110,7 +110,7 @@ class ConversationBatch:
 
     ``policies`` play the other seats; each is asked once per round for all conversations that wait
     for it.  ``episodes[i]`` is the live conversation ``i``.  Raises ``TdGymError`` for an unknown
-    seat, split, or a seat that nobody plays.
+    seat or split, a ``debug`` that is no truth value, or a seat that nobody plays.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class ConversationBatch:
         self.seat = seat
         self.policies = dict(policies)
         self.split = split
-        self.debug = debug
+        self.debug = as_flag("debug", debug)
         self.size = n
         self.episodes: dict[int, Episode] = {}
         """The live conversations that have begun, by index."""

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 from gymnasium.utils import seeding
 
-from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario, other_seats
+from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario, check_reset_options, other_seats
 from td_gym.envs.batch import ConversationBatch
 from td_gym.envs.spaces import action_space, observation_space
 from td_gym.envs.transcript import render
@@ -89,7 +89,7 @@ class DialogueEnv(gymnasium.Env[dict[str, Any], str]):
         **options: Any,
     ) -> None:
         self._generator: np.random.Generator | None = None
-        self.scenario = as_scenario(scenario, options)
+        self.scenario = as_scenario(scenario, options, type(self))
         self.render_mode = as_render_mode(render_mode)
         policies = other_seats(self.scenario, seat, customer)
         self._batch = ConversationBatch(self.scenario, seat, 1, policies, split, debug)
@@ -118,6 +118,7 @@ class DialogueEnv(gymnasium.Env[dict[str, Any], str]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start a conversation and return what the seat reads when it is first asked."""
+        check_reset_options(options, ("scenario",))
         if seed is not None:
             self._generator, self._np_random_seed = None, int(seed)
         drawn = int(self.np_random.integers(SEEDS)) if seed is None else int(seed)

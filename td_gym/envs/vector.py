@@ -11,7 +11,15 @@ from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario, as_texts, other_seats
+from td_gym.envs.arguments import (
+    RENDER_MODES,
+    as_render_mode,
+    as_row,
+    as_scenario,
+    as_texts,
+    check_reset_options,
+    other_seats,
+)
 from td_gym.envs.batch import ConversationBatch, Step
 from td_gym.envs.gym import SEEDS
 from td_gym.envs.spaces import action_space, observation_space
@@ -48,7 +56,7 @@ class DialogueVectorEnv(VectorEnv[dict[str, Any], Sequence[str], Array]):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.scenario = as_scenario(scenario, options)
+        self.scenario = as_scenario(scenario, options, type(self))
         self.render_mode = as_render_mode(render_mode)
         self.num_envs = num_envs
         self.autoreset_mode = _as_mode(autoreset_mode)
@@ -70,6 +78,7 @@ class DialogueVectorEnv(VectorEnv[dict[str, Any], Sequence[str], Array]):
         ``seed=s`` gives conversation ``i`` the seed ``s + i``; a sequence gives each its own, and
         ``None`` continues from the conversation's own generator.
         """
+        check_reset_options(options, ("scenario", "reset_mask"))
         options = dict(options or {})
         members = self._masked(options.pop("reset_mask", None))
         seeds = self._seeds(seed)

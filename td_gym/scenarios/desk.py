@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
 from personas.checks import PersonaError
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError, as_count, as_flag, unknown
 from td_gym.protocol import MAX_CHARS, Messages, Tool
 from td_gym.scenario import Episode, Scenario, SeatPolicy
 
@@ -106,13 +106,11 @@ class Desk(Scenario, Generic[Person]):
             raise unknown("population", name, self.populations)
         if disclosure not in DISCLOSURES:
             raise unknown("disclosure", disclosure, DISCLOSURES)
-        if max_turns < 1 or max_chars < 1:
-            raise TdGymError("max_turns and max_chars must be at least 1.")
         self.population = self.people(name)
-        self.transfer = transfer
+        self.transfer = as_flag("transfer", transfer)
         self.disclosure = disclosure
-        self.max_turns = max_turns
-        self.max_chars = max_chars
+        self.max_turns = as_count("max_turns", max_turns)
+        self.max_chars = as_count("max_chars", max_chars)
         self.tools = {name: tool for name, tool in self.desk_tools.items() if name != "transfer" or transfer}
         tools = "\n".join(f"- {tool.name}: {tool.description}" for tool in self.tools.values())
         self.service_rules = self.texts.ROLE.format(disclosure=DISCLOSURES[disclosure]) + _FORMAT + tools

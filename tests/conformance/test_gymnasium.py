@@ -74,6 +74,49 @@ def test_wrong_arguments_name_what_is_known(env_id: str, scenario: Scenario) -> 
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_turns": 2.5}, "max_turns must be a whole number of at least 1, not 2.5"),
+        ({"max_turns": "3"}, "max_turns must be a whole number of at least 1, not '3'"),
+        ({"max_turns": True}, "max_turns must be a whole number of at least 1, not True"),
+        ({"max_chars": 0}, "max_chars must be a whole number of at least 1, not 0"),
+        ({"split": None}, "Unknown split None"),
+        ({"seat": 1}, "Unknown seat 1"),
+        ({"population": 5}, "Unknown population 5"),
+        ({"transfer": "yes"}, "transfer must be True or False, not 'yes'"),
+        ({"debug": "x"}, "debug must be True or False, not 'x'"),
+    ],
+    ids=str,
+)
+def test_arguments_of_the_wrong_kind_are_one_sentence(env_id: str, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(TdGymError, match=message):
+        make(env_id, arguments)
+    with pytest.raises(TdGymError, match=message):
+        gymnasium.make_vec(env_id, num_envs=2, **arguments)
+
+
+def test_a_file_of_cases_is_a_path() -> None:
+    with pytest.raises(TdGymError, match="scenarios must be the path of a file, not 5"):
+        gymnasium.make("td_gym/FoodDispute-v0", scenarios=5)
+
+
+def test_an_unknown_argument_names_those_of_view_and_scenario(env_id: str) -> None:
+    with pytest.raises(TdGymError, match=r"'custmer'\. Did you mean 'customer'") as caught:
+        gymnasium.make(env_id, custmer="scripted")
+    for known in ("split", "customer", "seat", "debug", "render_mode", "population", "max_turns"):
+        assert known in str(caught.value).partition("Known: ")[2]
+    with pytest.raises(TdGymError, match="autoreset_mode"):
+        gymnasium.make_vec(env_id, num_envs=2, custmer="scripted")
+
+
+def test_unknown_options_of_reset_are_refused(env_id: str) -> None:
+    with pytest.raises(TdGymError, match=r"option of reset\(\) 'scenari'\. Did you mean 'scenario'"):
+        gymnasium.make(env_id).reset(options={"scenari": 3})
+    with pytest.raises(TdGymError, match=r"'reset_mas'\. Did you mean 'reset_mask'"):
+        gymnasium.make_vec(env_id, num_envs=2).reset(options={"reset_mas": 3})
+
+
+@pytest.mark.parametrize(
     ("text", "error"),
     [
         ("<action>vouchr</action>", "unknown action 'vouchr'"),

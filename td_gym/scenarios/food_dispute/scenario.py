@@ -91,6 +91,8 @@ class FoodDispute(Desk[Persona]):
         super().__init__(population, transfer, disclosure, max_turns, max_chars)
         self.rows: list[FdsRow] | None = None
         if scenarios is not None:
+            if not isinstance(scenarios, str | Path):
+                raise TdGymError(f"scenarios must be the path of a file, not {scenarios!r}.")
             try:
                 self.rows = load_rows(scenarios)
             except ValueError as error:
