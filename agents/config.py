@@ -37,7 +37,9 @@ class TrainConfig:
     preset: str = ""
     """Preset of the method; its first when empty."""
     budgets: Mapping[str, float] = field(default_factory=dict)
-    """Limits on the mean cost per dialogue, by name; the scenario's own when empty."""
+    """Limits on the mean cost per dialogue, by name; the scenario's own when empty.  They replace the
+    scenario's own: with ``{"overpromise": 0.3}`` no other cost has a limit.  Refused where the method
+    and preset ignore budgets."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the method's configuration that replace the preset's; nested ones as tables."""
     customers: int = 32

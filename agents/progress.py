@@ -12,10 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class TrainingProgress:
-    """Shows the figures that matter after each update: return, costs against limits, multipliers, KL."""
+    """Shows the figures that matter after each update: return, costs against limits, multipliers, KL.
 
-    def __init__(self, label: str, done: int, total: int, budgets: Mapping[str, float]) -> None:
-        self.label, self.done, self.total, self.budgets = label, done, total, budgets
+    ``limits`` holds the costs to show; the limit of one that the method does not keep is ``None``.
+    """
+
+    def __init__(self, label: str, done: int, total: int, limits: Mapping[str, float | None]) -> None:
+        self.label, self.done, self.total, self.limits = label, done, total, limits
         self._bar: Progress | None = None
         self._task: Any = None
         self._since = time.monotonic()
@@ -31,7 +34,7 @@ class TrainingProgress:
     def show(self, update: int, metrics: Mapping[str, float]) -> None:
         """Report that ``update`` updates are done."""
         seconds, self._since = time.monotonic() - self._since, time.monotonic()
-        text = summary(metrics, self.budgets)
+        text = summary(metrics, self.limits)
         if self._bar is not None:
             self._bar.update(self._task, completed=update, description=f"{self.label}: {text}")
         else:
@@ -42,15 +45,16 @@ class TrainingProgress:
             self._bar.stop()
 
 
-def summary(metrics: Mapping[str, float], budgets: Mapping[str, float]) -> str:
+def summary(metrics: Mapping[str, float], limits: Mapping[str, float | None]) -> str:
     """Return one line such as ``reward 3.52, voucher 0.34 (limit 0.30), lambda 1.12, kl 0.004``."""
     parts = []
     if "charts/episodic_return" in metrics:
         parts.append(f"reward {metrics['charts/episodic_return']:.2f}")
-    for name, limit in budgets.items():
+    for name, limit in limits.items():
         if f"costs/{name}" in metrics:
-            parts.append(f"{name} {metrics[f'costs/{name}']:.2f} (limit {limit:.2f})")
-        if f"pid/{name}/lambda" in metrics:
+            kept = "" if limit is None else f" (limit {limit:.2f})"
+            parts.append(f"{name} {metrics[f'costs/{name}']:.2f}{kept}")
+        if limit is not None and f"pid/{name}/lambda" in metrics:
             parts.append(f"lambda {metrics[f'pid/{name}/lambda']:.2f}")
     for name, short in (("losses/kl_reference", "kl"), ("losses/entropy", "entropy")):
         if name in metrics:

@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from agents import checkpoint, distributed
 from agents.config import TrainConfig, budgets_of, check_same, record, versions_of
 from agents.learner import Learner, describe
-from agents.methods import Method, build_method
+from agents.methods import Method, budget_methods, build_method
 from agents.progress import TrainingProgress
 from agents.token_policy import TokenPolicy
 from td_gym.errors import TdGymError
@@ -51,13 +51,19 @@ def train(config: TrainConfig) -> None:
 
 
 def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Method:
-    """Return the method that ``config`` names, kept to ``budgets``; ``TdGymError`` where it could learn nothing."""
+    """Return the method that ``config`` names, kept to ``budgets``.
+
+    Raises ``TdGymError`` for too few copies to learn from, and for stated budgets that it would ignore.
+    """
     method = build_method(config.method, config.preset, budgets, config.options)
     if config.copies < method.min_copies:
         raise TdGymError(
             f"{config.method} compares dialogues with the same customer, so it needs copies of at least "
             f"{method.min_copies}, not {config.copies}."
         )
+    if config.budgets and not method.uses_budgets:
+        name = f"{config.method} with preset {config.preset}" if config.preset else config.method
+        raise TdGymError(f"{name} ignores budgets; leave them out, or take {', or '.join(budget_methods())}.")
     return method
 
 
@@ -95,7 +101,8 @@ def train_policy(
     with ExitStack() as stack:
         if first:
             checkpoint.cut_metrics(run, done)
-            progress = stack.enter_context(TrainingProgress(label, done, config.steps, budgets))
+            limits = budgets if method.uses_budgets else dict.fromkeys(budgets)
+            progress = stack.enter_context(TrainingProgress(label, done, config.steps, limits))
             events = SummaryWriter(str(run / "tensorboard"), purge_step=done + 1)
             stack.callback(events.close)
         for update in range(done + 1, config.steps + 1):

@@ -17,7 +17,7 @@ from agents.methods.ppo import PPO, PPOConfig
 from agents.methods.sft import SFT, SFTConfig
 from td_gym.errors import TdGymError, unknown
 
-__all__ = ["ALGORITHMS", "Advantages", "Method", "build_method", "method_names", "presets"]
+__all__ = ["ALGORITHMS", "Advantages", "Method", "budget_methods", "build_method", "method_names", "presets"]
 
 ALGORITHMS: dict[str, tuple[Any, Any]] = {
     "sft": (SFT, SFTConfig),
@@ -64,6 +64,17 @@ def build_method(
     configured = _replace(_replace(config(), settings, where), options or {}, where)
     built: Method = algorithm(configured, dict(budgets or {}))
     return built
+
+
+def budget_methods() -> list[str]:
+    """Return the methods that use budgets, with the presets that do where not all of a method's do."""
+    found = []
+    for method in method_names():
+        names = presets(method)
+        using = [preset for preset in names if build_method(method, preset, {"any": 1.0}).uses_budgets]
+        if using:
+            found.append(method if len(using) == len(names) else f"{method} with preset {' or '.join(using)}")
+    return found
 
 
 def _replace(config: Any, changes: Mapping[str, Any], where: str) -> Any:

@@ -43,6 +43,11 @@ class Method(ABC):
     value_coef: float = 0.0
     """Weight of the value loss."""
 
+    @property
+    def uses_budgets(self) -> bool:
+        """Whether budgets change what is learnt, under this configuration."""
+        return False
+
     def build(self, hidden_size: int) -> None:  # noqa: B027 - an optional hook
         """Create extra parameters for a trunk of this width; most methods have none."""
 

@@ -84,6 +84,11 @@ class CMPO(Method):
         self.controllers = {name: PIDLagrangian(limit, config.pid) for name, limit in budgets.items()}
         self.outcome_std: float | None = None
 
+    @property
+    def uses_budgets(self) -> bool:
+        """Always: budgets are what the method is for."""
+        return True
+
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Update the multipliers, then fuse the three parts, one advantage per dialogue and turn."""
         c = self.config
@@ -179,6 +184,11 @@ class ReleasedCMPO(Method):
         self.rate = self.limit
         self.waiting: list[float] = []
         """Costs of finished dialogues that have not filled a window yet."""
+
+    @property
+    def uses_budgets(self) -> bool:
+        """Always: budgets are what the method is for."""
+        return True
 
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return the group z-score of ``U_i`` for every agent token of dialogue i."""

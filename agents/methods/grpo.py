@@ -54,6 +54,11 @@ class GRPO(Method):
         ascent = PIDConfig(kp=0.0, ki=config.dual_rate, kd=0.0, initial=config.penalty, maximum=inf)
         self.prices = {name: PIDLagrangian(limit, ascent) for name, limit in budgets.items()}
 
+    @property
+    def uses_budgets(self) -> bool:
+        """Where a budgeted cost has a price, or may come to have one."""
+        return bool(self.config.penalty or self.config.dual_rate)
+
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return ``(U_i - mean_G U) / std_G U`` for every agent token of dialogue i."""
         c = self.config

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from agents.losses import TokenScores
-from agents.methods import build_method, method_names, presets
+from agents.methods import budget_methods, build_method, method_names, presets
 from agents.methods.base import turn_scores
 from agents.methods.cmpo import CMPO, ReleasedCMPO
 from agents.methods.ppo import PPO, token_rewards
@@ -62,6 +62,12 @@ def test_names_and_default_presets() -> None:
     for method in method_names():
         for preset in presets(method):
             build_method(method, preset, {"voucher": 0.3})
+
+
+def test_which_methods_use_budgets() -> None:
+    assert budget_methods() == ["grpo with preset fixed_penalty or dual_ascent", "cmpo"]
+    assert build_method("grpo", "total", {"voucher": 0.3}, {"penalty": 0.5}).uses_budgets
+    assert not build_method("grpo", "fixed_penalty", {"voucher": 0.3}, {"penalty": 0}).uses_budgets
 
 
 @pytest.mark.parametrize(

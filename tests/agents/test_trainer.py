@@ -97,6 +97,28 @@ def test_progress_without_a_terminal_is_plain_lines(tmp_path: Path, capsys: pyte
     assert "(limit 0.30), lambda " in line
 
 
+def test_progress_shows_no_limit_that_is_not_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_toy(toy_config(tmp_path / "run", method="grpo", steps=1))
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "voucher 0." in line
+    assert "limit" not in line
+    assert "lambda" not in line
+
+
+@pytest.mark.parametrize("method", ["sft", "ppo", "grpo", "duca", "gdpo"])
+def test_budgets_that_would_be_ignored_are_refused(tmp_path: Path, method: str) -> None:
+    config = TrainConfig(method, "td_gym/FoodDispute-v0", tmp_path / "run", budgets={"voucher": 0.0})
+    with pytest.raises(TdGymError, match=f"{method} ignores budgets; .* dual_ascent, or cmpo"):
+        train(config)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("preset", ["fixed_penalty", "dual_ascent"])
+def test_a_preset_with_prices_takes_budgets(tmp_path: Path, preset: str) -> None:
+    run_toy(toy_config(tmp_path / "run", method="grpo", preset=preset, budgets={"voucher": 0.1}, steps=1))
+    assert "pid/voucher/lambda" in metrics_of(tmp_path / "run")[0]
+
+
 def test_progress_of_supervised_learning_shows_the_loss() -> None:
     assert summary({"losses/policy_loss": 1.25, "losses/entropy": 0.5}, {"voucher": 0.3}) == "entropy 0.500, loss 1.250"
 
