@@ -46,8 +46,9 @@ class OpenText(Text):
 @create_shared_memory.register(OpenText)
 def _refuse_shared_memory(space: OpenText, n: int = 1, ctx: Any = None) -> NoReturn:
     raise CustomSpaceError(
-        "Open text has no fixed size, so it cannot live in shared memory; "
-        "make the vector environment with shared_memory=False, or use gymnasium.make_vec without a vectorization_mode."
+        "Open text has no fixed size, so it cannot live in shared memory; use gymnasium.make_vec(id, num_envs=2) "
+        'without a vectorization_mode, or gymnasium.make_vec(id, num_envs=2, vectorization_mode="async", '
+        'vector_kwargs={"shared_memory": False}), or AsyncVectorEnv(..., shared_memory=False).'
     )
 
 

@@ -263,8 +263,11 @@ def test_vector_arguments(env_id: str) -> None:
 
 def test_async_vectors_refuse_shared_memory_and_work_without(env_id: str) -> None:
     make = [lambda: gymnasium.make(env_id)] * 2
-    with pytest.raises(ValueError, match="shared_memory=False"):
+    with pytest.raises(ValueError, match="shared_memory=False") as caught:
         AsyncVectorEnv(make)
+    advice = 'gymnasium.make_vec(id, num_envs=2, vectorization_mode="async", vector_kwargs={"shared_memory": False})'
+    assert advice in str(caught.value.__cause__)
+    eval(advice, {"gymnasium": gymnasium, "id": env_id}).close()
     parallel, plain = AsyncVectorEnv(make, shared_memory=False), SyncVectorEnv(make)
     try:
         assert data_equivalence(parallel.reset(seed=5), plain.reset(seed=5), exact=True)
