@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from td_gym.registration import make_scenario
 from td_gym.scenario import Episode, Scenario
 from tests.conformance.conftest import dialogue, players
 
@@ -78,6 +79,17 @@ def test_results_keep_to_their_ranges(scenario: Scenario) -> None:
             assert episode.outcome is not None
             assert episode.outcome["turns"] == episode.service_turns <= scenario.max_turns
             assert json.loads(json.dumps(episode.outcome)) == episode.outcome
+
+
+def test_a_prospect_is_told_that_its_mark_may_have_decimals() -> None:
+    episode = make_scenario("Sales").begin(0)
+    assert "from 1 to 5, decimals allowed" in episode.briefing("customer")
+    assert "decimals" not in episode.briefing("service")
+    episode.submit("customer", "Hello?")
+    episode.submit("service", "Goodbye.")
+    episode.submit("customer", "Bye. [end:4.5018]")
+    assert episode.outcome is not None
+    assert episode.outcome["ended_by"] == "resolved"
 
 
 def test_the_breaker_ends_by_format_error(scenario: Scenario) -> None:

@@ -114,7 +114,7 @@ def customer_briefing(case: Case) -> str:
     return (
         f"{case.persona.card()}\n\nYou know nothing about the offer but what the caller tells you. You can only pay "
         "what fits your monthly budget. A coupon would take money off the interest. Once you are told that you are not "
-        f"eligible, you take your leave. {questions}"
+        f"eligible, you take your leave. The X of your end mark is from 1 to 5, decimals allowed. {questions}"
     )
 
 
