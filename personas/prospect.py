@@ -80,8 +80,11 @@ class Prospect(Customer):
         """
         phrases = _phrases()
         sentences = [phrases[key][str(getattr(self, key))] for key in ("interest", "trust", *self.choices)]
-        amounts = {"budget": f"{self.budget:.2f}", "curiosity": self.curiosity}
-        return self._card(phrases, sentences + [phrases["amounts"][key].format(**amounts) for key in amounts])
+        sentences.append(phrases["amounts"]["budget"].format(budget=f"{self.budget:.2f}"))
+        if self.curiosity:
+            asked = "1 question" if self.curiosity == 1 else f"{self.curiosity} questions"
+            sentences.append(phrases["amounts"]["curiosity"].format(curiosity=asked))
+        return self._card(phrases, sentences)
 
 
 @cache

@@ -155,16 +155,17 @@ def _check_budgets(budgets: Sequence[tuple[str, float]], scenario: Scenario) -> 
 
 def _spawn(args: argparse.Namespace) -> int:
     """Start the processes; what can be wrong with the request is found here, where it is one line."""
+    from agents.config import budgets_of
     from agents.distributed import local_device
-    from agents.methods import build_method
     from agents.sources import share_of
     from agents.token_policy import TokenPolicy
-    from agents.trainer import TrainConfig
+    from agents.trainer import TrainConfig, configured_method
 
-    share_of(TrainConfig(**settings(args)), 0, args.nproc)
+    config, scenario = TrainConfig(**settings(args)), make_scenario(args.env)
+    share_of(config, 0, args.nproc)
     local_device(args.device)
-    build_method(args.method, args.preset, dict(args.budget), dict(args.option))
-    TokenPolicy.load(args.model, "cpu", scenario=make_scenario(args.env))
+    configured_method(config, budgets_of(config, scenario))
+    TokenPolicy.load(args.model, "cpu", scenario=scenario)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(args.nproc)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", _WORKER: "1"}
     # After "--" torchrun does not try to read our options, of which some begin like its own.
