@@ -18,7 +18,7 @@ from typing import TextIO
 
 from evals.commands.arguments import Parser, positive_int
 from evals.errors import guarded
-from evals.study_file import RUNS, Run, Study, find_run, load, result_path, runs
+from evals.study_file import RUNS, Run, Study, find_run, finished, load, result_path, runs
 from evals.study_run import execute
 from evals.study_summary import summarise
 from td_gym.errors import TdGymError
@@ -27,8 +27,9 @@ DESCRIPTION = """\
 Run the missing runs of a study and sum up its results.
 
 A study is a TOML file that names the environment, the arms, the seeds and the evaluation. Every
-finished run leaves results/STUDY/ARM-SEED.json; runs with such a file are not repeated. Afterwards
-results/STUDY/ holds results.json, results_b.json (the customer never trained on), table.md and plots.
+finished run leaves results/STUDY/ARM-SEED.json; runs with such a file are not repeated, and one made
+for other entries than the study's is refused. Afterwards results/STUDY/ holds results.json,
+results_b.json (the customer never trained on), table.md and plots.
 """
 EXAMPLES = """\
 examples:
@@ -62,7 +63,8 @@ def _main(argv: Sequence[str] | None) -> int:
     failed: list[str] = []
     if not args.summarise:
         wanted = [find_run(study, name) for name in args.only] or runs(study)
-        missing = [run for run in wanted if not result_path(study, run).exists()]
+        done = {run.name for run, _ in finished(study)}
+        missing = [run for run in wanted if run.name not in done]
         print(f"{study.name}: {len(wanted) - len(missing)} of {len(wanted)} runs are done, {len(missing)} to go.")
         failed = run_all(study, missing, args.jobs)
     for path in summarise(study):

@@ -1,17 +1,20 @@
-"""Studies as data: which arms, seeds and evaluation a ``studies/NAME.toml`` asks for."""
+"""Studies as data: which arms, seeds and evaluation a ``studies/NAME.toml`` asks for, and which runs are done."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evals.files import read_toml
+from evals.files import read_json, read_toml
 from td_gym.errors import TdGymError, unknown
 
 ROOT = Path("results")
 RUNS = Path("runs")
+_TRAINING = ("preset", "steps", "model", "budgets", "options", "settings")
+"""Fields of an arm that matter only where it is trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,43 @@ def find_run(study: Study, name: str) -> Run:
 def result_path(study: Study, run: Run, root: Path = ROOT) -> Path:
     """Return where the result of ``run`` is kept."""
     return root / study.name / f"{run.name}.json"
+
+
+def config_of(study: Study, run: Run) -> dict[str, Any]:
+    """Return all that ``study`` asks of ``run``, as plain JSON: its result's ``config``."""
+    config = {**asdict(run.arm), "seed": run.seed, "env": study.env, "evaluation": asdict(study.evaluation)}
+    plain: dict[str, Any] = json.loads(json.dumps(config))
+    return plain
+
+
+def finished(study: Study, root: Path = ROOT) -> list[tuple[Run, dict[str, Any]]]:
+    """Return the runs that are done, each with its result.
+
+    Raises ``TdGymError`` naming a run whose result was made for other entries than the study's.
+    """
+    found = [(run, read_json(path)) for run in runs(study) if (path := result_path(study, run, root)).exists()]
+    for run, result in found:
+        _check_same(study, run, result.get("config", {}), root)
+    return found
+
+
+def _check_same(study: Study, run: Run, before: Mapping[str, Any], root: Path) -> None:
+    """Refuse a result of other entries; what only one side knows, such as an entry added later, is not compared."""
+    now, old = _flat(config_of(study, run)), _flat(before)
+    for entry in (entry for entry in now if entry in old and (run.arm.method or entry not in _TRAINING)):
+        if now[entry] != old[entry]:
+            path = str(result_path(study, run, root))
+            trained = run.arm.method and not entry.startswith("evaluation.")
+            stale = f"{path!r} and {str(RUNS / study.name / run.name)!r}" if trained else repr(path)
+            raise TdGymError(
+                f"Run {run.name!r} was done with {entry} {old[entry]!r}, but study {study.name!r} now says "
+                f"{now[entry]!r}; restore the entry, or delete {stale} to run it again."
+            )
+
+
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {name: value for name, value in config.items() if name != "evaluation"}
+    return rest | {f"evaluation.{name}": value for name, value in config.get("evaluation", {}).items()}
 
 
 def _arm(name: str, shared: Mapping[str, Any], table: Mapping[str, Any], where: str) -> Arm:

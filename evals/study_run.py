@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from evals.files import check_writable, write_json
 from evals.provenance import public_path
 from evals.runner import Setting, evaluate, make_agents
-from evals.study_file import ROOT, RUNS, Run, Study, result_path
+from evals.study_file import ROOT, RUNS, Run, Study, config_of, result_path
 
 CURVES = {
     "reward": "charts/episodic_return",
@@ -46,13 +45,12 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
     path = result_path(study, run, root)
     common = results["provenance"]
     common["command"] = f"python -m evals.study {public_path(study.path)} --only {run.name}"
-    config = {**asdict(run.arm), "seed": run.seed, "env": study.env, "evaluation": asdict(plan)}
     result = {
         "study": study.name,
         "arm": run.arm.name,
         "seed": run.seed,
         "kind": "fixed" if run.fixed else "trained" if run.arm.method else "as it is",
-        "config": config,
+        "config": config_of(study, run),
         "evaluation": measured,
         "training": training,
         "provenance": {**common, "device": run.arm.settings.get("device", "cpu")},

@@ -18,7 +18,7 @@ from evals.metrics import headline_of, metrics_of, spending_of
 from evals.provenance import public_path
 from evals.scores import entry
 from evals.statistics import mean_t, paired_t
-from evals.study_file import ROOT, Run, Study, result_path, runs
+from evals.study_file import ROOT, Run, Study, finished, runs
 from td_gym.errors import TdGymError
 
 NOTE = (
@@ -30,8 +30,11 @@ Result = Mapping[str, Any]
 
 
 def summarise(study: Study, root: Path = ROOT) -> list[Path]:
-    """Sum up what has been run and return the files written; raises ``TdGymError`` when nothing has been."""
-    done = [(run, read_json(path)) for run in runs(study) if (path := result_path(study, run, root)).exists()]
+    """Sum up what has been run and return the files written.
+
+    Raises ``TdGymError`` when nothing has been, or a run was done for other entries than the study's.
+    """
+    done = finished(study, root)
     if not done:
         raise TdGymError(f"No run of study {study.name!r} is done; run python -m evals.study {study.path} first.")
     folder = root / study.name

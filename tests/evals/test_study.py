@@ -9,7 +9,7 @@ import pytest
 
 from evals import plots
 from evals import study as study_command
-from evals.study_file import Arm, Run, find_run, load, result_path, runs
+from evals.study_file import Arm, Run, config_of, find_run, load, result_path, runs
 from evals.study_run import execute, train_arm
 from evals.study_summary import collect, paired, summarise
 from td_gym.errors import TdGymError
@@ -169,6 +169,43 @@ def test_only_missing_runs_are_started_and_failures_do_not_stop_others(
         "evals.study: error: 1 of the runs failed: cmpo-1; the logs lie under runs/small."
     ]
     assert set(json.loads(Path("results/small/results.json").read_text())["agents"]) == {"sft", "cmpo", "random"}
+
+
+@pytest.mark.parametrize(
+    ("run", "old", "new", "said"),
+    [
+        ("random-0", "episodes = 4", "episodes = 6", r"evaluation\.episodes 4, .* 6;.* delete 'results/small/random-0"),
+        ("sft-1", "episodes = 4", 'episodes = 4\ncustomers = ["scripted"]', r"evaluation\.customers"),
+        ("cmpo-2", "voucher = 0.3", "voucher = 0.2", r"budgets .*0\.3.*0\.2.* and 'runs/small/cmpo-2'"),
+        ("cmpo-2", "batch = 16", "batch = 32", "options"),
+        ("cmpo-0", "steps = 2", "steps = 3", "steps 2, .* 3"),
+    ],
+)
+def test_a_result_made_for_other_entries_is_refused(
+    run: str, old: str, new: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = load(a_study(tmp_path))
+    config = config_of(study, find_run(study, run))
+    save(result_path(study, find_run(study, run)), {**a_result(3.0), "config": config})
+    summarise(study)
+    changed = a_study(tmp_path, SMALL.replace(old, new, 1))
+    started: list[Any] = []
+    monkeypatch.setattr(study_command, "_start", lambda *job: started.append(job))
+    for words in ([], ["--summarise"]):
+        with pytest.raises(TdGymError, match=f"{run}.*{said}"):
+            study_command._main([str(changed), *words])
+    assert started == []
+
+
+def test_results_stay_valid_for_entries_that_they_do_not_depend_on(tmp_path: Path) -> None:
+    study = load(a_study(tmp_path))
+    path = result_path(study, find_run(study, "sft-0"), tmp_path)
+    config = config_of(study, find_run(study, "sft-0"))
+    del config["evaluation"]["population"]
+    save(path, {**a_result(3.0), "config": config})
+    changed = SMALL.replace("steps = 2", "steps = 3").replace("episodes = 4", 'episodes = 4\npopulation = "hard"')
+    assert summarise(load(a_study(tmp_path, changed)), tmp_path)
 
 
 def test_summary_has_t_intervals_over_seeds_and_paired_differences(tmp_path: Path) -> None:
