@@ -18,6 +18,7 @@ from typing import TextIO
 
 from evals.commands.arguments import Parser, positive_int
 from evals.errors import guarded
+from evals.study_check import check
 from evals.study_file import RUNS, Run, Study, find_run, finished, load, result_path, runs
 from evals.study_run import execute
 from evals.study_summary import summarise
@@ -36,6 +37,8 @@ examples:
   python -m evals.study evals/studies/food_dispute_headline.toml --jobs 2
   python -m evals.study evals/studies/food_dispute_headline.toml --only cmpo-0 --only sft-0
   python -m evals.study evals/studies/food_dispute_headline.toml --summarise
+
+docs/studies.md says what a study file may hold; evals/studies/ has examples.
 """
 _POLL_SECONDS = 0.2
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -62,6 +65,7 @@ def _main(argv: Sequence[str] | None) -> int:
         return 0
     failed: list[str] = []
     if not args.summarise:
+        check(study)
         wanted = [find_run(study, name) for name in args.only] or runs(study)
         done = {run.name for run, _ in finished(study)}
         missing = [run for run in wanted if run.name not in done]

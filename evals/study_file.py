@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +16,16 @@ ROOT = Path("results")
 RUNS = Path("runs")
 _TRAINING = ("preset", "steps", "model", "budgets", "options", "settings")
 """Fields of an arm that matter only where it is trained."""
+_KINDS: Mapping[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(
+        ("env", "title", "tuning_budget", "method", "agent", "preset", "model", "split", "population"), str
+    ),
+    **dict.fromkeys(("train", "arms", "evaluation", "budgets", "options", "settings"), dict),
+    **dict.fromkeys(("seeds", "fixed", "customers"), list),
+    **dict.fromkeys(("steps", "episodes", "seed"), int),
+    "temperature": (float, int),
+}
+"""The TOML type of every entry of a study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +89,28 @@ class Run:
 
 
 def load(path: Path) -> Study:
-    """Read a study file.
+    """Read a study file; whether what it names exists is found by ``evals.study_check``.
 
     Raises ``TdGymError`` naming the entry that is missing, unknown or of the wrong type.
     """
     data = read_toml(path)
     where = f"study {str(path)!r}"
-    _check_keys(data, {"env", "title", "tuning_budget", "seeds", "train", "arms", "fixed", "evaluation"}, where)
+    _check_entries(data, {"env", "title", "tuning_budget", "seeds", "train", "arms", "fixed", "evaluation"}, where)
     shared = data.get("train", {})
-    _check_keys(shared, {"model", "steps", "options", "settings"}, f"{where}, [train]")
-    arms = tuple(_arm(name, shared, table, where) for name, table in _need(data, "arms", dict, where).items())
-    seeds = tuple(_need(data, "seeds", list, where))
-    if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds):
+    _check_entries(shared, {"model", "steps", "options", "settings"}, f"{where}, [train]")
+    arms = tuple(_arm(name, shared, table, where) for name, table in _need(data, "arms", where).items())
+    seeds = tuple(_need(data, "seeds", where))
+    if not seeds or not all(_is(seed, int) and seed >= 0 for seed in seeds):
         raise TdGymError(f"'seeds' in {where} must be a list of whole numbers of at least 0.")
     study = Study(
         name=path.stem,
         path=path,
-        env=_need(data, "env", str, where),
+        env=_need(data, "env", where),
         title=data.get("title", path.stem),
-        tuning_budget=_need(data, "tuning_budget", str, where),
+        tuning_budget=_need(data, "tuning_budget", where),
         seeds=seeds,
         arms=arms,
-        fixed=tuple(data.get("fixed", ())),
+        fixed=_names(data, "fixed", where),
         evaluation=_evaluation(data.get("evaluation", {}), where),
     )
     clash = {arm.name for arm in arms} & set(study.fixed)
@@ -168,32 +179,57 @@ def _arm(name: str, shared: Mapping[str, Any], table: Mapping[str, Any], where: 
     where = f"{where}, [arms.{name}]"
     if not isinstance(table, dict):
         raise TdGymError(f"{where} must be a table with 'method' or 'agent'.")
-    _check_keys(table, {"method", "agent", "preset", "steps", "model", "budgets", "options", "settings"}, where)
+    _check_entries(table, {"method", "agent", *_TRAINING}, where)
     if ("method" in table) == ("agent" in table):
         raise TdGymError(f"{where} needs either 'method' (to train) or 'agent' (as it is).")
+    if "agent" in table and len(table) > 1:
+        raise TdGymError(f"{where} has an 'agent', which is taken as it is; remove {max(table.keys() - {'agent'})!r}.")
+    for budget, limit in table.get("budgets", {}).items():
+        if not _is(limit, (float, int)):
+            raise TdGymError(f"The budget {budget!r} of {where} must be a number, not {limit!r}.")
     merged = {key: {**shared.get(key, {}), **table.get(key, {})} for key in ("options", "settings")}
     arm = Arm(**{"name": name, **shared, **table, **merged})
-    if arm.method and (not isinstance(arm.steps, int) or arm.steps < 1):
+    if arm.method and arm.steps < 1:
         raise TdGymError(f"{where} needs 'steps' of at least 1, here or in [train].")
     return arm
 
 
 def _evaluation(table: Mapping[str, Any], where: str) -> EvaluationPlan:
     where = f"{where}, [evaluation]"
-    _check_keys(table, set(EvaluationPlan.__dataclass_fields__), where)
-    plan = EvaluationPlan(**{**table, "customers": tuple(table.get("customers", ("scripted", "scripted_b")))})
-    if not isinstance(plan.episodes, int) or plan.episodes < 1 or not plan.customers:
+    _check_entries(table, set(EvaluationPlan.__dataclass_fields__), where)
+    named = {"customers": _names(table, "customers", where)} if "customers" in table else {}
+    plan = EvaluationPlan(**{**table, **named})
+    if plan.episodes < 1 or not plan.customers:
         raise TdGymError(f"{where} needs 'episodes' of at least 1 and at least one of 'customers'.")
+    if not 0 <= plan.temperature < math.inf:
+        raise TdGymError(f"'temperature' in {where} must be a number of at least 0.")
     return plan
 
 
-def _check_keys(table: Mapping[str, Any], known: set[str], where: str) -> None:
-    for key in table:
+def _check_entries(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key, value in table.items():
         if key not in known:
             raise unknown(f"entry of {where}:", key, known)
+        if not _is(value, _KINDS[key]):
+            raise TdGymError(f"{key!r} in {where} must be a {_name(_KINDS[key])}, not {value!r}.")
 
 
-def _need(data: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
-    if not isinstance(data.get(key), kind):
-        raise TdGymError(f"{where} needs {key!r}, a {kind.__name__}.")
+def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _name(kind: type | tuple[type, ...]) -> str:
+    return {str: "text", dict: "table", list: "list", int: "whole number"}.get(kind, "number")  # type: ignore[arg-type]
+
+
+def _names(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+    names = tuple(table.get(key, ()))
+    if not all(isinstance(name, str) for name in names):
+        raise TdGymError(f"{key!r} in {where} must be a list of names.")
+    return names
+
+
+def _need(data: Mapping[str, Any], key: str, where: str) -> Any:
+    if key not in data:
+        raise TdGymError(f"{where} needs {key!r}.")
     return data[key]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evals.files import check_writable, write_json
 from evals.provenance import public_path
 from evals.runner import Setting, evaluate, make_agents
 from evals.study_file import ROOT, RUNS, Run, Study, config_of, result_path
+from td_gym.errors import TdGymError, unknown
+
+if TYPE_CHECKING:
+    from agents.config import TrainConfig
 
 CURVES = {
     "reward": "charts/episodic_return",
@@ -33,12 +38,9 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
     folder = runs_root / study.name / run.name
     training = train_arm(study, run, folder) if run.arm.method else []
     spec = str(folder) if run.arm.method else run.arm.agent
-    plan = study.evaluation
     measured = {}
-    for customer in plan.customers:
-        setting = Setting(
-            study.env, plan.episodes, plan.seed, plan.split, customer, plan.population, temperature=plan.temperature
-        )
+    for customer in study.evaluation.customers:
+        setting = setting_of(study, customer)
         evaluation = evaluate(setting, make_agents([spec], setting), agent_seed=run.seed)
         results = evaluation.results([])
         measured[customer] = next(iter(results["agents"].values()))
@@ -59,28 +61,49 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
     return path
 
 
+def setting_of(study: Study, customer: str) -> Setting:
+    """Return the dialogues with ``customer`` that every arm is evaluated on."""
+    plan = study.evaluation
+    return Setting(
+        study.env, plan.episodes, plan.seed, plan.split, customer, plan.population, temperature=plan.temperature
+    )
+
+
 def train_arm(study: Study, run: Run, folder: Path) -> list[dict[str, float]]:
     """Train an arm in ``folder`` and return its curves."""
-    from agents.trainer import TrainConfig, train
+    from agents.trainer import train
+
+    train(train_config(study, run, folder))
+    return curves(folder / "metrics.jsonl")
+
+
+def train_config(study: Study, run: Run, folder: Path) -> TrainConfig:
+    """Return what the trainer is asked to do in ``folder``; ``TdGymError`` names a setting that is wrong."""
+    from agents.config import TrainConfig
 
     arm = run.arm
-    train(
-        TrainConfig(
-            method=arm.method,
-            env=study.env,
-            model=arm.model,
-            out=folder,
-            steps=arm.steps,
-            seed=run.seed,
-            preset=arm.preset,
-            budgets=dict(arm.budgets),
-            options=dict(arm.options),
-            population=study.evaluation.population,
-            resume=(folder / "config.json").exists(),
-            **arm.settings,
-        )
-    )
-    return curves(folder / "metrics.jsonl")
+    stated: dict[str, Any] = {
+        "method": arm.method,
+        "env": study.env,
+        "model": arm.model,
+        "out": folder,
+        "steps": arm.steps,
+        "seed": run.seed,
+        "preset": arm.preset,
+        "budgets": dict(arm.budgets),
+        "options": dict(arm.options),
+        "population": study.evaluation.population,
+        "resume": (folder / "config.json").exists(),
+    }
+    defaults = {each.name: each.default for each in fields(TrainConfig) if each.name not in stated}
+    for name, value in arm.settings.items():
+        if name not in defaults:
+            raise unknown("entry of 'settings':", name, defaults)
+        kind = type(defaults[name])
+        accepted = {float: (float, int), tuple: (list,), type(None): (int,)}.get(kind, (kind,))
+        if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool):
+            raise TdGymError(f"The entry {name!r} of 'settings' must be a {accepted[0].__name__}, not {value!r}.")
+    return TrainConfig(**stated, **arm.settings)
 
 
 def curves(path: Path) -> list[dict[str, float]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ import pytest
 
 from evals import plots
 from evals import study as study_command
+from evals.study_check import check
 from evals.study_file import Arm, Run, config_of, find_run, load, result_path, runs
 from evals.study_run import execute, train_arm
 from evals.study_summary import collect, paired, summarise
@@ -26,7 +28,7 @@ seeds = [0, 1, 2]
 fixed = ["random"]
 [train]
 steps = 2
-options = { lr = 1e-4, batch = 8 }
+options = { process_weight = 0.5, scale_decay = 0.9 }
 [evaluation]
 episodes = 4
 [arms.sft]
@@ -34,7 +36,7 @@ agent = "tiny"
 [arms.cmpo]
 method = "cmpo"
 budgets = { voucher = 0.3 }
-options = { batch = 16 }
+options = { scale_decay = 0.8 }
 """
 
 
@@ -61,8 +63,9 @@ def save(path: Path, result: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_shipped_studies_load_and_name_runs_once(path: Path) -> None:
+def test_shipped_studies_can_run_and_name_runs_once(path: Path) -> None:
     study = load(path)
+    check(study)
     names = [run.name for run in runs(study)]
     assert len(names) == len(set(names))
     assert study.evaluation.split == "test"
@@ -80,7 +83,7 @@ def test_arm_options_override_shared_ones(tmp_path: Path) -> None:
     sft, cmpo = load(a_study(tmp_path)).arms
     assert (sft.agent, sft.method) == ("tiny", "")
     assert cmpo.steps == 2
-    assert cmpo.options == {"lr": 1e-4, "batch": 16}
+    assert cmpo.options == {"process_weight": 0.5, "scale_decay": 0.8}
     assert cmpo.budgets == {"voucher": 0.3}
 
 
@@ -120,11 +123,53 @@ def test_arms_are_trained_and_evaluated_on_one_population(
         ('tuning_budget = "none"', "", "tuning_budget"),
         ('fixed = ["random"]', 'fixed = ["sft"]', "sft"),
         ("[arms.sft]", "[arms.sft", "TOML"),
+        ("steps = 2", 'steps = "2"', "'steps' .* whole number"),
+        ("seeds = [0, 1, 2]", "seeds = [true]", "seeds"),
+        ('fixed = ["random"]', 'fixed = "random"', "'fixed' .* list"),
+        ('fixed = ["random"]', "fixed = [3]", "'fixed' .* names"),
+        ("episodes = 4", "temperature = -1.0", "temperature"),
+        ("voucher = 0.3", 'voucher = "low"', "'voucher' .*arms.cmpo.* number"),
+        ('agent = "tiny"', 'agent = "tiny"\nbudgets = { voucher = 0.1 }', "arms.sft.*remove 'budgets'"),
     ],
 )
 def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, named: str) -> None:
     with pytest.raises(TdGymError, match="(?s)" + named):
         load(a_study(tmp_path, SMALL.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("FoodDispute", "FoodDispte", "FoodDispte"),
+        ("episodes = 4", 'customers = ["scripted", "scripted_c"]', "scripted_c"),
+        ("episodes = 4", 'population = "harsh"', "harsh"),
+        ("episodes = 4", 'split = "tset"', "tset"),
+        ("episodes = 4", "seed = -1", "seed"),
+        ('fixed = ["random"]', 'fixed = ["randm"]', "'randm'"),
+        ('agent = "tiny"', 'agent = "tinny"', "'sft'.*tinny"),
+        ('method = "cmpo"', 'method = "cpmo"', "'cmpo'.*cpmo"),
+        ('method = "cmpo"', 'method = "cmpo"\npreset = "hybird"', "'cmpo'.*hybird"),
+        ('method = "cmpo"', 'method = "cmpo"\nmodel = "nowhere"', "'cmpo'.*nowhere"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { lrr = 1e-3 }', "'cmpo'.*lrr.*Did you mean 'lr'"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { lr = "fast" }', "'lr' .*float.*fast"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { resume = true }', "resume"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { customer = "nobody" }', "nobody"),
+        ("scale_decay = 0.8", "scale_dcay = 0.8", "'cmpo'.*scale_dcay"),
+        ("scale_decay = 0.8", 'scale_decay = "slow"', "'cmpo'.*slow"),
+        ("voucher = 0.3", "vouchers = 0.3", "'cmpo'.*vouchers"),
+        ("voucher = 0.3", "voucher = -0.3", "'cmpo'.*negative"),
+    ],
+)
+def test_what_no_run_could_use_is_named_before_the_first_starts(
+    old: str, new: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = a_study(tmp_path, SMALL.replace(old, new, 1))
+    assert study_command.main([str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("evals.study: error: In study '")
+    assert re.search(named, line)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_missing_file_and_unknown_run_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +222,7 @@ def test_only_missing_runs_are_started_and_failures_do_not_stop_others(
         ("random-0", "episodes = 4", "episodes = 6", r"evaluation\.episodes 4, .* 6;.* delete 'results/small/random-0"),
         ("sft-1", "episodes = 4", 'episodes = 4\ncustomers = ["scripted"]', r"evaluation\.customers"),
         ("cmpo-2", "voucher = 0.3", "voucher = 0.2", r"budgets .*0\.3.*0\.2.* and 'runs/small/cmpo-2'"),
-        ("cmpo-2", "batch = 16", "batch = 32", "options"),
+        ("cmpo-2", "scale_decay = 0.8", "scale_decay = 0.7", "options"),
         ("cmpo-0", "steps = 2", "steps = 3", "steps 2, .* 3"),
     ],
 )
