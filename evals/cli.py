@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     check_packages()
+    import_from_here()
     words = sys.argv[1:] if argv is None else list(argv)
     args = build_parser().parse_args(words)
     args.argv = words
@@ -69,6 +71,16 @@ def check_packages(names: Sequence[str] = ("personas", "agents", "evals")) -> No
                 f"The package {name!r} in use lies in {found}, not beside td_gym in {home}: another distribution or "
                 f"folder of that name hides td-gym's; uninstall or rename it, or install td-gym in its own environment."
             )
+
+
+def import_from_here() -> None:
+    """Put the working folder on the import path, as ``python -m`` does and a console script does not.
+
+    Called when ``check_packages`` has imported ours, so that no folder of the user's hides them.
+    """
+    here = os.getcwd()
+    if not sys.flags.safe_path and not {"", here} & set(sys.path):
+        sys.path.insert(0, here)
 
 
 def _folder(package: str) -> Path:

@@ -180,6 +180,25 @@ def test_an_own_agent_and_its_crash(tmp_path: Path) -> None:
     assert crash.stderr == "td-gym: error: Agent 'mine:B' failed in dialogue 0: ZeroDivisionError: division by zero.\n"
 
 
+def test_the_console_script_finds_an_agent_in_the_working_folder(tmp_path: Path) -> None:
+    script, work = tmp_path / "bin" / "td-gym", tmp_path / "work"
+    for folder in (script.parent, work / "agents"):
+        folder.mkdir(parents=True)
+    script.write_text("import sys\nfrom evals.cli import main\nsys.exit(main())\n", encoding="utf-8")
+    agent = (
+        "class A:\n    def reset(self, seed=None): pass\n    def act(self, observation, messages): return 'Hello.'\n"
+    )
+    (work / "my_agents.py").write_text(agent, encoding="utf-8")
+    (work / "agents" / "__init__.py").write_text("raise ImportError('a package of the user')\n", encoding="utf-8")
+    words = ["evaluate", "--env", ENV, "--agent", "my_agents:A", "--episodes", "1", "--out", "o"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(script), *words], capture_output=True, text=True, cwd=work, env=environment, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "my_agents:A" in done.stdout
+
+
 def test_leaderboard_merges_results_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name, agent in (("a", "scripted"), ("b", "scripted"), ("c", "always_voucher")):
         words = ["evaluate", "--env", ENV, "--agent", agent, "--episodes", "3", "--out", str(tmp_path / name)]
