@@ -55,7 +55,7 @@ def _main(argv: Sequence[str] | None) -> int:
     agents = [part for spec in (str(trained), *BASELINES) for part in ("--agent", spec)]
     run(
         *("evaluate", "--env", ENV, *agents, "--episodes", str(options.episodes), "--split", "test"),
-        *("--out", str(options.out), "--save-transcripts", "10"),
+        *("--out", str(options.out), "--save-transcripts", "10", "--force"),
     )
     run("leaderboard", str(options.out / "results.json"), "--out", str(options.out / "table.md"))
     figure = options.out / "curves.png"

@@ -10,13 +10,18 @@ from evals import tables, transcripts
 from evals.commands.arguments import non_negative_float, non_negative_int, positive_int
 from evals.files import check_writable, write_json, write_text
 from evals.runner import Setting, evaluate, make_agents
+from td_gym.errors import TdGymError
+
+TRANSCRIPTS = "transcripts"
+"""Folder in ``--out`` for transcripts."""
 
 DESCRIPTION = """\
 Let agents talk to the same simulated customers and score them.
 
 Dialogue i has seed SEED + i in the split, so all agents meet the same customers with the same
 orders. Writes results.json (means, 95 % intervals, paired differences, where it came from) and
-dialogues.jsonl (every dialogue) into --out, and prints a table.
+dialogues.jsonl (every dialogue) into --out, and prints a table. Results already there are kept
+unless --force replaces them.
 
 An agent SPEC is one of
   scripted             the reference agent: reads the briefing, follows the procedure
@@ -68,6 +73,9 @@ def add(commands: Any) -> None:
         metavar="K",
         help="write the first K dialogues of each agent as Markdown and HTML",
     )
+    parser.add_argument(
+        "--force", action="store_true", help="replace an earlier evaluation in --out and its transcripts"
+    )
     parser.set_defaults(run=run)
 
 
@@ -85,16 +93,23 @@ def run(args: argparse.Namespace) -> int:
     )
     setting.check()
     agents = make_agents(args.agent, setting)
+    if (args.out / "results.json").exists() and not args.force:
+        raise TdGymError(
+            f"{str(args.out)!r} already holds results; add --force to replace them, or take another --out."
+        )
     check_writable(args.out)
     evaluation = evaluate(setting, agents)
     results = evaluation.results(["td-gym", *args.argv])
     write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
     write_json(args.out / "results.json", results)
+    for earlier in (args.out / TRANSCRIPTS).glob("*"):
+        if earlier.suffix in (".md", ".html"):
+            earlier.unlink()
     show(results)
     print(f"\nwrote {args.out / 'results.json'} and {args.out / 'dialogues.jsonl'}")
     if args.save_transcripts:
         for name, records in evaluation.records().items():
-            for path in transcripts.write(args.out / "transcripts", name, records, args.save_transcripts):
+            for path in transcripts.write(args.out / TRANSCRIPTS, name, records, args.save_transcripts):
                 print(f"wrote {path}")
     return 0
 

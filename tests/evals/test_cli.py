@@ -162,6 +162,20 @@ def test_evaluate_as_a_user_would(tmp_path: Path) -> None:
     assert (tmp_path / "two" / "dialogues.jsonl").read_bytes() == (tmp_path / "one" / "dialogues.jsonl").read_bytes()
 
 
+def test_an_earlier_evaluation_is_replaced_only_by_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["evaluate", "--env", ENV, "--episodes", "1", "--out", str(tmp_path), "--save-transcripts", "1", "--agent"]
+    assert cli.main([*words, "scripted"]) == 0
+    (tmp_path / "transcripts" / "notes.txt").write_text("mine", encoding="utf-8")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    capsys.readouterr()
+    assert cli.main([*words, "random"]) == 2
+    assert "--force" in one_line(capsys)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
+    assert cli.main([*words, "random", "--force"]) == 0
+    assert set(json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["agents"]) == {"random"}
+    assert {path.name for path in (tmp_path / "transcripts").iterdir()} == {"random.md", "random.html", "notes.txt"}
+
+
 def test_an_own_agent_and_its_crash(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "class A:\n"
@@ -175,7 +189,7 @@ def test_an_own_agent_and_its_crash(tmp_path: Path) -> None:
     fine = shell(*words, "mine:A", cwd=tmp_path)
     assert (fine.returncode, fine.stderr) == (0, "")
     assert "mine:A" in fine.stdout
-    crash = shell(*words, "mine:B", cwd=tmp_path)
+    crash = shell(*words, "mine:B", "--force", cwd=tmp_path)
     assert crash.returncode == 2
     assert crash.stderr == "td-gym: error: Agent 'mine:B' failed in dialogue 0: ZeroDivisionError: division by zero.\n"
 
