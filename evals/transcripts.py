@@ -44,8 +44,11 @@ def as_markdown(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:
         parts.append(f"## Dialogue with seed {int(dialogue['seed'])}")
         parts.append(escape_markdown(facts(dialogue)))
         for turn in dialogue["turns"]:
-            lines = [escape_markdown(line) for line in said(turn).splitlines()] or [""]
-            parts.append(f"**{escape_markdown(who(turn))}**: " + "  \n".join(lines))
+            blocks = []
+            for speaker, text in spoken(turn):
+                lines = [escape_markdown(line) for line in text.splitlines()] or [""]
+                blocks.append(f"**{escape_markdown(speaker)}**: " + "  \n".join(lines))
+            parts.append("  \n".join(blocks))
     return "\n\n".join(parts) + "\n"
 
 
@@ -58,11 +61,20 @@ def as_html(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:
         body.append(f'<p class="facts">{html.escape(facts(dialogue))}</p>')
         for turn in dialogue["turns"]:
             seat = "customer" if turn["seat"] == "customer" else "service"
-            shown = html.escape("\n".join(printable(line) for line in said(turn).splitlines()))
-            body.append(f'<div class="turn {seat}"><span class="who">{html.escape(who(turn))}</span>\n{shown}</div>')
+            blocks = []
+            for speaker, text in spoken(turn):
+                shown = html.escape("\n".join(printable(line) for line in text.splitlines()))
+                blocks.append(f'<span class="who">{html.escape(speaker)}</span>\n{shown}')
+            body.append(f'<div class="turn {seat}">' + "\n".join(blocks) + "</div>")
     policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     head = f'<meta charset="utf-8">{policy}<title>{title}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
+
+
+def spoken(turn: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what stands under a turn as (speaker, text): what was said, and the tool's message if it refused."""
+    refusal = str(turn.get("tool_message", ""))
+    return [(who(turn), said(turn)), *([("tool", refusal)] if refusal else [])]
 
 
 def who(turn: Mapping[str, Any]) -> str:

@@ -192,7 +192,7 @@ HOSTILE = "<script>alert(1)</script> **bold** [x](javascript:y) \x1b[2J `code`\n
 
 def test_transcripts_escape_hostile_text(tmp_path: Path) -> None:
     turn = {"seat": "customer", "text": HOSTILE, "shown": HOSTILE, "action": "", "arguments": {}}
-    service = {**turn, "seat": "service", "action": "voucher", "arguments": {"amount": "<b>"}}
+    service = {**turn, "seat": "service", "action": "voucher", "arguments": {"amount": "<b>"}, "tool_message": HOSTILE}
     record = {"seed": 1, "turns": [turn, service], "outcome": {"satisfaction": 2.0}, "costs": {"voucher": 1.0}}
     markdown, page = (path.read_text(encoding="utf-8") for path in transcripts.write(tmp_path, "../a<b>", [record], 5))
     assert "<script" not in page
@@ -203,6 +203,18 @@ def test_transcripts_escape_hostile_text(tmp_path: Path) -> None:
     assert "**bold**" not in markdown
     assert not re.search(r"(?<!\\)\]\(", markdown)
     assert {path.parent for path in tmp_path.rglob("*.*")} == {tmp_path}
+
+
+def test_transcripts_show_that_a_tool_refused(tmp_path: Path) -> None:
+    turn = {"seat": "service", "text": "Here.", "shown": "Here.", "action": "voucher", "arguments": {"amount": "-5"}}
+    refused = {**turn, "tool_message": "The amount must be > 0."}
+    record = {"seed": 1, "turns": [turn, refused], "outcome": {}, "costs": {}}
+    markdown, page = (path.read_text(encoding="utf-8") for path in transcripts.write(tmp_path, "a", [record], 1))
+    assert markdown.endswith(
+        "**service \\[voucher amount=-5\\]**: Here.\n\n"
+        "**service \\[voucher amount=-5\\]**: Here.  \n**tool**: The amount must be &gt; 0.\n"
+    )
+    assert page.count('<span class="who">tool</span>\nThe amount must be &gt; 0.</div>') == 1
 
 
 def test_transcripts_stop_at_the_count(tmp_path: Path) -> None:
