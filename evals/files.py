@@ -27,9 +27,9 @@ def check_writable(folder: Path) -> None:
             probe.flush()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise TdGymError(f"Cannot write into {str(folder)!r}: {reason}; choose another folder with --out.") from error
+        raise TdGymError(f"Cannot write into {str(folder)!r}: {reason}; choose another folder.") from error
     if shutil.disk_usage(folder).free < _LEAST_FREE:
-        raise TdGymError(f"The disk of {str(folder)!r} is full; free some space or choose another folder with --out.")
+        raise TdGymError(f"The disk of {str(folder)!r} is full; free some space or choose another folder.")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,14 +13,16 @@ from td_gym.errors import TdGymError
 
 Board = dict[tuple[str, str, str], dict[str, dict[str, Any]]]
 """(env, split, customer) -> agent -> its entry, as in ``results.json``."""
+_DEPTH = 3
+"""Folders below a named one that are searched for results: ``RUNS/STUDY/ARM/evaluation`` is three."""
 
 
 def find(paths: Sequence[Path]) -> list[Path]:
-    """Return the results files that ``paths`` name: files as given, of folders their ``results*.json``."""
+    """Return the results files that ``paths`` name, each once: files as given, of folders those found in them."""
     found: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(path.glob("results*.json")) or sorted(path.glob("*/results*.json"))
+            inside = _inside(path, _DEPTH)
             if not inside:
                 raise TdGymError(f"No results.json lies in {str(path)!r}; run td-gym evaluate with --out first.")
             found += inside
@@ -28,7 +30,18 @@ def find(paths: Sequence[Path]) -> list[Path]:
             found.append(path)
         else:
             raise TdGymError(f"{str(path)!r} does not exist; name a results.json or a folder that holds one.")
-    return found
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(path.resolve(), path)
+    return list(once.values())
+
+
+def _inside(folder: Path, depth: int) -> list[Path]:
+    """Return the ``results*.json`` of ``folder`` or, where it has none, of its folders down to ``depth`` levels."""
+    own = sorted(folder.glob("results*.json"))
+    if own or not depth:
+        return own
+    return [path for inner in sorted(folder.iterdir()) if inner.is_dir() for path in _inside(inner, depth - 1)]
 
 
 def merge(paths: Sequence[Path]) -> Board:

@@ -30,7 +30,11 @@ def add(commands: Any) -> None:
         "leaderboard", help="merge results into one table", description=DESCRIPTION, epilog=EXAMPLES
     )
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="DIR_OR_FILE", help="a results.json, or a folder that holds some"
+        "paths",
+        nargs="+",
+        type=Path,
+        metavar="DIR_OR_FILE",
+        help="a results.json, or a folder that holds some, at most three folders down",
     )
     parser.add_argument("--out", type=Path, metavar="PATH", help="write the Markdown table to PATH (default: print it)")
     parser.set_defaults(run=run)

@@ -54,7 +54,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
     parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
     parser.add_argument(
-        "--agent", default="scripted", metavar="SPEC", help="who serves you in the customer seat, see td-gym evaluate"
+        "--agent",
+        metavar="SPEC",
+        help="who serves you in the customer seat, see td-gym evaluate (default: scripted)",
     )
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep and score finished conversations in DIR")
     parser.set_defaults(run=run)
@@ -90,9 +92,12 @@ def run(args: argparse.Namespace) -> int:
 def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> tuple[str, Any]:
     """Return the name of the row to score and the speaker of the seat the person does not take."""
     if args.seat == "service":
+        if args.agent is not None:
+            raise TdGymError("--agent serves you in the customer seat; add --seat customer, or leave --agent out.")
         customer = scenario.customer(setting.customer_name(scenario))
         return "human", lambda episode: customer.reply_batch([episode])[0]
-    agent: Any = make(args.agent, scenario=scenario)
+    spec = args.agent or "scripted"
+    agent: Any = make(spec, scenario=scenario)
     agent.reset(args.seed)
 
     def answer(episode: Episode) -> str:
@@ -101,7 +106,7 @@ def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> t
         step = Ledger(episode, "service").step(episode, "service", debug=False)
         return str(agent.act(step.observation, step.info["messages"]))
 
-    return agent_names([args.agent])[0], answer
+    return agent_names([spec])[0], answer
 
 
 def _save(args: argparse.Namespace, setting: Setting, name: str, dialogues: list[Dialogue]) -> None:

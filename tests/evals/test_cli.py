@@ -63,8 +63,8 @@ BAD = {
     "unknown population": ([*EVALUATE, "--population", "harsh"], "harsh"),
     "missing parquet": ([*EVALUATE, "--scenarios", "none.parquet"], "none.parquet"),
     "truncated parquet": ([*EVALUATE, "--scenarios", "TRUNCATED"], "cut.parquet"),
-    "output in a file": ([*EVALUATE, "--out", "FILE/deep"], "--out"),
-    "output in a device": ([*EVALUATE, "--out", "/dev/null/x"], "--out"),
+    "output in a file": ([*EVALUATE, "--out", "FILE/deep"], "'FILE/deep'"),
+    "output in a device": ([*EVALUATE, "--out", "/dev/null/x"], "'/dev/null/x'"),
     "unknown method": (["train", "cpmo", *TRAIN[2:]], "cpmo"),
     "unknown preset": ([*TRAIN, "--preset", "hybird"], "hybird"),
     "unknown budget": ([*TRAIN, "--budget", "vouchers=0.3"], "vouchers"),
@@ -78,11 +78,14 @@ BAD = {
     "training on test": ([*TRAIN, "--split", "test"], "test"),
     "unknown training population": ([*TRAIN, "--population", "harsh"], "harsh"),
     "unknown training environment": ([*TRAIN, "--env", "nowhere"], "nowhere"),
-    "unwritable run": ([*TRAIN, "--out", "FILE/deep"], "--out"),
+    "unwritable run": ([*TRAIN, "--out", "FILE/deep"], "'FILE/deep'"),
     "option without value": ([*TRAIN, "--option", "penalty"], "NAME=VALUE"),
     "unknown seat": ([*PLAY, "--seat", "courier"], "courier"),
     "play in an unknown environment": (["play", "--env", "x"], "x"),
     "play with an unknown customer": ([*PLAY, "--customer", "nobody"], "nobody"),
+    "play saved in a file": ([*PLAY, "--save", "FILE/deep"], "'FILE/deep': Not a directory; choose another folder."),
+    "play against an agent in its own seat": ([*PLAY, "--agent", "nosuch"], "--seat customer"),
+    "play against an unknown agent": ([*PLAY, "--seat", "customer", "--agent", "nosuch"], "'nosuch'"),
     "nothing to merge": (["leaderboard", "OUT"], "OUT"),
     "no results file": (["leaderboard", "FILE"], "FILE"),
 }
@@ -227,6 +230,18 @@ def test_leaderboard_merges_results_and_draws(tmp_path: Path, capsys: pytest.Cap
     assert (tmp_path / "board.md").read_text(encoding="utf-8") == table
     assert (tmp_path / "board.png").read_bytes().startswith(b"\x89PNG")
     assert str(tmp_path) not in table
+
+
+def test_leaderboard_searches_below_a_folder_and_takes_each_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for agent, place in (("scripted", "t/compare"), ("random", "t/cmpo/evaluation"), ("oracle", "t/1/2/3/4")):
+        assert cli.main(["evaluate", "--env", ENV, "--agent", agent, "--episodes", "1", "--out", place]) == 0
+    capsys.readouterr()
+    assert cli.main(["leaderboard", "t", "t/compare/results.json", str(tmp_path / "t")]) == 0
+    table = capsys.readouterr().out
+    assert (table.count("| scripted"), table.count("| random"), table.count("| oracle")) == (1, 1, 0)
 
 
 def test_envs_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
