@@ -33,11 +33,11 @@ def check(study: Study) -> None:
 def _check_training(study: Study, run: Run, scenario: Scenario) -> None:
     from agents.config import budgets_of
     from agents.distributed import local_device
-    from agents.methods import build_method
     from agents.token_policy import TokenPolicy
+    from agents.trainer import configured_method
 
     config = train_config(study, run, RUNS / study.name / run.name)
-    build_method(config.method, config.preset, budgets_of(config, scenario), config.options)
+    configured_method(config, budgets_of(config, scenario))
     scenario.customer(config.customer or scenario.customers[0])
     TokenPolicy.load(config.model, local_device(config.device), scenario=scenario)
 

@@ -158,6 +158,7 @@ def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, named: str) 
         ("scale_decay = 0.8", 'scale_decay = "slow"', "'cmpo'.*slow"),
         ("voucher = 0.3", "vouchers = 0.3", "'cmpo'.*vouchers"),
         ("voucher = 0.3", "voucher = -0.3", "'cmpo'.*negative"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { copies = 1 }', "'cmpo'.*copies of at least"),
     ],
 )
 def test_what_no_run_could_use_is_named_before_the_first_starts(
