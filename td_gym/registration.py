@@ -42,6 +42,9 @@ def register_envs() -> None:
                 entry_point="td_gym.envs.gym:DialogueEnv",
                 vector_entry_point="td_gym.envs.vector:DialogueVectorEnv",
                 kwargs={"scenario": name},
+                # Both wrap every step; what they look for, these environments refuse themselves, by name.
+                disable_env_checker=True,
+                order_enforce=False,
             )
         if known not in pettingzoo.aec_registry:
             pettingzoo.register("aec", known, "td_gym.envs.aec:env", kwargs={"scenario": name})

@@ -172,11 +172,11 @@ class Episode(ABC):
         if not ended_by and mark is not None:
             ended_by = "hung_up" if mark.hung_up else "resolved"
         truncated = not ended_by and self.service_turns >= self.scenario.max_turns
-        rewards = dict(effect.rewards)
-        costs: dict[str, float] = {}
-        if ended_by or truncated:
-            final, costs = self._end(ended_by or "turn_limit", mark.rating if mark else None)
-            rewards = {seat: rewards.get(seat, 0.0) + final.get(seat, 0.0) for seat in rewards.keys() | final.keys()}
+        if not (ended_by or truncated):
+            return TurnResult("customer", effect.rewards, relevance=effect.relevance)
+        paid = effect.rewards
+        final, costs = self._end(ended_by or "turn_limit", mark.rating if mark else None)
+        rewards = {seat: paid.get(seat, 0.0) + final.get(seat, 0.0) for seat in paid.keys() | final.keys()}
         return TurnResult(
             "customer",
             rewards,

@@ -161,9 +161,10 @@ class ConversationBatch:
         for i, text in zip(indices, texts, strict=True):
             if not isinstance(text, str):
                 raise TdGymError(f"A message must be text (str), not {type(text).__name__}.")
-            if i not in self.episodes:
+            episode = self.episodes.get(i)
+            if episode is None:
                 raise TdGymError(f"Conversation {i} has not begun; call reset() first.")
-            if self.episodes[i].outcome is not None:
+            if episode.outcome is not None:
                 raise TdGymError(f"Conversation {i} is over; reset it before the next message.")
         for i, text in zip(indices, texts, strict=True):
             ledger = self._ledgers[i]
@@ -172,20 +173,19 @@ class ConversationBatch:
         return self._advance(indices)
 
     def _advance(self, indices: Sequence[int]) -> list[Step]:
-        seat = self.seat
-        episodes, ledgers = self.episodes, self._ledgers
-        while rounds := self._waiting(indices):
-            for other, members in rounds.items():
-                replies = self.policies[other].reply_batch([episodes[i] for i in members])
+        """Let the other seats speak until every one of ``indices`` waits for ``seat`` or is over."""
+        seat, episodes, ledgers = self.seat, self.episodes, self._ledgers
+        waiting = self._waiting(indices)
+        while waiting:
+            for other, policy in self.policies.items():
+                members = [i for i in waiting if episodes[i].next_seat == other]
+                replies = policy.reply_batch([episodes[i] for i in members]) if members else []
                 for i, reply in zip(members, replies, strict=True):
                     ledgers[i].add(episodes[i].submit(other, reply), seat)
+            waiting = self._waiting(waiting)
         return [ledgers[i].step(episodes[i], seat, self.debug) for i in indices]
 
-    def _waiting(self, indices: Sequence[int]) -> dict[str, list[int]]:
-        """Return which of ``indices`` wait for a message of which other seat."""
-        rounds: dict[str, list[int]] = {}
-        for i in indices:
-            episode = self.episodes[i]
-            if episode.next_seat != self.seat and episode.outcome is None:
-                rounds.setdefault(episode.next_seat, []).append(i)
-        return rounds
+    def _waiting(self, indices: Sequence[int]) -> list[int]:
+        """Return which of ``indices`` wait for a message of another seat."""
+        seat, episodes = self.seat, self.episodes
+        return [i for i in indices if (episode := episodes[i]).next_seat != seat and episode.outcome is None]

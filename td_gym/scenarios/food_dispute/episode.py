@@ -230,7 +230,7 @@ class FoodDisputeEpisode(DeskEpisode):
         return CustomerEffect(acts, self._grade(acts, before), {"customer": reward})
 
     def _grade(self, acts: frozenset[str], stage_before: int) -> int:
-        if acts & {"insult"} or ("leave" in acts and not acts & {"accept", "thank"} and not self.progress.resolved):
+        if "insult" in acts or ("leave" in acts and not acts & {"accept", "thank"} and not self.progress.resolved):
             return 0
         if self.progress.stage() > stage_before or "accept" in acts:
             return 3

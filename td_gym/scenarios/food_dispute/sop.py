@@ -6,6 +6,7 @@ clarify -> evidence -> judge responsibility -> resolve or negotiate -> close.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 STRATEGIES = (
     "open",
@@ -60,6 +61,7 @@ class Progress:
         return self.clarified + (self.clarified and evidence) + self.judged + self.resolved
 
 
+@lru_cache(maxsize=4096)
 def detect_strategy(acts: frozenset[str], action: str) -> str:
     """Return the strategy that a message with these acts and this tool call follows."""
     if action == "transfer":

@@ -7,6 +7,7 @@ Who is not eligible is told so and let go.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from td_gym.scenarios.sales.acts import HANDLES
 from td_gym.scenarios.sales.customer_acts import OBJECTS
@@ -116,6 +117,7 @@ class Progress:
             self.interested = True
 
 
+@lru_cache(maxsize=4096)
 def detect_strategy(acts: frozenset[str], action: str) -> str:
     """Return the strategy that a message with these acts and this tool call follows."""
     if action in _BY_ACTION:
