@@ -77,7 +77,7 @@ def reward_against_cost(
     axes.set(title=title, xlabel=x_label, ylabel=y_label)
     axes.margins(0.08)
     axes.grid(alpha=0.25)
-    figure.legend(loc="outside right upper", frameon=False)
+    figure.legend(loc="outside right center", frameon=False)
     _save(figure, path)
 
 
@@ -112,7 +112,7 @@ def training_curves(
         axes.grid(alpha=0.25)
     rows[-1, 0].set_xlabel("policy update")
     figure.suptitle(title)
-    figure.legend(handles.values(), handles.keys(), loc="outside right upper", frameon=False)
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)
     _save(figure, path)
 
 
