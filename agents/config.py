@@ -64,7 +64,7 @@ class TrainConfig:
     population: str = ""
     """Population of personas; the environment's default when empty."""
     customer: str = ""
-    """Simulated customer; the scenario's first when empty."""
+    """Simulated customer; the scenario's first when empty, and none that is kept for evaluation."""
     split: str = "train"
     """Customers to learn from: ``train`` or ``validation``."""
     device: str = "cpu"

@@ -40,7 +40,7 @@ def policy_source(config: TrainConfig, scenario: Scenario) -> Source:
     of that seed and the copy, so neither resuming nor sharing out changes any dialogue's draws.
     """
     mine = share_of(config, distributed.rank(), distributed.world_size())
-    customer = scenario.customer(config.customer or scenario.customers[0])
+    customer = scenario.training_customer(config.customer)
     batch = ConversationBatch(
         scenario, "service", len(mine) * config.copies, {"customer": customer}, split=config.split
     )

@@ -38,7 +38,7 @@ def _check_training(study: Study, run: Run, scenario: Scenario) -> None:
 
     config = train_config(study, run, RUNS / study.name / run.name)
     configured_method(config, budgets_of(config, scenario))
-    scenario.customer(config.customer or scenario.customers[0])
+    scenario.training_customer(config.customer)
     TokenPolicy.load(config.model, local_device(config.device), scenario=scenario)
 
 

@@ -257,7 +257,7 @@ class Scenario(ABC):
     fallback_strategy: ClassVar[str]
     populations: ClassVar[tuple[str, ...]]
     customers: ClassVar[tuple[str, ...]]
-    """Names of the simulated customers; the first is the default."""
+    """Names of the simulated customers; the first is the default, the others are kept for evaluation."""
     floors: ClassVar[tuple[str, ...]] = ("random", "do_nothing")
     feature_names: ClassVar[tuple[str, ...]]
 
@@ -290,6 +290,17 @@ class Scenario(ABC):
     @abstractmethod
     def customer(self, name: str) -> SeatPolicy:
         """Return the simulated customer called ``name``; ``TdGymError`` when unknown."""
+
+    @final
+    def training_customer(self, name: str = "") -> SeatPolicy:
+        """Return the simulated customer to train with, by default the first.
+
+        Raises ``TdGymError`` for an unknown one, and for one kept for evaluation: what is reached with it shows
+        what an agent has learnt beyond the customer it knows.
+        """
+        if name in self.customers[1:]:
+            raise TdGymError(f"Customer {name!r} is kept for evaluation; train with {self.customers[0]!r}.")
+        return self.customer(name or self.customers[0])
 
     @abstractmethod
     def expert(self) -> SeatPolicy:

@@ -133,8 +133,7 @@ def check(args: argparse.Namespace) -> None:
     if args.preset and args.preset not in presets[args.method]:
         raise unknown(f"preset of {args.method}", args.preset, presets[args.method])
     scenario = make_scenario(args.env, **({"population": args.population} if args.population else {}))
-    if args.customer:
-        scenario.customer(args.customer)
+    scenario.training_customer(args.customer or "")
     if args.split not in ("train", "validation"):
         raise unknown("split for training", args.split, ("train", "validation"))
     _check_budgets(args.budget, scenario)

@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
 from td_gym.scenario import Episode, Scenario
 from tests.conformance.conftest import dialogue, players
@@ -79,6 +80,15 @@ def test_results_keep_to_their_ranges(scenario: Scenario) -> None:
             assert episode.outcome is not None
             assert episode.outcome["turns"] == episode.service_turns <= scenario.max_turns
             assert json.loads(json.dumps(episode.outcome)) == episode.outcome
+
+
+def test_only_the_first_customer_is_trained_with(scenario: Scenario) -> None:
+    first, *kept = scenario.customers
+    assert kept, "a scenario needs a second customer, for evaluation alone"
+    assert type(scenario.training_customer()) is type(scenario.training_customer(first))
+    for name in kept:
+        with pytest.raises(TdGymError, match="kept for evaluation"):
+            scenario.training_customer(name)
 
 
 def test_a_prospect_is_told_that_its_mark_may_have_decimals() -> None:

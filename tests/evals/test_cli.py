@@ -72,6 +72,7 @@ BAD = {
     "negative budget": ([*TRAIN, "--budget", "voucher=-0.3"], "-0.3"),
     "negative steps": ([*TRAIN, "--steps", "-5"], "-5"),
     "no processes": ([*TRAIN, "--nproc", "0"], "'0'"),
+    "train with a customer kept for evaluation": ([*TRAIN, "--customer", "scripted_b"], "kept for evaluation"),
     "customers that do not divide": ([*TRAIN, "--customers", "3", "--nproc", "2"], "3 customers"),
     "unknown model": ([*TRAIN, "--model", "nowhere"], "'nowhere'"),
     "unknown device": ([*TRAIN, "--device", "abacus"], "abacus"),
