@@ -113,7 +113,7 @@ class raw_env(AECEnv):
             raise TdGymError(f"A message must be text (str), not {type(action).__name__}.")
         episode = self.episode
         for counted in self._ledgers if self._per_message else (seat,):
-            self._ledgers[counted].open(self.scenario)
+            self._ledgers[counted].open()
         result = episode.submit(seat, action)
         for counted, ledger in self._ledgers.items():
             ledger.add(result, counted)

@@ -29,20 +29,35 @@ class Step:
 class Ledger:
     """What has happened since a seat's last step, and the text the seat has read so far."""
 
-    __slots__ = ("_budgeted", "_read", "_seen", "costs", "relevance", "reward", "strategy", "terms", "truncated")
+    __slots__ = (
+        "_budgeted",
+        "_no_costs",
+        "_no_terms",
+        "_read",
+        "_seen",
+        "costs",
+        "relevance",
+        "reward",
+        "strategy",
+        "terms",
+        "truncated",
+    )
 
     def __init__(self, episode: Episode, seat: str) -> None:
+        scenario = episode.scenario
         self._read = episode.messages(seat)[0]["content"]
         self._seen = 0
-        self._budgeted = episode.scenario.budgeted_cost
+        self._budgeted = scenario.budgeted_cost
+        self._no_costs = dict.fromkeys(scenario.costs, 0.0)
+        self._no_terms = dict.fromkeys(scenario.terms, 0.0)
         self.truncated = False
-        self.open(episode.scenario)
+        self.open()
 
-    def open(self, scenario: Scenario) -> None:
+    def open(self) -> None:
         """Start counting afresh."""
         self.reward = 0.0
-        self.costs = dict.fromkeys(scenario.costs, 0.0)
-        self.terms = dict.fromkeys(scenario.terms, 0.0)
+        self.costs: dict[str, float] = {}
+        self.terms: Mapping[str, float] = {}
         self.strategy = ""
         self.relevance: int | None = None
 
@@ -52,9 +67,9 @@ class Ledger:
         if seat in rewards:
             self.reward += rewards[seat]
         for name, amount in result.costs.items():
-            self.costs[name] += amount
+            self.costs[name] = self.costs.get(name, 0.0) + amount
         if result.seat == seat:
-            self.terms.update(result.terms)
+            self.terms = result.terms
             self.strategy = result.strategy
         if result.relevance is not None:
             self.relevance = result.relevance
@@ -71,10 +86,11 @@ class Ledger:
     def step(self, episode: Episode, seat: str, debug: bool) -> Step:
         """Return the seat's step; the ledger goes on counting until ``open``."""
         over = episode.outcome is not None
+        costs = {**self._no_costs, **self.costs}
         info: dict[str, Any] = {
-            "cost": self.costs[self._budgeted],
-            "costs": dict(self.costs),
-            "rewards": dict(self.terms),
+            "cost": costs[self._budgeted],
+            "costs": costs,
+            "rewards": {**self._no_terms, **self.terms},
             "messages": episode.messages(seat),
             "strategy": self.strategy,
             "scenario": -1 if episode.row is None else episode.row,
@@ -168,7 +184,7 @@ class ConversationBatch:
                 raise TdGymError(f"Conversation {i} is over; reset it before the next message.")
         for i, text in zip(indices, texts, strict=True):
             ledger = self._ledgers[i]
-            ledger.open(self.scenario)
+            ledger.open()
             ledger.add(self.episodes[i].submit(self.seat, text), self.seat)
         return self._advance(indices)
 

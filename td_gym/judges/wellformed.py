@@ -9,10 +9,10 @@ from __future__ import annotations
 import tomllib
 from functools import lru_cache
 from importlib.resources import files
-from itertools import product
+from itertools import pairwise, product
 from operator import eq
 
-from td_gym.reading.sentences import sentences
+from td_gym.reading.sentences import sentences, zeroed
 
 _LISTS = tomllib.loads(files(__package__).joinpath("wellformed.toml").read_text(encoding="utf-8"))
 
@@ -47,6 +47,13 @@ def wellformed(text: str) -> float:
 
 @lru_cache(maxsize=8192)
 def _is_wellformed(sentence: str) -> bool:
+    """Whether a sentence has the form of one, and no word stands twice in a row."""
+    words = sentence.lower().replace("’", "'").translate(_NO_PUNCTUATION).split()
+    return not any(map(eq, words, words[1:])) and _has_form(zeroed(sentence))
+
+
+@lru_cache(maxsize=8192)
+def _has_form(sentence: str) -> bool:
     """Whether a sentence begins and ends like one, has a predicate, and no two words clash."""
     if sentence[-1] not in ".!?" or not (sentence[0].isupper() or sentence[0].isdigit() or sentence[0] in "[\"'“"):
         return False
@@ -57,5 +64,4 @@ def _is_wellformed(sentence: str) -> bool:
     words = lowered.translate(_NO_PUNCTUATION).split()
     if len(words) > 1 and _PREDICATES.isdisjoint(words) and not any(word.endswith(_ENDINGS) for word in words):
         return False
-    following = words[1:]
-    return _BROKEN_PAIRS.isdisjoint(zip(words, following, strict=False)) and not any(map(eq, words, following))
+    return _BROKEN_PAIRS.isdisjoint(pairwise(words))

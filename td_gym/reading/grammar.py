@@ -31,7 +31,7 @@ from typing import Any
 
 from td_gym.errors import TdGymError
 from td_gym.reading.lexicon import MONEY, NUM, PCT, SPACED, TIME, UNK, Lexicon, read_lexicon
-from td_gym.reading.sentences import sentences
+from td_gym.reading.sentences import sentences, zeroed
 
 _BOUNDS = ".,?"
 _BUILTIN = {"UNK": UNK, "NUM": NUM + MONEY + TIME + PCT, "MONEY": MONEY, "TIME": TIME, "PCT": PCT}
@@ -39,7 +39,6 @@ _FIRST_WORD = 0x100
 REMEMBERED = 8192
 """Sentences whose acts a reader remembers."""
 LEVELS = 5
-_ZEROED = str.maketrans("123456789", "000000000")
 _LEFT_WINDOW = 12
 _ATOM = re.compile(r"[!<]?[A-Za-z0-9',$^|]+[?*+]?\Z")
 _REPEAT = {"?": "?", "*": "{0,4}", "+": "{1,4}"}
@@ -100,8 +99,7 @@ class Reader:
         return frozenset().union(*map(self._read, sentences(text)))
 
     def _read_sentence(self, sentence: str) -> frozenset[str]:
-        """Read a sentence as one with other figures in it was read: no pattern knows one figure from another."""
-        return self._read_form(sentence.translate(_ZEROED))
+        return self._read_form(zeroed(sentence))  # no pattern knows one figure from another
 
     def _match(self, sentence: str) -> frozenset[str]:
         coded = self.encode(sentence)

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 _CURT = 3.5
 """Fewer words a sentence than this read as a telegram."""
+_ZEROS = str.maketrans("123456789", "000000000")
 
 
 @lru_cache(maxsize=1024)
@@ -14,6 +15,14 @@ def sentences(text: str) -> tuple[str, ...]:
     for mark in ".!?…":
         text = text.replace(mark + " ", mark + "\n")
     return tuple(filter(None, map(str.strip, text.splitlines())))
+
+
+def zeroed(sentence: str) -> str:
+    """Return ``sentence`` with every digit a zero: a key for what is the same whatever the figures.
+
+    Most sentences that look new differ from an earlier one in a clock time or a sum only.
+    """
+    return sentence.translate(_ZEROS)
 
 
 def is_curt(text: str) -> bool:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections import Counter
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
+from itertools import chain
 from typing import NamedTuple
 
 from td_gym.reading.sentences import sentences
@@ -40,14 +43,26 @@ class Rule(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _rules() -> tuple[Rule, ...]:
+def _rules() -> Mapping[str, tuple[Rule, ...]]:
+    """Return the rules by three letters that every match contains, those of shorter literals under the empty key."""
     table = tomllib.loads(files(__package__).joinpath("customer_acts.toml").read_text(encoding="utf-8"))
-    return tuple(
+    rules = [
         Rule(_literal(pattern), re.compile(pattern), act, kind == "unless")
         for act in CUSTOMER_ACTS
         for kind in ("any", "unless")
         for pattern in table[act][kind]
-    )
+    ]
+    spread = Counter(letters for rule in rules for letters in _threes(rule.literal))
+    by_letters: dict[str, tuple[Rule, ...]] = {"": ()}
+    for rule in rules:
+        key = min(sorted(_threes(rule.literal)), key=spread.__getitem__, default="")
+        by_letters[key] = (*by_letters.get(key, ()), rule)
+    return by_letters
+
+
+def _threes(text: str) -> set[str]:
+    """Return all runs of three characters in ``text``."""
+    return {text[i : i + 3] for i in range(len(text) - 2)}
 
 
 def _literal(pattern: str) -> str:
@@ -71,5 +86,7 @@ def detect_customer_acts(text: str) -> frozenset[str]:
 @lru_cache(maxsize=8192)
 def _read_sentence(text: str) -> frozenset[str]:
     text = text.lower().replace("’", "'")
-    matching = [rule for rule in _rules() if rule[0] in text and rule[1].search(text)]
+    rules = _rules()
+    near = chain(rules[""], *[rules[letters] for letters in rules.keys() & _threes(text)])
+    matching = [rule for rule in near if rule.literal in text and rule.pattern.search(text)]
     return frozenset(rule.act for rule in matching) - {rule.act for rule in matching if rule.cancels}
