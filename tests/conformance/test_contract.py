@@ -82,6 +82,20 @@ def test_results_keep_to_their_ranges(scenario: Scenario) -> None:
             assert json.loads(json.dumps(episode.outcome)) == episode.outcome
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"population": "hrad"}, "hard"), ({"disclosure": "maybe"}, "honest"), ({"max_turns": 0}, "at least 1")],
+)
+def test_bad_options_are_refused_in_words(scenario: Scenario, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TdGymError, match=message):
+        make_scenario(scenario.name, **options)
+
+
+def test_a_row_needs_a_scenario_file(scenario: Scenario) -> None:
+    with pytest.raises(TdGymError, match="scenarios=FILE"):
+        scenario.begin(0, row=3)
+
+
 def test_only_the_first_customer_is_trained_with(scenario: Scenario) -> None:
     first, *kept = scenario.customers
     assert kept, "a scenario needs a second customer, for evaluation alone"

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personas.splits import split_of_order
-from td_gym.errors import TdGymError
 from td_gym.scenarios.food_dispute import sop
 from td_gym.scenarios.food_dispute.briefing import read_facts, slot_values
 from td_gym.scenarios.food_dispute.episode import FoodDisputeEpisode
@@ -178,15 +177,3 @@ def test_the_briefing_reads_back_and_fills_slots() -> None:
 def test_hidden_facts_are_not_in_the_service_briefing() -> None:
     text = episode_with().briefing("service").lower()
     assert not any(word in text for word in ("refund_", "cooperativ", "fault lies with", "honesty", "patience"))
-
-
-def test_bad_options_are_refused_in_words() -> None:
-    for options, word in [
-        ({"population": "hrad"}, "hard"),
-        ({"disclosure": "maybe"}, "honest"),
-        ({"max_turns": 0}, "at least 1"),
-    ]:
-        with pytest.raises(TdGymError, match=word):
-            FoodDispute(**options)  # type: ignore[arg-type]
-    with pytest.raises(TdGymError, match="scenarios=FILE"):
-        FoodDispute().begin(0, row=3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from td_gym.errors import TdGymError
 from td_gym.scenario import SeatPolicy
 from td_gym.scenarios.sales.credit import QUESTIONS, Question
 from td_gym.scenarios.sales.episode import SalesEpisode
@@ -337,15 +336,3 @@ def test_what_the_customer_hides_is_not_in_the_service_briefing() -> None:
         episode = call(seed)
         text = episode.briefing("service").lower()
         assert not any(word in text for word in ("patience", "curiosity", "temper", "interested", "objection:"))
-
-
-def test_bad_options_are_refused_in_words() -> None:
-    for options, word in [
-        ({"population": "hrad"}, "hard"),
-        ({"disclosure": "maybe"}, "honest"),
-        ({"max_turns": 0}, "at least 1"),
-    ]:
-        with pytest.raises(TdGymError, match=word):
-            Sales(**options)  # type: ignore[arg-type]
-    with pytest.raises(TdGymError, match="no scenario file"):
-        Sales().begin(0, row=3)
