@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
@@ -13,59 +12,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from td_gym.scenario import SeatPolicy
-from td_gym.scenarios.sales.credit import ask
 from td_gym.scenarios.sales.customer_acts import detect_customer_acts
 from td_gym.scenarios.sales.customer_b import reply
 from td_gym.scenarios.sales.customer_b_scales import State, led, missing
 from td_gym.scenarios.sales.episode import SalesEpisode
-from td_gym.scenarios.sales.offers import Case
 from td_gym.scenarios.sales.scenario import Sales
 from td_gym.scenarios.sales.topics import topic_of
+from tests.sales import calls
+from tests.sales.calls import ASK, BACK_OFF, CONFIRM, COUPON, HANDLE, OPEN, PITCH, PRESS, QUALIFY
 
-OPEN = (
-    "Hello, this is CrediLine. This is a sales call about a credit, it costs 1.2 percent interest a month and a "
-    "fee of $25."
-)
-QUALIFY = "How much could you put aside each month?"
-PITCH = "You can borrow up to $8,000, and $5,000 over 24 months would be $268.33 a month."
-EASE = {
-    "price": "You can take a smaller amount, and paying back early saves interest.",
-    "need": "Many people keep it in reserve for an unexpected bill.",
-    "timing": "There is no rush, and you can decide when it suits you.",
-    "trust": "CrediLine is a licensed lender, and you may withdraw within fourteen days.",
-    "authority": "Of course you can discuss it with your family first.",
-}
-COUPON = "<action>offer_coupon</action><response>I can give you a coupon of $80 off the interest.</response>"
-ASK = "Would you like to take the credit on these terms?"
-PRESS = (
-    "You really should not miss this, the offer is only valid today.",
-    "This is your last chance, decide right now.",
-    "Please do not say no yet, you need to decide now.",
-)
-CONFIRM = "<action>confirm_order</action><response>Your order is confirmed.</response>"
-BACK_OFF = "That is perfectly fine, I respect your decision."
+tell = partial(calls.tell, reply)
 
 
 def begin(questions: tuple[str, ...] = (), leeway: float = -9.0, seed: int = 3, **change: Any) -> SalesEpisode:
-    """Start a call with a customer of our choice, of so much ``leeway``, that asks nothing about machines."""
-    episode = Sales().begin(seed)
-    usual = {"do_not_call": "wary", "objection": "price", "interest": 3, "trust": 3, "budget": 900.0, "patience": 12}
-    persona = replace(episode.case.persona, **{**usual, "communication_style": "polite", **change})
-    profile = replace(episode.case.profile, amount=5000.0, months=24, eligible=True)
-    episode.case = Case(persona, profile, tuple(ask(profile, name) for name in questions))
-    episode.submit("customer", reply(episode))
-    episode.memory["customer"].update(leeway=leeway, robot="settled")
-    return episode
-
-
-def tell(episode: SalesEpisode, *messages: str) -> SalesEpisode:
-    """Say ``messages`` one after the other as long as the call goes on."""
-    for message in messages:
-        if episode.outcome is None:
-            episode.submit("service", message)
-        if episode.outcome is None:
-            episode.submit("customer", reply(episode))
-    return episode
+    """Start a call with a customer of our choice, of so much ``leeway``."""
+    return calls.begin(reply, questions, seed, {"leeway": leeway}, **change)
 
 
 def begin_past_opening(**change: Any) -> SalesEpisode:
@@ -87,10 +48,10 @@ def heard(episode: SalesEpisode) -> frozenset[str]:
     return detect_customer_acts(episode.transcript[-1].shown)
 
 
-@pytest.mark.parametrize("objection", sorted(EASE))
+@pytest.mark.parametrize("objection", sorted(HANDLE))
 def test_only_the_answer_to_its_own_objection_wins_the_customer_over(objection: str) -> None:
     gains = {}
-    for name, words in EASE.items():
+    for name, words in HANDLE.items():
         episode = tell(begin_past_opening(objection=objection, interest=2, trust=2, budget=100.0), PITCH)
         assert f"object_{objection}" in heard(episode)
         before = gap(episode)
@@ -134,7 +95,7 @@ def test_a_telegram_and_a_pitch_without_figures_count_less() -> None:
 
 
 def test_nobody_buys_unasked_and_those_who_want_no_calls_never_do() -> None:
-    service = (OPEN, QUALIFY, PITCH, EASE["price"], COUPON)
+    service = (OPEN, QUALIFY, PITCH, HANDLE["price"], COUPON)
     for seed in range(12):
         unasked = tell(begin(seed=seed, leeway=99.0), *service)
         assert all("accept_order" not in turn.acts for turn in unasked.transcript)
@@ -155,7 +116,7 @@ def test_a_yes_waits_for_its_order_but_not_for_long() -> None:
 
 def test_a_no_stays_a_no_until_the_agent_lets_go() -> None:
     refused = tell(
-        begin_past_opening(), PITCH, ASK, ASK.replace("the credit", "it"), EASE["price"], ASK, "Do you want it?"
+        begin_past_opening(), PITCH, ASK, ASK.replace("the credit", "it"), HANDLE["price"], ASK, "Do you want it?"
     )
     assert any("refuse" in turn.acts for turn in refused.transcript)
     assert outcome(tell(refused, BACK_OFF))["ended_by"] == "resolved"

@@ -4,69 +4,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from personas.prospect import STYLES
-from td_gym.scenarios.sales.credit import ask
 from td_gym.scenarios.sales.customer import reply
 from td_gym.scenarios.sales.customer_acts import OBJECTS, detect_customer_acts
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, willingness
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.language import phrases, variants
-from td_gym.scenarios.sales.offers import Case
 from td_gym.scenarios.sales.scenario import Sales
 from td_gym.scenarios.sales.topics import topic_of
+from tests.sales import calls
+from tests.sales.calls import ASK, BACK_OFF, CONFIRM, COUPON, HANDLE, OPEN, PITCH, PRESS, QUALIFY
 
-OPEN = (
-    "Hello, this is CrediLine. This is a sales call about a credit, it costs 1.2 percent interest a month and a "
-    "fee of $25."
-)
-QUALIFY = "How much could you put aside each month?"
-PITCH = "You can borrow up to $8,000, and $5,000 over 24 months would be $268.33 a month."
-HANDLE = {
-    "price": "You can take a smaller amount, and paying back early saves interest.",
-    "need": "Many people keep it in reserve for an unexpected bill.",
-    "timing": "There is no rush, and you can decide when it suits you.",
-    "trust": "CrediLine is a licensed lender, and you may withdraw within fourteen days.",
-    "authority": "Of course you can discuss it with your family first.",
-}
-COUPON = "<action>offer_coupon</action><response>I can give you a coupon of $80 off the interest.</response>"
-ASK = "Would you like to take the credit on these terms?"
-PRESS = (
-    "You really should not miss this, the offer is only valid today.",
-    "This is your last chance, decide right now.",
-    "Please do not say no yet, you need to decide now.",
-    "Come on, just say yes, you will regret it otherwise.",
-)
-BACK_OFF = "That is perfectly fine, I respect your decision."
-CONFIRM = "<action>confirm_order</action><response>Your order is confirmed.</response>"
 STALL = ("Let me have a look.", "One moment please.", "I am checking this now.", "The weather is nice.")
+
+tell = partial(calls.tell, reply)
 
 
 def begin(questions: Sequence[str] = (), seed: int = 3, luck: float = 1.0, **change: Any) -> SalesEpisode:
     """Start a call with a customer of our choice; it says yes at a willingness above ``luck``."""
-    episode = Sales().begin(seed)
-    usual = {"do_not_call": "wary", "objection": "price", "interest": 3, "trust": 3, "budget": 900.0, "patience": 12}
-    usual["communication_style"] = "polite"
-    persona = replace(episode.case.persona, **{**usual, **change})
-    profile = replace(episode.case.profile, amount=5000.0, months=24)
-    episode.case = Case(persona, profile, tuple(ask(profile, name) for name in questions))
-    episode.submit("customer", reply(episode))
-    episode.memory["customer"].update(luck=luck, robot="settled")
-    return episode
-
-
-def tell(episode: SalesEpisode, *messages: str) -> SalesEpisode:
-    """Say ``messages`` one after the other as long as the call goes on."""
-    for message in messages:
-        if episode.outcome is None:
-            episode.submit("service", message)
-        if episode.outcome is None:
-            episode.submit("customer", reply(episode))
-    return episode
+    return calls.begin(reply, questions, seed, {"luck": luck}, **change)
 
 
 def mind(episode: SalesEpisode) -> Mind:
