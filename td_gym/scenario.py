@@ -215,7 +215,7 @@ class Episode(ABC):
                 if turn.tool_message and turn.seat == seat:
                     known.append(_tool_message(turn))
             self._messages[seat] = known
-        return [message.copy() for message in known]
+        return list(map(dict.copy, known))
 
     @final
     def snapshot(self) -> dict[str, Any]:

@@ -191,17 +191,11 @@ class ConversationBatch:
     def _advance(self, indices: Sequence[int]) -> list[Step]:
         """Let the other seats speak until every one of ``indices`` waits for ``seat`` or is over."""
         seat, episodes, ledgers = self.seat, self.episodes, self._ledgers
-        waiting = self._waiting(indices)
-        while waiting:
+        waiting = indices
+        while waiting := [i for i in waiting if (it := episodes[i]).next_seat != seat and it.outcome is None]:
             for other, policy in self.policies.items():
                 members = [i for i in waiting if episodes[i].next_seat == other]
                 replies = policy.reply_batch([episodes[i] for i in members]) if members else []
                 for i, reply in zip(members, replies, strict=True):
                     ledgers[i].add(episodes[i].submit(other, reply), seat)
-            waiting = self._waiting(waiting)
         return [ledgers[i].step(episodes[i], seat, self.debug) for i in indices]
-
-    def _waiting(self, indices: Sequence[int]) -> list[int]:
-        """Return which of ``indices`` wait for a message of another seat."""
-        seat, episodes = self.seat, self.episodes
-        return [i for i in indices if (episode := episodes[i]).next_seat != seat and episode.outcome is None]

@@ -57,8 +57,7 @@ _COMFORT = frozenset(("empathise", "apologise"))
 
 @lru_cache(maxsize=8192)
 def _is_robotic(text: str) -> bool:
-    lowered = text.lower()
-    return any(phrase in lowered for phrase in _ROBOT_STYLE)
+    return any(map(text.lower().__contains__, _ROBOT_STYLE))
 
 
 class FoodDisputeEpisode(DeskEpisode):
