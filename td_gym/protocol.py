@@ -29,6 +29,8 @@ class Tool:
     name: str
     arguments: frozenset[str]
     description: str
+    looks_up: bool = False
+    """A message that calls it and says nothing is an aside: the tool answers, and the seat goes on."""
 
 
 class ParsedMessage(NamedTuple):

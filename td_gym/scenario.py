@@ -21,6 +21,8 @@ from td_gym.protocol import MAX_CHARS, ParsedMessage, Tool, parse_message
 from td_gym.turns import CustomerEffect, ServiceEffect, Turn, TurnResult, split_end_mark
 
 SPLITS = ("train", "validation", "test")
+MAX_ASIDES = 5
+"""Look-ups in a row that a seat may make before it has to speak."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class Episode(ABC):
     """One running conversation.
 
     ``turns`` counts service turns.  The customer speaks first and is the only seat that ends a
-    conversation by words; a format error, a transfer and the turn limit end it too.
+    conversation by words; a format error, a transfer and the turn limit end it too.  An aside, a
+    look-up without a word, is no turn; after ``MAX_ASIDES`` in a row one more passes for silence.
     """
 
     def __init__(self, scenario: Scenario, seed: int, split: str, row: int | None, case: Any) -> None:
@@ -88,6 +91,8 @@ class Episode(ABC):
         self.memory: dict[str, dict[str, Any]] = {}
         """What simulated seats remember; plain data, part of the snapshot."""
         self._ending = ""
+        self._asides = 0
+        """Look-ups since another seat last heard something."""
         self._messages: dict[str, list[dict[str, str]]] = {}
 
     # What a scenario supplies.
@@ -138,8 +143,10 @@ class Episode(ABC):
         return self._submit_service(text)
 
     def _submit_service(self, text: str) -> TurnResult:
-        self.service_turns += 1
         message = parse_message(text, self.scenario.tools, self.scenario.max_chars)
+        aside = self._is_aside(message)
+        self._asides = self._asides + 1 if aside else 0
+        self.service_turns += not aside
         if message.error:
             self._record(Turn("service", text, ""))
             rewards, costs = self._end("format_error", None, message.error)
@@ -155,11 +162,18 @@ class Episode(ABC):
                 effect.tool_message,
                 effect.acts,
                 effect.strategy,
+                aside,
             )
         )
         self._ending = effect.ended_by
-        self.next_seat = "customer"
+        if not aside:
+            self.next_seat = "customer"
         return TurnResult("service", effect.rewards, effect.costs, effect.terms, effect.strategy)
+
+    def _is_aside(self, message: ParsedMessage) -> bool:
+        if not message.action or message.response or self._asides >= MAX_ASIDES:
+            return False
+        return self.scenario.tools[message.action].looks_up
 
     def _submit_customer(self, text: str) -> TurnResult:
         shown, mark = split_end_mark(text[: self.scenario.max_chars])
@@ -196,24 +210,20 @@ class Episode(ABC):
     def _record(self, turn: Turn) -> None:
         self.transcript.append(turn)
         for seat, messages in self._messages.items():
-            messages.append(_as_message(turn, seat))
-            if turn.tool_message and turn.seat == seat:
-                messages.append(_tool_message(turn))
+            messages += _as_messages(turn, seat)
 
     @final
     def messages(self, seat: str) -> list[dict[str, str]]:
         """Return the conversation as chat messages, fresh at every call.
 
         ``system`` is the seat's briefing, its own turns are ``assistant``, the others' ``user``; a
-        tool's error message follows the turn that caused it as ``user``, marked ``<tool_result>``.
+        tool's answer follows the turn that called it as ``user``, marked ``<tool_result>``.
         """
         known = self._messages.get(seat)
         if known is None:
             known = [{"role": "system", "content": self.briefing(seat)}]
             for turn in self.transcript:
-                known.append(_as_message(turn, seat))
-                if turn.tool_message and turn.seat == seat:
-                    known.append(_tool_message(turn))
+                known += _as_messages(turn, seat)
             self._messages[seat] = known
         return list(map(dict.copy, known))
 
@@ -231,14 +241,16 @@ class Episode(ABC):
         }
 
 
-def _as_message(turn: Turn, seat: str) -> dict[str, str]:
+def _as_messages(turn: Turn, seat: str) -> tuple[dict[str, str], ...]:
+    """Return a turn as ``seat`` has it in its chat: not at all, as one message, or with a tool's answer behind."""
     if turn.seat == seat:
-        return {"role": "assistant", "content": turn.text}
-    return {"role": "user", "content": turn.shown.replace("<tool_result>", "‹tool_result›")}
-
-
-def _tool_message(turn: Turn) -> dict[str, str]:
-    return {"role": "user", "content": f"<tool_result>{turn.tool_message}</tool_result>"}
+        own = {"role": "assistant", "content": turn.text}
+        if turn.tool_message:
+            return own, {"role": "user", "content": f"<tool_result>{turn.tool_message}</tool_result>"}
+        return (own,)
+    if turn.aside:
+        return ()
+    return ({"role": "user", "content": turn.shown.replace("<tool_result>", "‹tool_result›")},)
 
 
 class Scenario(ABC):

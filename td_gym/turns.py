@@ -22,9 +22,11 @@ class Turn(NamedTuple):
     action: str = ""
     arguments: Mapping[str, str] = _NOTHING
     tool_message: str = ""
-    """A tool's error message, read by the seat that called it only."""
+    """What a tool answered, most often why it refused; read by the seat that called it only."""
     acts: frozenset[str] = frozenset()
     strategy: str = ""
+    aside: bool = False
+    """A look-up without a word, of which no other seat hears."""
 
 
 class TurnResult(NamedTuple):

@@ -106,7 +106,9 @@ class Ledger:
 
 
 def _lines(turn: Turn, seat: str, max_chars: int) -> str:
-    """Return a turn as lines of a transcript; continuation lines are indented, so none looks like a turn."""
+    """Return a turn as lines of ``seat``'s transcript; continuation lines are indented, so none looks like a turn."""
+    if turn.aside and turn.seat != seat:
+        return ""
     text = turn.text[:max_chars] if turn.seat == seat else turn.shown
     if "\n" in text:
         text = text.replace("\n", "\n  ")

@@ -39,6 +39,8 @@ class EchoEpisode(Episode):
                 tool_message = "gift: there is no huge one"
             else:
                 costs["gift"] = 1.0
+        elif message.action == "dictionary":
+            tool_message = "dictionary: it is a fruit"
         ended_by = "transferred" if message.action == "leave" else ""
         terms = {"said": float(said)}
         rewards = {"customer": 0.25} if said else {}
@@ -106,6 +108,7 @@ class EchoScenario(Scenario):
         self.max_chars = max_chars
         self.tools = {
             "gift": Tool("gift", frozenset({"size"}), "make a gift"),
+            "dictionary": Tool("dictionary", frozenset(), "look the word up", looks_up=True),
             "leave": Tool("leave", frozenset(), "leave"),
         }
 

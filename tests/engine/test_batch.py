@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
+from td_gym.scenario import Episode
 from tests.engine.echo_scenario import EchoCustomer, EchoScenario, EchoService
 
 
@@ -49,6 +52,31 @@ def test_the_customer_is_asked_once_a_round_for_all_who_wait() -> None:
     batch.step([0, 2], ["a", "b"])
     batch.step([0, 1], ["<think>", "c"])  # a format error ends conversation 0 without its customer
     assert customer.batches == [3, 2, 1]
+
+
+def test_an_aside_comes_back_at_once_with_its_answer() -> None:
+    batch, customer = plums(2)
+    batch.reset([0, 1], [1, 2], [0, 0])
+    looked, spoken = batch.step([0, 1], ["<action>dictionary</action>", "fig"])
+    assert looked.observation["text"].endswith(
+        "plum.\nservice: <action>dictionary</action>\ntool: dictionary: it is a fruit"
+    )
+    assert looked.info["messages"][-1]["content"] == "<tool_result>dictionary: it is a fruit</tool_result>"
+    assert spoken.info["messages"][-1]["content"] == "2: I want to hear plum."
+    assert customer.batches == [2, 1]
+
+
+def test_a_simulated_seat_may_look_up_too() -> None:
+    class LooksUpFirst(EchoService):
+        def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+            asked = [episode.transcript[-1].seat == "customer" for episode in episodes]
+            return ["<action>dictionary</action>" if each else "plum" for each in asked]
+
+    batch = ConversationBatch(EchoScenario(("plum",)), "customer", 1, {"service": LooksUpFirst()})
+    batch.reset([0], [1], [0])
+    (step,) = batch.step([0], ["say it"])
+    assert step.observation["text"].endswith("\ncustomer: say it\nservice: plum")
+    assert [turn.aside for turn in batch.episodes[0].transcript] == [False, True, False]
 
 
 def test_rewards_of_the_customers_seat() -> None:

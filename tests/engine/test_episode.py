@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from td_gym.errors import TdGymError
+from td_gym.scenario import MAX_ASIDES
 from td_gym.turns import EndMark, split_end_mark
 from tests.engine.echo_scenario import EchoEpisode, EchoScenario
 
@@ -53,6 +54,45 @@ def test_a_conversation_by_hand() -> None:
     assert episode.outcome == {"mark": 4.0, "ended_by": "resolved", "turns": 1}
     with pytest.raises(TdGymError, match="over"):
         episode.submit("service", "more")
+
+
+LOOK_UP = "<action>dictionary</action>"
+
+
+def test_an_aside_is_answered_at_once_and_no_other_seat_hears_of_it() -> None:
+    episode = begin()
+    episode.submit("customer", "say plum")
+    customer_has_read = episode.messages("customer")
+    looked = episode.submit("service", LOOK_UP)
+    assert (looked.costs, episode.next_seat, episode.service_turns) == ({"chars": 0.0}, "service", 0)
+    assert episode.messages("service")[2:] == [
+        {"role": "assistant", "content": LOOK_UP},
+        {"role": "user", "content": "<tool_result>dictionary: it is a fruit</tool_result>"},
+    ]
+    assert episode.messages("customer") == customer_has_read
+    episode.submit("service", "plum")
+    assert (episode.next_seat, episode.service_turns) == ("customer", 1)
+    assert [m["content"] for m in episode.messages("customer")[2:]] == ["plum"]
+    restored = episode.scenario.restore(episode.snapshot())
+    assert restored.messages("customer") == episode.messages("customer")
+    assert restored.messages("service") == episode.messages("service")
+
+
+def test_a_look_up_with_words_passes_the_floor_and_so_does_one_too_many_without() -> None:
+    episode = begin()
+    episode.submit("customer", "say plum")
+    episode.submit("service", f"{LOOK_UP}<response>one moment</response>")
+    assert (episode.next_seat, episode.service_turns) == ("customer", 1)
+    episode.submit("customer", "well?")
+    for _ in range(MAX_ASIDES):
+        episode.submit("service", LOOK_UP)
+        assert episode.next_seat == "service"
+    episode.submit("service", LOOK_UP)
+    assert (episode.next_seat, episode.service_turns) == ("customer", 2)
+    assert episode.messages("customer")[-1] == {"role": "user", "content": ""}
+    episode.submit("customer", "hello?")
+    episode.submit("service", LOOK_UP)
+    assert episode.next_seat == "service", "the count starts afresh once something was heard"
 
 
 def test_ways_to_end() -> None:
