@@ -52,7 +52,7 @@ class GRPO(Method):
         self.loss = config.loss
         # A price that moves by ``dual_rate * (J_c - d)`` is a controller with an integral only.
         ascent = PIDConfig(kp=0.0, ki=config.dual_rate, kd=0.0, initial=config.penalty, maximum=inf)
-        self.prices = {name: PIDLagrangian(limit, ascent) for name, limit in budgets.items()}
+        self.prices = {name: PIDLagrangian(limit, ascent) for name, limit in budgets.items() if self.uses_budgets}
 
     @property
     def uses_budgets(self) -> bool:
