@@ -22,6 +22,9 @@ _EXTRAS = {
     "tensorboard": "train",
     "rich": "train",
     "matplotlib": "evals",
+    "rapidfuzz": "evals",
+    "sacrebleu": "evals",
+    "sacremoses": "evals",
     "pyarrow": "data",
     "stable_baselines3": "sb3",
 }

@@ -1,0 +1,187 @@
+"""Files of predictions and of the benchmark, read with a clear word about what is wrong in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from evals.files import read_json
+from evals.multiwoz.database import DOMAINS, Database
+from evals.multiwoz.normalise import State
+from evals.multiwoz.success import DomainGoal, Goal
+from td_gym.errors import TdGymError
+
+_Kind = TypeVar("_Kind", str, list[Any], dict[str, Any])
+_WORD_FOR: Mapping[type, str] = {str: "text", list: "a list", dict: "an object"}
+_FOLDERS = (".", "mwzeval_data", "mwzeval/data")
+"""Where in a folder of data the files of the procedure may lie; the last is the standard repository's place."""
+
+
+class Prediction(NamedTuple):
+    """One turn of a system, as its file has it."""
+
+    response: str
+    state: State | None
+    """``None`` where the file has no states."""
+    active: tuple[str, ...] | None
+    """The domains that the turn is about; ``None`` where the file does not say."""
+
+
+def read_predictions(path: Path) -> dict[str, list[Prediction]]:
+    """Return the turns of each dialogue in a file ``{id: [{response, state?, active_domains?}]}``.
+
+    ``TdGymError`` names file, dialogue, turn (the first is 1) and field of whatever is wrong.
+    """
+    dialogues = _expect(dict, read_json(path), str(path))
+    if not dialogues:
+        raise TdGymError(f"{path} holds no dialogues: write {{id: [{{'response': text}}, ...]}}.")
+    return {name: _read_dialogue(turns, f"{path}: dialogue {name!r}") for name, turns in dialogues.items()}
+
+
+def _read_dialogue(turns: object, where: str) -> list[Prediction]:
+    entries = _expect(list, turns, where)
+    if not entries:
+        raise TdGymError(f"{where} has no turns.")
+    return [_read_turn(turn, f"{where}, turn {number}") for number, turn in enumerate(entries, 1)]
+
+
+def _read_turn(entry: object, where: str) -> Prediction:
+    turn = _expect(dict, entry, where)
+    response = _expect(str, _field(turn, "response", where), f"{where}, field 'response'")
+    state = _read_state(turn["state"], f"{where}, field 'state'") if "state" in turn else None
+    if "active_domains" not in turn:
+        return Prediction(response, state, None)
+    place = f"{where}, field 'active_domains'"
+    return Prediction(response, state, _texts(turn["active_domains"], place))
+
+
+def _read_state(entry: object, where: str) -> State:
+    state = _expect(dict, entry, where)
+    for domain, slots in state.items():
+        for slot, value in _expect(dict, slots, f"{where}, domain {domain!r}").items():
+            if isinstance(value, list | dict):
+                raise TdGymError(f"{where}, domain {domain!r}, slot {slot!r} must be text, not {_short(value)}.")
+    return state
+
+
+class Benchmark:
+    """What the standard procedure compares with, each file read when it is first asked for.
+
+    The folder holds ``goals.json``, ``booked_domains.json``, ``database/*_db.json``, ``references/`` and, for
+    predictions without states, the benchmark's own states. References and states of MultiWOZ 2.2 (``mwz22.json``,
+    ``gold_states.json``) are taken if they are there, otherwise those derived from 2.1.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        found = [folder / inner for inner in _FOLDERS if (folder / inner / "goals.json").is_file()]
+        if not found:
+            places = ", ".join(str(folder / inner / "goals.json") for inner in _FOLDERS)
+            raise TdGymError(f"No data of the standard procedure in {str(folder)!r}: looked for {places}.")
+        self.folder = found[0]
+        self.references_path = self._first("references/mwz22.json", "references/mwz21_derived.json")
+        self.states_path = self._first("gold_states.json", "gold_states.mwz21.json")
+
+    def _first(self, *names: str) -> Path:
+        paths = [self.folder / name for name in names]
+        return next((path for path in paths if path.is_file()), paths[-1])
+
+    @cached_property
+    def database(self) -> Database:
+        """The four tables."""
+        paths = {domain: self.folder / "database" / f"{domain}_db.json" for domain in DOMAINS}
+        return Database({domain: _read_table(path) for domain, path in paths.items()})
+
+    def goal(self, dialogue: str) -> Goal:
+        """Return what the user of ``dialogue`` wants."""
+        entry, where = _entry(self._goals, dialogue, self.folder / "goals.json")
+        domains = _expect(dict, entry, where)
+        return {domain: _read_goal(domains[domain], f"{where}, domain {domain!r}") for domain in domains}
+
+    def booked(self, dialogue: str, turns: int) -> list[tuple[str, ...]]:
+        """Return the domains booked at each of the first ``turns`` turns of ``dialogue``."""
+        path = self.folder / "booked_domains.json"
+        return [_texts(domains, where) for domains, where in _turns(self._booked, dialogue, turns, path)]
+
+    def references(self, dialogue: str, turns: int) -> list[str]:
+        """Return the normal reference responses of the first ``turns`` turns of ``dialogue``."""
+        listed = _turns(self._references, dialogue, turns, self.references_path)
+        return [_expect(str, text, where) for text, where in listed]
+
+    def states(self, dialogue: str, turns: int) -> list[State]:
+        """Return the benchmark's own states, in normal form, of the first ``turns`` turns of ``dialogue``."""
+        return [_read_state(state, where) for state, where in _turns(self._states, dialogue, turns, self.states_path)]
+
+    @cached_property
+    def _goals(self) -> dict[str, Any]:
+        return _read_object(self.folder / "goals.json")
+
+    @cached_property
+    def _booked(self) -> dict[str, Any]:
+        return _read_object(self.folder / "booked_domains.json")
+
+    @cached_property
+    def _references(self) -> dict[str, Any]:
+        return _read_object(self.references_path)
+
+    @cached_property
+    def _states(self) -> dict[str, Any]:
+        return _read_object(self.states_path)
+
+
+def _read_goal(entry: object, where: str) -> DomainGoal:
+    goal = _expect(dict, entry, where)
+    wishes = _expect(dict, _field(goal, "informable", where), f"{where}, field 'informable'")
+    questions = _texts(_field(goal, "requestable", where), f"{where}, field 'requestable'")
+    return DomainGoal(wishes, frozenset(questions))
+
+
+def _read_table(path: Path) -> list[dict[str, Any]]:
+    key = "trainID" if path.name == "train_db.json" else "id"
+    rows = _expect(list, read_json(path), str(path))
+    for number, row in enumerate(rows, 1):
+        where = f"{path}: row {number}"
+        _field(_expect(dict, row, where), key, where)
+    return rows
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    return _expect(dict, read_json(path), str(path))
+
+
+def _turns(table: dict[str, Any], dialogue: str, turns: int, path: Path) -> list[tuple[object, str]]:
+    """Return the first ``turns`` entries of a dialogue, each with its place for error messages."""
+    entry, where = _entry(table, dialogue, path)
+    entries = _expect(list, entry, where)
+    if len(entries) < turns:
+        raise TdGymError(f"{where} has {len(entries)} turns, but the predictions have {turns}.")
+    return [(entry, f"{where}, turn {number}") for number, entry in enumerate(entries[:turns], 1)]
+
+
+def _entry(table: dict[str, Any], dialogue: str, path: Path) -> tuple[object, str]:
+    """Return the entry of a dialogue and its place for error messages."""
+    if dialogue not in table:
+        raise TdGymError(f"{path} does not know the dialogue {dialogue!r} of the predictions; ids look like 'sng0073'.")
+    return table[dialogue], f"{path}: dialogue {dialogue!r}"
+
+
+def _field(table: dict[str, Any], name: str, where: str) -> object:
+    if name not in table:
+        raise TdGymError(f"{where} lacks the field {name!r}.")
+    return table[name]
+
+
+def _texts(value: object, where: str) -> tuple[str, ...]:
+    return tuple(_expect(str, text, where) for text in _expect(list, value, where))
+
+
+def _expect(kind: type[_Kind], value: object, where: str) -> _Kind:
+    if not isinstance(value, kind):
+        raise TdGymError(f"{where} must be {_WORD_FOR[kind]}, not {_short(value)}.")
+    return value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
