@@ -38,25 +38,22 @@ class Database:
     def search(self, domain: str, wishes: Mapping[str, Value]) -> frozenset[str]:
         """Return the ids of the rows of ``domain`` that fit all ``wishes``, values by normal slot.
 
-        A train arrives by the wished time at the latest and leaves then at the earliest. Slots that the table has no
-        column for ask for nothing, nor does a value that means any.
+        A train arrives by the wished time at the latest and leaves then at the earliest. A slot that the table has no
+        column for asks for nothing, nor does a value that means any.
         """
-        asked = {
-            slot: normal_value(slot, value)
-            for slot, value in wishes.items()
-            if value is not None and value not in _ANY_VALUE
-        }
-        return frozenset(
-            row["trainid" if domain == "train" else "id"]
-            for row in self._rows[domain]
-            if all(_fits(domain, slot, row[slot], value) for slot, value in asked.items() if slot in row)
-        )
+        rows = self._rows[domain]
+        for slot, value in wishes.items():
+            if value is not None and value not in _ANY_VALUE:
+                wished = normal_value(slot, value)
+                rows = [row for row in rows if _fits(domain, slot, row.get(slot, _UNKNOWN), wished)]
+        return frozenset(row["trainid" if domain == "train" else "id"] for row in rows)
 
 
 def _searched(domain: str, row: Mapping[str, object]) -> dict[str, str]:
     return {normal_slot(column): str(value) for column, value in row.items() if column not in _NOT_SEARCHED[domain]}
 
 
+@lru_cache(maxsize=1 << 17)
 def _fits(domain: str, slot: str, own: str, wished: Value) -> bool:
     if own == _UNKNOWN:
         return True
@@ -69,7 +66,6 @@ def _fits(domain: str, slot: str, own: str, wished: Value) -> bool:
     return own == wished
 
 
-@lru_cache(maxsize=1 << 17)
 def close(own: str, wished: str) -> bool:
     """Return whether the partial ratio of two texts is at least 90 of 100, rounded.
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from evals.files import read_json
 from evals.multiwoz.database import DOMAINS, Database
-from evals.multiwoz.normalise import State
+from evals.multiwoz.normalise import State, Value
 from evals.multiwoz.success import DomainGoal, Goal
 from td_gym.errors import TdGymError
 
@@ -51,19 +51,24 @@ def _read_turn(entry: object, where: str) -> Prediction:
     turn = _expect(dict, entry, where)
     response = _expect(str, _field(turn, "response", where), f"{where}, field 'response'")
     state = _read_state(turn["state"], f"{where}, field 'state'") if "state" in turn else None
-    if "active_domains" not in turn:
-        return Prediction(response, state, None)
-    place = f"{where}, field 'active_domains'"
-    return Prediction(response, state, _texts(turn["active_domains"], place))
+    named = "active_domains"
+    active = _texts(turn[named], f"{where}, field {named!r}") if named in turn else None
+    return Prediction(response, state, active)
 
 
 def _read_state(entry: object, where: str) -> State:
-    state = _expect(dict, entry, where)
-    for domain, slots in state.items():
-        for slot, value in _expect(dict, slots, f"{where}, domain {domain!r}").items():
-            if isinstance(value, list | dict):
-                raise TdGymError(f"{where}, domain {domain!r}, slot {slot!r} must be text, not {_short(value)}.")
-    return state
+    return {
+        domain: _read_slots(slots, f"{where}, domain {domain!r}")
+        for domain, slots in _expect(dict, entry, where).items()
+    }
+
+
+def _read_slots(entry: object, where: str) -> dict[str, Value]:
+    slots = _expect(dict, entry, where)
+    for slot, value in slots.items():
+        if isinstance(value, list | dict):
+            raise TdGymError(f"{where}, slot {slot!r} must be text, not {_short(value)}.")
+    return slots
 
 
 class Benchmark:
@@ -92,6 +97,13 @@ class Benchmark:
         """The four tables."""
         paths = {domain: self.folder / "database" / f"{domain}_db.json" for domain in DOMAINS}
         return Database({domain: _read_table(path) for domain, path in paths.items()})
+
+    def check_knows(self, predictions: Iterable[str], path: Path) -> None:
+        """Raise ``TdGymError`` unless there are goals for all dialogues of the ``predictions`` read from ``path``."""
+        for name in predictions:
+            if name not in self._goals:
+                goals = self.folder / "goals.json"
+                raise TdGymError(f"{path}: dialogue {name!r} is not in {goals}; ids look like 'sng0073'.")
 
     def goal(self, dialogue: str) -> Goal:
         """Return what the user of ``dialogue`` wants."""
@@ -132,7 +144,7 @@ class Benchmark:
 
 def _read_goal(entry: object, where: str) -> DomainGoal:
     goal = _expect(dict, entry, where)
-    wishes = _expect(dict, _field(goal, "informable", where), f"{where}, field 'informable'")
+    wishes = _read_slots(_field(goal, "informable", where), f"{where}, field 'informable'")
     questions = _texts(_field(goal, "requestable", where), f"{where}, field 'requestable'")
     return DomainGoal(wishes, frozenset(questions))
 
@@ -162,7 +174,7 @@ def _turns(table: dict[str, Any], dialogue: str, turns: int, path: Path) -> list
 def _entry(table: dict[str, Any], dialogue: str, path: Path) -> tuple[object, str]:
     """Return the entry of a dialogue and its place for error messages."""
     if dialogue not in table:
-        raise TdGymError(f"{path} does not know the dialogue {dialogue!r} of the predictions; ids look like 'sng0073'.")
+        raise TdGymError(f"{path} lacks the dialogue {dialogue!r} of the predictions.")
     return table[dialogue], f"{path}: dialogue {dialogue!r}"
 
 
@@ -183,5 +195,7 @@ def _expect(kind: type[_Kind], value: object, where: str) -> _Kind:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    if isinstance(value, list | dict):
+        return _WORD_FOR[type(value)]
+    text = "null" if value is None else repr(value)
     return text if len(text) <= 40 else f"{text[:37]}..."

@@ -14,7 +14,7 @@ from evals.commands import train as train_command
 
 ENV = "td_gym/FoodDispute-v0"
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("envs", "play", "train", "evaluate", "leaderboard")
+COMMANDS = ("envs", "play", "train", "evaluate", "leaderboard", "score-multiwoz")
 
 
 def shell(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -117,9 +117,13 @@ def test_missing_training_extra_names_it(
 
 BASE_ONLY = """
 import sys
+EXTRAS = {
+    'torch', 'transformers', 'safetensors', 'peft',
+    'matplotlib', 'rich', 'rapidfuzz', 'sacrebleu', 'sacremoses', 'pyarrow'
+}
 class Refuse:
     def find_spec(self, name, path=None, target=None):
-        if name.split('.')[0] in {'torch', 'transformers', 'matplotlib', 'rich', 'pyarrow', 'safetensors', 'peft'}:
+        if name.split('.')[0] in EXTRAS:
             raise ModuleNotFoundError(f'No module named {name!r}', name=name)
 sys.meta_path.insert(0, Refuse())
 from evals.cli import main
@@ -137,12 +141,12 @@ def test_a_base_install_evaluates_scripted_agents(tmp_path: Path) -> None:
     done = subprocess.run(board, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "td-gym[evals]" in done.stdout
-    tiny = subprocess.run(
-        [*command, *words, "--agent", "tiny"], capture_output=True, text=True, env=environment, check=False
-    )
-    assert tiny.returncode == 2
-    assert len(tiny.stderr.splitlines()) == 1
-    assert "td-gym[train]" in tiny.stderr
+    scores = ["score-multiwoz", "predictions.json", "--data", ".", "--out", str(tmp_path / "scores.json")]
+    for wish, extra in (([*words, "--agent", "tiny"], "td-gym[train]"), (scores, "td-gym[evals]")):
+        done = subprocess.run([*command, *wish], capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 2
+        assert len(done.stderr.splitlines()) == 1
+        assert extra in done.stderr
 
 
 def test_evaluate_as_a_user_would(tmp_path: Path) -> None:
@@ -259,7 +263,7 @@ def test_help_has_description_defaults_and_an_example(command: str, capsys: pyte
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert f"td-gym {command}" in text.split("example", 1)[1]
-    assert text.count("default") >= {"envs": 0, "leaderboard": 1}.get(command, 4)
+    assert text.count("default") >= {"envs": 0, "leaderboard": 1, "score-multiwoz": 1}.get(command, 4)
 
 
 def play(words: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> int:
