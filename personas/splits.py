@@ -1,4 +1,4 @@
-"""Train, validation and test: which cell of customers and which order belongs to which split.
+"""Train, validation and test: which cell of customers, which order and which goal belongs to which split.
 
 The partition is a stable hash, so it is the same in every population, on every machine and in
 every version: a policy trained on ``hard`` never meets a test cell of ``easy`` either.
@@ -19,6 +19,8 @@ _CELL_SALT = 156
 # Of the salts below 300, the one that gives every split each value of every axis in shares that the
 # raking brings closest to the stated ones (within 0.02), and no cell much of a split.
 _PROSPECT_SALT = 104
+# The first salt that deals the seven goals there are about the police, and about the hospital, 5/1/1.
+_GOAL_SALT = 41
 
 Cell = tuple[str, str, str, str, str]
 """communication style, information disclosure, problem solving, emotional style, demand."""
@@ -39,6 +41,11 @@ def split_of_prospect(cell: ProspectCell) -> str:
 def split_of_order(order_id: str) -> str:
     """Return the one split that an order belongs to (about 80/10/10)."""
     return _bucket(uniform(0, "order", order_id), _ORDER_SHARES)
+
+
+def split_of_goal(content: str) -> str:
+    """Return the one split that a customer's goal belongs to by what it says (about 80/10/10)."""
+    return _bucket(uniform(_GOAL_SALT, "goal", content), _ORDER_SHARES)
 
 
 def check_split(split: str) -> str:

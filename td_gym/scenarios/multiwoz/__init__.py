@@ -1,0 +1,1 @@
+"""The MultiWOZ scenario: a city's venues, trains and taxis, and customers who want some of them."""

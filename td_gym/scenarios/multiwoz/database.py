@@ -1,0 +1,309 @@
+"""The city's tables: looking entities up and booking them, with errors that a tool can answer with."""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import compress
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from td_gym.draws import Stream
+from td_gym.errors import TdGymError, unknown
+from td_gym.scenarios.multiwoz.schema import (
+    DOMAINS,
+    DONTCARE,
+    TIME_SLOTS,
+    UNKNOWN,
+    canonical_slot,
+    minutes,
+    normal_value,
+)
+
+Entity = Mapping[str, str]
+"""A row of a table: every slot of its domain with its value, ``?`` where that is not known."""
+Constraints = Mapping[str, str]
+
+_NAMES = frozenset({"name", "department"})
+_REFERENCE = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+_BITS = bytes.maketrans(b"01", b"\0\1")
+_MOST_LISTED = 30
+_LAST_MINUTE = 24 * 60 - 1
+
+
+class QueryError(TdGymError):
+    """A look-up or booking that cannot be carried out; the message is what the tool answers."""
+
+
+class Database:
+    """A city's venues, trains and taxis.
+
+    Args:
+        tables: Rows by domain, with canonical slots; a slot that is missing or None is unknown.
+        fleet: ``colour``, ``make`` and so on: words of which a taxi's ``type`` is made, one of each.
+        also_known: Values by domain and slot that may be asked for though no row has them.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, Sequence[Mapping[str, str]]],
+        fleet: Sequence[Sequence[str]],
+        also_known: Mapping[tuple[str, str], Iterable[str]] = MappingProxyType({}),
+    ) -> None:
+        self.tables: Mapping[str, tuple[Entity, ...]] = {
+            domain: tuple(sorted((_entity(domain, row) for row in rows), key=_departure))
+            for domain, rows in tables.items()
+        }
+        self._fleet = fleet
+        self._indexes = {domain: _index(domain, rows) for domain, rows in self.tables.items()}
+        self._values = {
+            (domain, slot): _known_values(domain, slot, rows, also_known.get((domain, slot), ()))
+            for domain, rows in self.tables.items()
+            for slot in DOMAINS[domain].lookup
+        }
+        self._known = {
+            place: frozenset(plain_name(value) if place[1] in _NAMES else value for value in values)
+            for place, values in self._values.items()
+        }
+        self._find = lru_cache(maxsize=1 << 16)(self._search)
+
+    @classmethod
+    def load(cls, folder: Path) -> Database:
+        """Read the tables ``restaurant_db.json`` and so on of MultiWOZ; ``TdGymError`` names file and field."""
+        if not folder.is_dir():
+            raise TdGymError(f"There is no folder {str(folder)!r} with MultiWOZ's *_db.json files.")
+        tables = {domain: _read_rows(folder / f"{domain}_db.json", domain) for domain in DOMAINS if domain != "taxi"}
+        path = folder / "taxi_db.json"
+        taxis = _read_objects(path)[0]
+        fleet = []
+        for field in ("taxi_colors", "taxi_types"):
+            words = taxis.get(field)
+            if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+                raise TdGymError(f"{str(path)!r}: {field} must be a list of words.")
+            fleet.append(words)
+        return cls(tables, fleet)
+
+    def values(self, domain: str, slot: str) -> tuple[str, ...]:
+        """Return the values of ``slot`` that a look-up in ``domain`` may name; none are listed for times."""
+        return self._values[domain, slot]
+
+    def query(self, domain: str, constraints: Constraints) -> tuple[Entity, ...]:
+        """Return the entities of ``domain`` that satisfy all ``constraints``, trains by departure.
+
+        ``leaveat`` is the earliest departure and ``arriveby`` the latest arrival.  Names are found without
+        their article too.  ``QueryError`` says which domain, slot or value is not known.
+        """
+        return self._find(domain, tuple(constraints.items()))
+
+    def _search(self, domain: str, constraints: tuple[tuple[str, str], ...]) -> tuple[Entity, ...]:
+        rows = self.tables[_known_domain(domain, "look up", self.tables)]
+        found = (1 << len(rows)) - 1
+        for slot, value in constraints:
+            value = self._checked(domain, slot, value, DOMAINS[domain].lookup)
+            if value != DONTCARE:
+                found &= self._indexes[domain][slot].rows(value)
+        return tuple(compress(rows, f"{found:b}".encode().translate(_BITS)[::-1]))
+
+    def _checked(self, domain: str, slot: str, value: str, slots: Sequence[str]) -> str:
+        if slot not in slots:
+            raise QueryError(str(unknown(f"slot of {domain}", slot, slots)))
+        value = normal_value(slot, value)
+        if value == DONTCARE:
+            return value
+        if slot in TIME_SLOTS:
+            time = minutes(value)
+            if time is None or time > _LAST_MINUTE:
+                raise QueryError(f"{slot} of {domain} must be a time from 00:00 to 23:59, not {value!r}.")
+            return value
+        if domain == "taxi":
+            return value
+        plain = plain_name(value) if slot in _NAMES else value
+        closed = DOMAINS[domain].closed.get(slot)
+        if plain not in (closed or self._known[domain, slot]):
+            raise _unknown_value(domain, slot, value, closed or self._values[domain, slot])
+        return plain
+
+    def book(
+        self,
+        domain: str,
+        entity: Entity | None,
+        details: Mapping[str, str],
+        seed: int,
+        refused: Mapping[str, str] = MappingProxyType({}),
+    ) -> Entity:
+        """Book ``entity`` and return what the customer is told: ``ref``, or a taxi's ``type`` and ``phone``.
+
+        What is booked under one ``seed`` always has the same reference.  A taxi has no entity; its
+        constraints are the details.
+
+        Args:
+            domain: A domain in which one can book.
+            entity: A result of ``query``, None when nothing has been offered.
+            details: Every booking slot of the domain with its value.
+            seed: The conversation.
+            refused: Details that are taken, all of which a booking must have to be refused; empty for none.
+
+        Raises:
+            QueryError: The booking is refused, has no entity, or its details are wrong or incomplete.
+        """
+        if domain == "taxi":
+            return self._book_taxi(details, seed)
+        slots = DOMAINS[_known_domain(domain, "book", self.tables)].book
+        if not slots:
+            raise QueryError(f"Nothing can be booked in {domain}.")
+        if entity is None:
+            raise QueryError(f"No {domain} has been offered that could be booked.")
+        details = self._booking_details(domain, details, slots)
+        if refused and refused.items() <= details.items():
+            raise QueryError(f"{_title(domain, entity)} is not available for {_listed(details)}.")
+        draws = Stream(seed, f"booking/{domain}/{sorted(entity.items())}/{sorted(details.items())}")
+        return {"ref": "".join(draws.choice(_REFERENCE) for _ in range(8))}
+
+    def _book_taxi(self, details: Mapping[str, str], seed: int) -> Entity:
+        given = {slot: self._checked("taxi", slot, value, DOMAINS["taxi"].inform) for slot, value in details.items()}
+        given = {slot: value for slot, value in given.items() if value != DONTCARE}
+        missing = [slot for slot in ("departure", "destination") if not given.get(slot)]
+        if missing or not given.keys() & TIME_SLOTS:
+            raise QueryError(f"A taxi needs {', '.join(missing or ['leaveat or arriveby'])}.")
+        if given["departure"] == given["destination"]:
+            raise QueryError("A taxi's departure and destination must differ.")
+        draws = Stream(seed, f"booking/taxi/{sorted(given.items())}")
+        car = " ".join(draws.choice(words) for words in self._fleet)
+        return {"type": car, "phone": "07" + "".join(str(draws.integer(0, 10)) for _ in range(9))}
+
+    def _booking_details(self, domain: str, details: Mapping[str, str], slots: Sequence[str]) -> dict[str, str]:
+        checked = {slot: self._checked_detail(domain, slot, value, slots) for slot, value in details.items()}
+        missing = [slot for slot in slots if slot not in checked]
+        if missing:
+            raise QueryError(f"Booking a {domain} needs {', '.join(missing)} too.")
+        return checked
+
+    def _checked_detail(self, domain: str, slot: str, value: str, slots: Sequence[str]) -> str:
+        value = self._checked(domain, slot, value, slots)
+        if value == DONTCARE:
+            raise QueryError(f"Booking a {domain} needs a definite {slot}.")
+        return value
+
+
+class _ByValue:
+    """Which rows have a value, one bit a row."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self._masks: dict[str, int] = {}
+        for place, value in enumerate(values):
+            self._masks[value] = self._masks.get(value, 0) | 1 << place
+
+    def rows(self, value: str) -> int:
+        return self._masks.get(value, 0)
+
+
+class _ByTime:
+    """Which rows leave at a time or later, or else arrive by it, one bit a row."""
+
+    def __init__(self, values: Sequence[str], earliest: bool) -> None:
+        rows = sorted((time, place) for place, value in enumerate(values) if (time := minutes(value)) is not None)
+        self._times = [time for time, _ in rows]
+        self._earliest = earliest
+        self._first = [0]
+        """The first n rows by time, for every n."""
+        for _, place in rows:
+            self._first.append(self._first[-1] | 1 << place)
+
+    def rows(self, value: str) -> int:
+        time = minutes(value) or 0
+        if self._earliest:
+            return self._first[-1] ^ self._first[bisect_left(self._times, time)]
+        return self._first[bisect_right(self._times, time)]
+
+
+@lru_cache(maxsize=4096)
+def plain_name(name: str) -> str:
+    """Return ``name`` without what people leave out or write in two ways: article, punctuation, ``and``."""
+    plain = re.sub(r"['.,]", "", name.lower()).replace("&", " and ").replace("-", " ")
+    return " ".join(plain.split()).removeprefix("the ")
+
+
+def _index(domain: str, rows: Sequence[Entity]) -> dict[str, _ByValue | _ByTime]:
+    indexes: dict[str, _ByValue | _ByTime] = {}
+    for slot in DOMAINS[domain].lookup:
+        values = [row[slot] for row in rows]
+        if slot in TIME_SLOTS:
+            indexes[slot] = _ByTime(values, earliest=slot == "leaveat")
+        else:
+            indexes[slot] = _ByValue(map(plain_name, values) if slot in _NAMES else values)
+    return indexes
+
+
+def _known_values(domain: str, slot: str, rows: Sequence[Entity], others: Iterable[str]) -> tuple[str, ...]:
+    if slot in DOMAINS[domain].closed or slot in TIME_SLOTS:
+        return DOMAINS[domain].closed.get(slot, ())
+    return tuple(sorted({*(row[slot] for row in rows), *others} - {UNKNOWN}))
+
+
+def _entity(domain: str, row: Mapping[str, str]) -> Entity:
+    spec = DOMAINS[domain]
+    return {
+        slot: normal_value(slot, row[slot]) if row.get(slot) else UNKNOWN
+        for slot in dict.fromkeys((*spec.lookup, *spec.request))
+    }
+
+
+def _departure(entity: Entity) -> int:
+    return minutes(entity.get("leaveat", "")) or 0
+
+
+def _known_domain(domain: str, verb: str, tables: Mapping[str, Any]) -> str:
+    if domain == "taxi":
+        raise QueryError("Taxis cannot be looked up; book one with its departure, destination and time.")
+    if domain not in tables:
+        raise QueryError(str(unknown(f"domain to {verb}", domain, tables)))
+    return domain
+
+
+def _unknown_value(domain: str, slot: str, value: str, known: Sequence[str]) -> QueryError:
+    error = str(unknown(f"{slot} of {domain}", value, known))
+    if len(known) > _MOST_LISTED:
+        error = error.partition(" Known: ")[0]
+    return QueryError(error)
+
+
+def _title(domain: str, entity: Entity) -> str:
+    return entity[DOMAINS[domain].key]
+
+
+def _listed(details: Mapping[str, str]) -> str:
+    return ", ".join(f"{slot} {value}" for slot, value in details.items())
+
+
+def _read_objects(path: Path) -> list[dict[str, Any]]:
+    """Return the non-empty list of objects in ``path``; ``TdGymError`` names the file when it holds none."""
+    try:
+        objects = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TdGymError(f"Cannot read {str(path)!r}: {error.strerror}; it is one of MultiWOZ's tables.") from error
+    except ValueError as error:
+        raise TdGymError(f"{str(path)!r} is not a whole JSON file ({error}); download it again.") from error
+    if not isinstance(objects, list) or not objects or not all(isinstance(row, dict) for row in objects):
+        raise TdGymError(f"{str(path)!r} must be a JSON list of objects, at least one.")
+    return objects
+
+
+def _read_rows(path: Path, domain: str) -> list[dict[str, str]]:
+    rows = []
+    for place, fields in enumerate(_read_objects(path)):
+        row = {
+            canonical_slot(domain, name) if name != "price" or domain == "train" else "": str(value).strip()
+            for name, value in fields.items()
+            if isinstance(value, str | int)
+        }
+        for slot in DOMAINS[domain].lookup:
+            if not row.get(slot):
+                raise TdGymError(f"{str(path)!r}: row {place} has no {slot}.")
+            if slot in TIME_SLOTS and minutes(row[slot]) is None:
+                raise TdGymError(f"{str(path)!r}: row {place}: {slot} is {row[slot]!r}, which is no time HH:MM.")
+        rows.append(row)
+    return rows

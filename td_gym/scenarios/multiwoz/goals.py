@@ -1,0 +1,291 @@
+"""What a customer wants of the city: goals, drawn so that they can be met, and what fails first does fail."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, TypeVar
+
+from personas.splits import split_of_goal
+from td_gym.draws import Stream
+from td_gym.errors import TdGymError, unknown
+from td_gym.scenarios.multiwoz.database import Constraints, Database
+from td_gym.scenarios.multiwoz.schema import DOMAINS, minutes
+
+_QUARTER = 15
+_NIGHT = 24 * 60
+_MOST_DRAWS = 2000
+_VENUES = ("restaurant", "hotel", "attraction")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class DomainGoal:
+    """What a customer wants in one domain."""
+
+    inform: Mapping[str, str] = field(default_factory=dict)
+    """Constraints that the customer settles for."""
+    fail_inform: Mapping[str, str] = field(default_factory=dict)
+    """Constraints asked for first, which nothing satisfies; empty when ``inform`` comes first."""
+    request: tuple[str, ...] = ()
+    """Slots that the customer wants to know."""
+    book: Mapping[str, str] = field(default_factory=dict)
+    """Details of the booking that the customer settles for; empty without a booking."""
+    fail_book: Mapping[str, str] = field(default_factory=dict)
+    """Details tried first, which are refused; empty when ``book`` comes first."""
+    same: Mapping[str, str] = field(default_factory=dict)
+    """Slots that are the same as in another domain, and that domain.
+
+    The value is in ``inform`` or ``book`` all the same, except for a taxi's ``departure`` and
+    ``destination``: those are the names of what is found there.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What a customer wants, domain by domain in the order in which it comes up."""
+
+    domains: Mapping[str, DomainGoal]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the goal as plain data; what is empty is left out."""
+        return {
+            domain: {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in asdict(part).items()
+                if value
+            }
+            for domain, part in self.domains.items()
+        }
+
+    @classmethod
+    def from_json(cls, data: Any, where: str = "the goal") -> Goal:
+        """Read what ``to_json`` returns; ``TdGymError`` names ``where`` and the field that is wrong."""
+        domains = _object(data, where)
+        return cls({name: _domain_goal(name, part, f"{where}: {name}") for name, part in domains.items()})
+
+    @property
+    def split(self) -> str:
+        """The one split that the goal belongs to, by its constraints, or its requests where a domain has none.
+
+        Goals of two splits therefore never ask for the same thing in two ways.
+        """
+        key = [
+            (
+                name,
+                sorted(part.inform.items()),
+                sorted(part.fail_inform.items()),
+                () if part.inform else sorted(part.request),
+            )
+            for name, part in sorted(self.domains.items())
+        ]
+        return split_of_goal(json.dumps(key))
+
+
+def _domain_goal(domain: str, data: Any, where: str) -> DomainGoal:
+    if domain not in DOMAINS:
+        raise TdGymError(f"{where}: {unknown('domain', domain, DOMAINS)}")
+    spec = DOMAINS[domain]
+    allowed = {
+        "inform": spec.lookup,
+        "fail_inform": spec.lookup,
+        "request": spec.request,
+        "book": spec.book,
+        "fail_book": spec.book,
+        "same": (*spec.lookup, *spec.book),
+    }
+    parts = _object(data, where)
+    for name, value in parts.items():
+        if name not in allowed:
+            raise TdGymError(f"{where}: {unknown('field', name, allowed)}")
+        place = f"{where}.{name}"
+        if name == "request" and not isinstance(value, list):
+            raise TdGymError(f"{place} must be a JSON list, not {value!r}.")
+        for slot in value if name == "request" else _words(value, place):
+            if slot not in allowed[name]:
+                raise TdGymError(f"{place}: {unknown('slot', slot, allowed[name])}")
+    return DomainGoal(**{**parts, "request": tuple(parts.get("request", ()))})
+
+
+def _words(data: Any, where: str) -> Mapping[str, str]:
+    for slot, value in _object(data, where).items():
+        if not isinstance(value, str):
+            raise TdGymError(f"{where}.{slot} must be text, not {value!r}.")
+    words: Mapping[str, str] = data
+    return words
+
+
+def _object(data: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(data, Mapping):
+        raise TdGymError(f"{where} must be a JSON object, not {data!r}.")
+    return data
+
+
+@lru_cache(maxsize=1)
+def _figures() -> Mapping[str, Any]:
+    return tomllib.loads(files(__package__).joinpath("goals.toml").read_text(encoding="utf-8"))
+
+
+def draw_goal(seed: int, split: str, database: Database) -> Goal:
+    """Draw the goal of conversation ``seed`` in ``split`` (``train``, ``validation`` or ``test``).
+
+    Something in ``database`` satisfies every ``inform``, nothing satisfies a ``fail_inform``.
+    ``TdGymError`` when ``database`` holds too little for goals of every split.
+    """
+    draws = Stream(seed, f"goal/{split}")
+    order = _share(draws, _figures()["orders"]).split()
+    for _ in range(_MOST_DRAWS):
+        goal = _draw(draws, database, order)
+        if goal.split == split:
+            return goal
+    raise TdGymError(f"The database holds too little for goals of split {split!r} about {', '.join(order)}.")
+
+
+def _draw(draws: Stream, database: Database, order: Sequence[str]) -> Goal:
+    domains: dict[str, DomainGoal] = {}
+    for domain in order:
+        if domain == "taxi":
+            domains[domain] = _taxi(draws, database, domains)
+        else:
+            domains[domain] = _domain(draws, database, domain, domains)
+    return Goal(domains)
+
+
+def _domain(draws: Stream, database: Database, domain: str, others: Mapping[str, DomainGoal]) -> DomainGoal:
+    figures = _figures()[domain]
+    slots = ("departure", "destination", "day") if domain == "train" else _slots(draws, domain)
+    same, shared = _shared(draws, slots, others)
+    pool = database.query(domain, shared)
+    if not pool:
+        same, shared, pool = {}, {}, database.tables[domain]
+    target = draws.choice(pool)
+    inform = {slot: target[slot] for slot in slots}
+    if domain == "train":
+        inform |= _train_time(draws, target)
+    fail_inform = {}
+    if draws.uniform() < figures.get("fail", 0.0):
+        fail_inform = _unsatisfied(draws, database, domain, inform, same)
+    if draws.uniform() >= figures.get("book", 0.0):
+        return DomainGoal(inform, fail_inform, _requests(draws, domain, inform), same=same)
+    same_details, shared_details = _shared(draws, DOMAINS[domain].book, others)
+    book = {slot: shared_details.get(slot) or _detail(draws, domain, slot) for slot in DOMAINS[domain].book}
+    fail_book = {}
+    if draws.uniform() < figures.get("fail_book", 0.0):
+        weights = {slot: weight for slot, weight in figures["rebook"].items() if slot not in same_details}
+        slot = _share(draws, weights)
+        fail_book = {**book, slot: _other(draws, domain, slot, book[slot])}
+    return DomainGoal(inform, fail_inform, (), book, fail_book, {**same, **same_details})
+
+
+def _slots(draws: Stream, domain: str) -> list[str]:
+    figures = _figures()[domain]
+    if draws.uniform() < figures["key"]:
+        return [DOMAINS[domain].key]
+    if "inform" not in figures:
+        return []
+    return _several(draws, dict.fromkeys(figures["slots"], 1.0), figures["inform"])
+
+
+def _several(draws: Stream, weights: Mapping[str, float], counts: Mapping[str, float]) -> list[str]:
+    """Draw as many different keys of ``weights`` as ``counts`` says."""
+    left, chosen = dict(weights), []
+    for _ in range(min(int(_share(draws, counts)), len(left))):
+        chosen.append(_share(draws, left))
+        del left[chosen[-1]]
+    return chosen
+
+
+def _share(draws: Stream, weights: Mapping[_T, float]) -> _T:
+    return draws.weighted(list(weights), list(weights.values()))
+
+
+def _shared(
+    draws: Stream, slots: Sequence[str], others: Mapping[str, DomainGoal]
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return which of ``slots`` are the same as in which of ``others``, and their values."""
+    same, values = {}, {}
+    for slot in slots:
+        for domain, other in others.items():
+            value = other.book.get(slot) or other.inform.get(slot)
+            if value and slot not in same and draws.uniform() < _figures()["same"].get(slot, 0.0):
+                same[slot], values[slot] = domain, value
+    return same, values
+
+
+def _train_time(draws: Stream, train: Constraints) -> dict[str, str]:
+    """Draw a time that ``train`` keeps, at most two hours off, on the quarter."""
+    leave, arrive = minutes(train["leaveat"]) or 0, minutes(train["arriveby"]) or 0
+    off = draws.integer(0, 9) * _QUARTER
+    by = -(-arrive // _QUARTER) * _QUARTER + off
+    if _share(draws, _figures()["train"]["times"]) == "arriveby" and by < _NIGHT:
+        return {"arriveby": _clock(by)}
+    return {"leaveat": _clock(max(0, leave // _QUARTER * _QUARTER - off))}
+
+
+def _unsatisfied(
+    draws: Stream, database: Database, domain: str, inform: Mapping[str, str], same: Mapping[str, str]
+) -> dict[str, str]:
+    """Return ``inform`` with another value in one slot so that nothing satisfies it, empty if there is none."""
+    changed = _figures()[domain]["changed"]
+    left = {slot: changed[slot] for slot in inform if slot in changed and slot not in same}
+    while left:
+        slot = _share(draws, left)
+        del left[slot]
+        values = [
+            value for value in database.values(domain, slot) if not database.query(domain, {**inform, slot: value})
+        ]
+        if values:
+            return {**inform, slot: draws.choice(values)}
+    return {}
+
+
+def _requests(draws: Stream, domain: str, inform: Mapping[str, str]) -> tuple[str, ...]:
+    figures = _figures()[domain]
+    weights = {slot: weight for slot, weight in figures["requested"].items() if slot not in inform}
+    return tuple(_several(draws, weights, figures["request"]))
+
+
+def _detail(draws: Stream, domain: str, slot: str) -> str:
+    if slot == "time":
+        return _clock(draws.integer(9 * 4, 20 * 4) * _QUARTER)
+    if slot == "stay":
+        return str(draws.integer(1, 6))
+    return draws.choice(DOMAINS[domain].closed[slot])
+
+
+def _other(draws: Stream, domain: str, slot: str, value: str) -> str:
+    while (other := _detail(draws, domain, slot)) == value:
+        pass
+    return other
+
+
+def _taxi(draws: Stream, database: Database, others: Mapping[str, DomainGoal]) -> DomainGoal:
+    """Draw a ride between the two venues of ``others``, or without them between any two of the city."""
+    time = _share(draws, _figures()["taxi"]["times"])
+    when = {time: _clock(draws.integer(5 * 4, 24 * 4) * _QUARTER)}
+    request = DOMAINS["taxi"].request
+    if not others:
+        places = [place["name"] for domain in _VENUES for place in database.tables[domain]]
+        departure = draws.choice(places)
+        destination = draws.choice([place for place in places if place != departure])
+        return DomainGoal({"departure": departure, "destination": destination, **when}, request=request)
+    ends = list(others)
+    if draws.uniform() < 0.5:
+        ends.reverse()
+    table = others.get("restaurant", DomainGoal()).book
+    if table and draws.uniform() < _figures()["same"]["arriveby"]:
+        ends.sort(key=lambda domain: domain == "restaurant")
+        return DomainGoal(
+            {"arriveby": table["time"]},
+            request=request,
+            same={"departure": ends[0], "destination": ends[1], "arriveby": "restaurant"},
+        )
+    return DomainGoal(when, request=request, same={"departure": ends[0], "destination": ends[1]})
+
+
+def _clock(time: int) -> str:
+    return f"{time // 60:02d}:{time % 60:02d}"
