@@ -90,7 +90,7 @@ def test_values_are_taken_as_people_write_them():
         ("hotel", {"area": "downtown"}, ("area of hotel", "downtown", "centre", "north")),
         ("restaurant", {"food": "indain"}, ("'indian'", "thai")),
         ("train", {"leaveat": "early"}, ("leaveat", "00:00", "early")),
-        ("train", {"arriveby": "25:00"}, ("arriveby", "23:59", "25:00")),
+        ("train", {"arriveby": "25:00"}, ("arriveby", "24:59", "25:00")),
         ("bus", {}, ("bus", "train", "police")),
         ("taxi", {}, ("Taxis", "book")),
         ("restaurant", {"name": ""}, ("name of restaurant",)),

@@ -92,7 +92,7 @@ def test_splits_share_no_constraints():
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_goals_are_distributed_as_the_published_ones(split):
-    """Shares of ConvLab-3's goal model, domain by domain; those of failures come out lower, as not all can fail."""
+    """Shares of ConvLab-3's goal model and of the dev and test goals; few attractions can be asked for in vain."""
     drawn = many(split)
     count = len(drawn)
     domains = Counter(domain for goal in drawn for domain in goal.domains)
@@ -101,10 +101,10 @@ def test_goals_are_distributed_as_the_published_ones(split):
         assert domains[domain] / count == pytest.approx(share, abs=0.04)
     assert domains["hospital"] / count == pytest.approx(0.034, abs=0.015)
     assert domains["police"] / count == pytest.approx(0.029, abs=0.015)
-    for domain, booked, fails in (("restaurant", 0.555, 0.346), ("hotel", 0.651, 0.281), ("train", 0.501, 0.0)):
+    for domain, booked, fails in (("restaurant", 0.555, 0.223), ("hotel", 0.651, 0.185), ("train", 0.501, 0.0)):
         parts = [goal.domains[domain] for goal in drawn if domain in goal.domains]
         assert sum(bool(part.book) for part in parts) / len(parts) == pytest.approx(booked, abs=0.05)
-        assert fails - 0.15 <= sum(bool(part.fail_inform) for part in parts) / len(parts) <= fails + 0.05
+        assert sum(bool(part.fail_inform) for part in parts) / len(parts) == pytest.approx(fails, abs=0.05)
     slots = Counter(slot for goal in drawn for slot in goal.domains.get("restaurant", DomainGoal()).inform)
     for slot, share in {"area": 0.665, "food": 0.671, "pricerange": 0.681, "name": 0.151}.items():
         assert slots[slot] / domains["restaurant"] == pytest.approx(share, abs=0.08)

@@ -32,7 +32,7 @@ _NAMES = frozenset({"name", "department"})
 _REFERENCE = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _BITS = bytes.maketrans(b"01", b"\0\1")
 _MOST_LISTED = 30
-_LAST_MINUTE = 24 * 60 - 1
+_LAST_MINUTE = 25 * 60 - 1  # published goals call half past midnight 24:30
 
 
 class QueryError(TdGymError):
@@ -72,7 +72,7 @@ class Database:
         self._find = lru_cache(maxsize=1 << 16)(self._search)
 
     @classmethod
-    def load(cls, folder: Path) -> Database:
+    def load(cls, folder: Path, also_known: Mapping[tuple[str, str], Iterable[str]] = MappingProxyType({})) -> Database:
         """Read the tables ``restaurant_db.json`` and so on of MultiWOZ; ``TdGymError`` names file and field."""
         if not folder.is_dir():
             raise TdGymError(f"There is no folder {str(folder)!r} with MultiWOZ's *_db.json files.")
@@ -85,7 +85,7 @@ class Database:
             if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
                 raise TdGymError(f"{str(path)!r}: {field} must be a list of words.")
             fleet.append(words)
-        return cls(tables, fleet)
+        return cls(tables, fleet, also_known)
 
     def values(self, domain: str, slot: str) -> tuple[str, ...]:
         """Return the values of ``slot`` that a look-up in ``domain`` may name; none are listed for times."""
@@ -117,7 +117,7 @@ class Database:
         if slot in TIME_SLOTS:
             time = minutes(value)
             if time is None or time > _LAST_MINUTE:
-                raise QueryError(f"{slot} of {domain} must be a time from 00:00 to 23:59, not {value!r}.")
+                raise QueryError(f"{slot} of {domain} must be a time from 00:00 to 24:59, not {value!r}.")
             return value
         if domain == "taxi":
             return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.resources import files
@@ -145,6 +145,16 @@ def draw_goal(seed: int, split: str, database: Database) -> Goal:
     raise TdGymError(f"The database holds too little for goals of split {split!r} about {', '.join(order)}.")
 
 
+def asked_values(goals: Iterable[Goal]) -> dict[tuple[str, str], set[str]]:
+    """Return what ``goals`` ask for by domain and slot, for a ``Database`` to know where no row has it."""
+    asked: dict[tuple[str, str], set[str]] = {}
+    for goal in goals:
+        for domain, part in goal.domains.items():
+            for slot, value in (*part.inform.items(), *part.fail_inform.items()):
+                asked.setdefault((domain, slot), set()).add(value)
+    return asked
+
+
 def _draw(draws: Stream, database: Database, order: Sequence[str]) -> Goal:
     domains: dict[str, DomainGoal] = {}
     for domain in order:
@@ -166,9 +176,7 @@ def _domain(draws: Stream, database: Database, domain: str, others: Mapping[str,
     inform = {slot: target[slot] for slot in slots}
     if domain == "train":
         inform |= _train_time(draws, target)
-    fail_inform = {}
-    if draws.uniform() < figures.get("fail", 0.0):
-        fail_inform = _unsatisfied(draws, database, domain, inform, same)
+    fail_inform = _unsatisfied(draws, database, domain, inform, same)
     if draws.uniform() >= figures.get("book", 0.0):
         return DomainGoal(inform, fail_inform, _requests(draws, domain, inform), same=same)
     same_details, shared_details = _shared(draws, DOMAINS[domain].book, others)
@@ -229,17 +237,18 @@ def _train_time(draws: Stream, train: Constraints) -> dict[str, str]:
 def _unsatisfied(
     draws: Stream, database: Database, domain: str, inform: Mapping[str, str], same: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return ``inform`` with another value in one slot so that nothing satisfies it, empty if there is none."""
-    changed = _figures()[domain]["changed"]
+    """Return ``inform`` with another value in one slot so that nothing satisfies it, or nothing."""
+    changed = _figures()[domain].get("changed", {})
     left = {slot: changed[slot] for slot in inform if slot in changed and slot not in same}
+    if not left or len(inform) == 1 or draws.uniform() >= _figures()[domain]["fail"]:
+        return {}
     while left:
         slot = _share(draws, left)
         del left[slot]
-        values = [
-            value for value in database.values(domain, slot) if not database.query(domain, {**inform, slot: value})
-        ]
-        if values:
-            return {**inform, slot: draws.choice(values)}
+        others = [{**inform, slot: value} for value in database.values(domain, slot)]
+        failing = [other for other in others if not database.query(domain, other)]
+        if failing:
+            return draws.choice(failing)
     return {}
 
 

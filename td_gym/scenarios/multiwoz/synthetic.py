@@ -21,20 +21,18 @@ Row = dict[str, str]
 def synthetic_database(seed: int = 0) -> Database:
     """Return the city of ``seed``: the same seed is always the same city, and built once.
 
-    Some foods and names may be asked for that are served or found nowhere.
+    Some foods may be asked for that nobody serves.
     """
     words = _words()
     draws = Stream(seed, "city")
     phones, postcodes = _phones(draws, words), _postcodes(draws, words)
-    venues, also_known = {}, {("restaurant", "food"): words["restaurant"]["asked"]}
-    for domain, look in (("restaurant", _restaurant), ("hotel", _hotel), ("attraction", _attraction)):
-        rows = list(_venues(draws, words, domain, look))
-        count = words["counts"][domain]
-        venues[domain] = [
+    venues = {
+        domain: [
             {**row, "address": _address(draws, words), "phone": next(phones), "postcode": next(postcodes)}
-            for row in rows[:count]
+            for row in _venues(draws, words, domain, look)
         ]
-        also_known[domain, "name"] = [row["name"] for row in rows[count:]]
+        for domain, look in (("restaurant", _restaurant), ("hotel", _hotel), ("attraction", _attraction))
+    }
     hospital = {"address": f"{words['hospital']['name']}, {_address(draws, words)}", "postcode": next(postcodes)}
     tables = {
         **venues,
@@ -48,7 +46,7 @@ def synthetic_database(seed: int = 0) -> Database:
         ],
     }
     fleet = [words["taxi"]["colour"], words["taxi"]["make"]]
-    return Database(tables, fleet, also_known)
+    return Database(tables, fleet, {("restaurant", "food"): words["restaurant"]["asked"]})
 
 
 @lru_cache(maxsize=1)
@@ -92,9 +90,9 @@ def _address(draws: Stream, words: Mapping[str, Any]) -> str:
 def _venues(
     draws: Stream, words: Mapping[str, Any], domain: str, look: Callable[[Stream, Mapping[str, Any]], Row]
 ) -> Iterator[Row]:
-    """Yield the venues of ``domain`` as ``look`` draws them, each with its own name, last those that closed."""
+    """Yield the venues of ``domain`` as ``look`` draws them, each with its own name."""
     names: set[str] = set()
-    while len(names) < words["counts"][domain] + words["counts"]["closed"]:
+    while len(names) < words["counts"][domain]:
         row = look(draws, words[domain])
         if row["name"] not in names:
             names.add(row["name"])

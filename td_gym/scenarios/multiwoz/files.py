@@ -1,0 +1,178 @@
+"""Finds and opens MultiWOZ's files as they are published.
+
+Two layouts are known: that of 2.2 (``train/dialogues_001.json`` and so on with ``dialog_acts.json``), as a
+folder or as a tar archive, and ConvLab's zips of 2.1 (``train.json.zip`` with goals, and ``trainListFile``).
+A data directory is one of these, or holds them as ``MultiWOZ_2.2`` and ``MultiWOZ_2.1`` beside ``db``.
+Every fault is one ``TdGymError`` that names file and field.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import lzma
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from td_gym.errors import TdGymError, unknown
+from td_gym.scenarios.multiwoz.database import Database
+from td_gym.scenarios.multiwoz.goals import Goal
+from td_gym.scenarios.multiwoz.records import Dialogue, as_list, as_object, dialogue_21, dialogue_22, goal_21, plain_id
+
+_FOLDERS = {"train": "train", "validation": "dev", "test": "test"}
+_ZIPS = {"train": "train", "validation": "val", "test": "test"}
+_LAYOUTS = "train/dialogues_001.json and so on (2.2), train.json.zip and so on (ConvLab's 2.1)"
+_DAMAGE = (EOFError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+
+
+def load_database(data_dir: Path, also_known: Mapping[tuple[str, str], Iterable[str]] | None = None) -> Database:
+    """Read the tables ``db/*_db.json`` in ``data_dir`` or beside it; ``also_known`` as for ``Database``."""
+    for folder in (data_dir, data_dir.parent, data_dir.parent.parent):
+        if (folder / "db").is_dir():
+            return Database.load(folder / "db", also_known or {})
+    raise TdGymError(f"There is no folder 'db' with MultiWOZ's *_db.json files in {str(data_dir)!r} or beside it.")
+
+
+def load_dialogues(data_dir: Path, split: str) -> list[Dialogue]:
+    """Read the dialogues of ``split`` (``train``, ``validation`` or ``test``), of 2.2 where these are there.
+
+    The goals of 2.2's dialogues are those of ConvLab's zips, when these are there too.
+    """
+    zips = _zips(data_dir, split)
+    layout = data_dir if data_dir.is_file() else _find(data_dir, "MultiWOZ_2.2", f"{_FOLDERS[split]}/dialogues_*.json")
+    if layout is not None:
+        return _dialogues_22(_files(layout), split, load_goals(data_dir, split) if zips else {})
+    if zips is None:
+        raise _not_there(data_dir, split)
+    records, place = _unzipped(zips, split)
+    return [dialogue_21(name, split, record, f"{place}: {name}") for name, record in records.items()]
+
+
+def load_goals(data_dir: Path, split: str) -> dict[str, Goal]:
+    """Read the goals of the dialogues of ``split`` by id; only ConvLab's zips hold any."""
+    zips = _zips(data_dir, split)
+    if zips is None:
+        raise _not_there(data_dir, split)
+    records, place = _unzipped(zips, split)
+    return {name: goal_21(record, f"{place}: {name}") for name, record in records.items()}
+
+
+def _zips(data_dir: Path, split: str) -> Path | None:
+    if split not in _ZIPS:
+        raise unknown("split", split, _ZIPS)
+    return _find(data_dir, "MultiWOZ_2.1", f"{_ZIPS[split]}.json.zip")
+
+
+def _find(data_dir: Path, name: str, pattern: str) -> Path | None:
+    """Return the folder with files like ``pattern``: ``data_dir``, or ``name`` in it or beside it."""
+    folders = (data_dir, data_dir / name, data_dir / "data" / name, data_dir.parent / name)
+    return next((folder for folder in folders if any(folder.glob(pattern))), None)
+
+
+def _not_there(data_dir: Path, split: str) -> TdGymError:
+    if not data_dir.exists():
+        return TdGymError(f"There is no data directory {str(data_dir)!r}; td-gym data multiwoz --dest DIR makes one.")
+    other = data_dir / "data.json"
+    if other.exists():
+        return TdGymError(f"{str(other)!r} is MultiWOZ of an unknown version; known: {_LAYOUTS}.")
+    return TdGymError(f"{str(data_dir)!r} holds no {split} split of MultiWOZ; known: {_LAYOUTS}.")
+
+
+class _Files(NamedTuple):
+    """The JSON files of a folder or of an archive, by their paths in it."""
+
+    where: Path
+    read: Mapping[str, Callable[[], bytes]]
+
+    def json(self, name: str) -> Any:
+        """Return the content of a file."""
+        if name not in self.read:
+            raise TdGymError(f"There is no file {self.place(name)}; it belongs to MultiWOZ 2.2.")
+        return _parsed(self.read[name](), self.place(name))
+
+    def place(self, name: str) -> str:
+        """Return how an error names a file."""
+        return repr(str(self.where / name))
+
+
+def _files(layout: Path) -> _Files:
+    if layout.is_dir():
+        paths = [*layout.glob("*.json"), *layout.glob("*/*.json")]
+        return _Files(layout, {path.relative_to(layout).as_posix(): path.read_bytes for path in paths})
+    read: dict[str, Callable[[], bytes]] = {}
+    try:
+        with tarfile.open(layout) as archive:
+            for member in archive:
+                content = archive.extractfile(member)
+                if content is not None:
+                    read[member.name.partition("/")[2]] = io.BytesIO(content.read()).getvalue
+    except _DAMAGE as error:
+        raise _damaged(repr(str(layout)), "tar archive", error) from error
+    return _Files(layout, read)
+
+
+def _dialogues_22(files: _Files, split: str, goals: Mapping[str, Goal]) -> list[Dialogue]:
+    spoken = as_object(files.json("dialog_acts.json"), files.place("dialog_acts.json"))
+    dialogues = []
+    for number in range(1, _last(files, split) + 1):
+        name = f"{_FOLDERS[split]}/dialogues_{number:03d}.json"
+        place = files.place(name)
+        for record in as_list(files.json(name), place):
+            dialogues.append(dialogue_22(split, record, spoken, goals, place))
+    return dialogues
+
+
+def _last(files: _Files, split: str) -> int:
+    """Return the number of the split's last file."""
+    found = [re.fullmatch(rf"{_FOLDERS[split]}/dialogues_(\d+)\.json", name) for name in files.read]
+    numbers = [int(name[1]) for name in found if name]
+    if not numbers:
+        raise _not_there(files.where, split)
+    return max(numbers)
+
+
+def _unzipped(zips: Path, split: str) -> tuple[dict[str, Any], str]:
+    """Return the dialogues of one of ConvLab's zips by id, and how an error names the zip."""
+    path = zips / f"{_ZIPS[split]}.json.zip"
+    place, name = repr(str(path)), f"{_ZIPS[split]}.json"
+    try:
+        with zipfile.ZipFile(path) as packed:
+            content = packed.read(name)
+    except KeyError as error:
+        raise TdGymError(f"{place} holds no {name}: it is of an unknown version; known: {_LAYOUTS}.") from error
+    except _DAMAGE as error:
+        raise _damaged(place, "zip", error) from error
+    records = {plain_id(name): record for name, record in as_object(_parsed(content, place), place).items()}
+    _check_split(records, zips, split, place)
+    return records, place
+
+
+def _check_split(ids: Iterable[str], zips: Path, split: str, place: str) -> None:
+    """Raise where a dialogue is in another split's list of ids."""
+    lists = {other: zips / f"{prefix}ListFile" for other, prefix in _ZIPS.items() if other != split}
+    listed = {
+        plain_id(name): (other, path)
+        for other, path in lists.items()
+        if path.exists()
+        for name in path.read_text(encoding="utf-8").split()
+    }
+    for name in ids:
+        if name in listed:
+            other, path = listed[name]
+            raise TdGymError(f"{place}: dialogue {name} belongs to the {other} split, as {str(path)!r} says.")
+
+
+def _parsed(content: bytes, place: str) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise TdGymError(f"{place} is not a whole JSON file ({error}); download it again.") from error
+
+
+def _damaged(place: str, kind: str, error: Exception) -> TdGymError:
+    return TdGymError(f"{place} is not a whole {kind} ({error or type(error).__name__}); download it again.")
