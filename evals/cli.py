@@ -1,4 +1,4 @@
-"""The ``td-gym`` command: ``envs``, ``play``, ``train``, ``evaluate``, ``leaderboard`` and ``score-multiwoz``."""
+"""The ``td-gym`` command: ``envs``, ``play``, ``train``, ``evaluate``, ``leaderboard``, ``data`` and ``score-multiwoz``."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def build_parser() -> Parser:
     The subcommands are imported here, after ``check_packages``: with a hidden package their imports
     would fail in ways that say nothing to a user.
     """
-    from evals.commands import envs, evaluate, leaderboard, play, score_multiwoz, train
+    from evals.commands import data, envs, evaluate, leaderboard, play, score_multiwoz, train
 
     parser = Parser(prog="td-gym", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"td-gym {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for command in (envs, play, train, evaluate, leaderboard, score_multiwoz):
+    for command in (envs, play, train, evaluate, leaderboard, data, score_multiwoz):
         command.add(commands)
     return parser
 

@@ -14,7 +14,7 @@ from evals.commands import train as train_command
 
 ENV = "td_gym/FoodDispute-v0"
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("envs", "play", "train", "evaluate", "leaderboard", "score-multiwoz")
+COMMANDS = ("envs", "play", "train", "evaluate", "leaderboard", "data", "score-multiwoz")
 
 
 def shell(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -89,6 +89,10 @@ BAD = {
     "play against an unknown agent": ([*PLAY, "--seat", "customer", "--agent", "nosuch"], "'nosuch'"),
     "nothing to merge": (["leaderboard", "OUT"], "OUT"),
     "no results file": (["leaderboard", "FILE"], "FILE"),
+    "unknown data": (["data", "multiwas", "--dest", "OUT"], "multiwas"),
+    "data without a place": (["data", "multiwoz"], "--dest"),
+    "data into a file": (["data", "multiwoz", "--dest", "FILE/deep"], "'FILE/deep'"),
+    "mirror without an address": (["data", "multiwoz", "--dest", "OUT", "--mirror", "file:///etc"], "'file:///etc'"),
 }
 
 
@@ -263,7 +267,7 @@ def test_help_has_description_defaults_and_an_example(command: str, capsys: pyte
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert f"td-gym {command}" in text.split("example", 1)[1]
-    assert text.count("default") >= {"envs": 0, "leaderboard": 1, "score-multiwoz": 1}.get(command, 4)
+    assert text.count("default") >= {"envs": 0, "leaderboard": 1, "data": 1, "score-multiwoz": 1}.get(command, 4)
 
 
 def play(words: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> int:
