@@ -1,4 +1,4 @@
-"""The ``td-gym`` command: ``envs``, ``play``, ``train``, ``evaluate``, ``leaderboard``, ``data`` and ``score-multiwoz``."""
+"""The ``td-gym`` command and its subcommands, one module each in ``evals.commands``."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Database:
             place: frozenset(plain_name(value) if place[1] in _NAMES else value for value in values)
             for place, values in self._values.items()
         }
-        self._find = lru_cache(maxsize=1 << 16)(self._search)
+        self._find = lru_cache(maxsize=1 << 13)(self._search)
 
     @classmethod
     def load(cls, folder: Path, also_known: Mapping[tuple[str, str], Iterable[str]] = MappingProxyType({})) -> Database:
@@ -159,7 +159,7 @@ class Database:
             raise QueryError(f"No {domain} has been offered that could be booked.")
         details = self._booking_details(domain, details, slots)
         if refused and refused.items() <= details.items():
-            raise QueryError(f"{_title(domain, entity)} is not available for {_listed(details)}.")
+            raise QueryError(f"{entity[DOMAINS[domain].key]} is not available for {_listed(details)}.")
         draws = Stream(seed, f"booking/{domain}/{sorted(entity.items())}/{sorted(details.items())}")
         return {"ref": "".join(draws.choice(_REFERENCE) for _ in range(8))}
 
@@ -269,10 +269,6 @@ def _unknown_value(domain: str, slot: str, value: str, known: Sequence[str]) -> 
     if len(known) > _MOST_LISTED:
         error = error.partition(" Known: ")[0]
     return QueryError(error)
-
-
-def _title(domain: str, entity: Entity) -> str:
-    return entity[DOMAINS[domain].key]
 
 
 def _listed(details: Mapping[str, str]) -> str:
