@@ -167,9 +167,15 @@ def test_a_faulty_goal_names_the_field(data, words):
         Goal.from_json(data)
 
 
-def test_the_search_for_a_goal_of_the_split_ends(monkeypatch):
+def test_domains_without_goals_in_a_split_give_way(monkeypatch):
+    tables = {**CITY.tables, "police": [{"name": "station", "phone": "0555"}]}
+    city = Database(tables, [["red"]])
+    drawn = {split: [draw_goal(seed, split, city) for seed in range(300)] for split in SPLITS}
+    assert sum(any("police" in goal.domains for goal in drawn[split]) for split in SPLITS) == 1
+    assert all(goal.split == split for split in SPLITS for goal in drawn[split])
+    monkeypatch.setattr("td_gym.scenarios.multiwoz.goals._MOST_ORDERS", 1)
     monkeypatch.setattr("td_gym.scenarios.multiwoz.goals._MOST_DRAWS", 1)
-    with pytest.raises(TdGymError, match="too little for goals of split 'test' about"):
+    with pytest.raises(TdGymError, match="too little to draw goals of split 'test' from"):
         [draw_goal(seed, "test", CITY) for seed in range(50)]
 
 

@@ -13,12 +13,13 @@ from typing import Any, TypeVar
 from personas.splits import split_of_goal
 from td_gym.draws import Stream
 from td_gym.errors import TdGymError, unknown
-from td_gym.scenarios.multiwoz.database import Constraints, Database
-from td_gym.scenarios.multiwoz.schema import DOMAINS, minutes
+from td_gym.scenarios.multiwoz.database import Database, Entity
+from td_gym.scenarios.multiwoz.schema import DOMAINS, UNKNOWN, minutes
 
 _QUARTER = 15
 _NIGHT = 24 * 60
-_MOST_DRAWS = 2000
+_MOST_ORDERS = 20
+_MOST_DRAWS = 100
 _VENUES = ("restaurant", "hotel", "attraction")
 _T = TypeVar("_T")
 
@@ -134,15 +135,17 @@ def draw_goal(seed: int, split: str, database: Database) -> Goal:
     """Draw the goal of conversation ``seed`` in ``split`` (``train``, ``validation`` or ``test``).
 
     Something in ``database`` satisfies every ``inform``, nothing satisfies a ``fail_inform``.
-    ``TdGymError`` when ``database`` holds too little for goals of every split.
+    Domains of which the database knows too little for goals of every split give way to others;
+    ``TdGymError`` when that is so of all.
     """
     draws = Stream(seed, f"goal/{split}")
-    order = _share(draws, _figures()["orders"]).split()
-    for _ in range(_MOST_DRAWS):
-        goal = _draw(draws, database, order)
-        if goal.split == split:
-            return goal
-    raise TdGymError(f"The database holds too little for goals of split {split!r} about {', '.join(order)}.")
+    for _ in range(_MOST_ORDERS):
+        order = _share(draws, _figures()["orders"]).split()
+        for _ in range(_MOST_DRAWS):
+            goal = _draw(draws, database, order)
+            if goal.split == split:
+                return goal
+    raise TdGymError(f"The database holds too little to draw goals of split {split!r} from.")
 
 
 def asked_values(goals: Iterable[Goal]) -> dict[tuple[str, str], set[str]]:
@@ -171,14 +174,14 @@ def _domain(draws: Stream, database: Database, domain: str, others: Mapping[str,
     same, shared = _shared(draws, slots, others)
     pool = database.query(domain, shared)
     if not pool:
-        same, shared, pool = {}, {}, database.tables[domain]
+        same, pool = {}, database.tables[domain]
     target = draws.choice(pool)
     inform = {slot: target[slot] for slot in slots}
     if domain == "train":
         inform |= _train_time(draws, target)
     fail_inform = _unsatisfied(draws, database, domain, inform, same)
     if draws.uniform() >= figures.get("book", 0.0):
-        return DomainGoal(inform, fail_inform, _requests(draws, domain, inform), same=same)
+        return DomainGoal(inform, fail_inform, _requests(draws, domain, inform, target), same=same)
     same_details, shared_details = _shared(draws, DOMAINS[domain].book, others)
     book = {slot: shared_details.get(slot) or _detail(draws, domain, slot) for slot in DOMAINS[domain].book}
     fail_book = {}
@@ -224,7 +227,7 @@ def _shared(
     return same, values
 
 
-def _train_time(draws: Stream, train: Constraints) -> dict[str, str]:
+def _train_time(draws: Stream, train: Entity) -> dict[str, str]:
     """Draw a time that ``train`` keeps, at most two hours off, on the quarter."""
     leave, arrive = minutes(train["leaveat"]) or 0, minutes(train["arriveby"]) or 0
     off = draws.integer(0, 9) * _QUARTER
@@ -252,9 +255,12 @@ def _unsatisfied(
     return {}
 
 
-def _requests(draws: Stream, domain: str, inform: Mapping[str, str]) -> tuple[str, ...]:
+def _requests(draws: Stream, domain: str, inform: Mapping[str, str], target: Entity) -> tuple[str, ...]:
+    """Draw what to ask about ``target``, of what is known of it and not said already."""
     figures = _figures()[domain]
-    weights = {slot: weight for slot, weight in figures["requested"].items() if slot not in inform}
+    weights = {
+        slot: weight for slot, weight in figures["requested"].items() if slot not in inform and target[slot] != UNKNOWN
+    }
     return tuple(_several(draws, weights, figures["request"]))
 
 
