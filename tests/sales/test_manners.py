@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from td_gym.reading.repetition import repetition
 from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.credit import Profile
-from td_gym.scenarios.sales.manners import RULES, bot_style, breaches, repetition
+from td_gym.scenarios.sales.manners import RULES, bot_style, breaches
 from td_gym.scenarios.sales.sop import Progress
 
 PROFILE = Profile(8000.0, 1.2, 25.0, 60.0, 10, True, "4711", 36, 2, 5000.0, 24)

@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from personas.prospect_population import Prospects
+from td_gym.reading.numerals import numbers
 from td_gym.scenarios.sales.credit import (
     QUESTIONS,
     Profile,
@@ -22,7 +23,6 @@ from td_gym.scenarios.sales.credit import (
     question_text,
 )
 from td_gym.scenarios.sales.figures import figures
-from td_gym.scenarios.sales.numerals import numbers
 from td_gym.scenarios.sales.offers import answers, draw_case, false_figures, states_wrongly
 
 cents = st.integers(1, 5_000_000).map(lambda count: count / 100)

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from personas.prospect import Prospect
 from td_gym.draws import Stream
+from td_gym.reading.numerals import numbers
+from td_gym.reading.repetition import repetition
 from td_gym.reading.sentences import is_curt
 from td_gym.scenario import Episode
 from td_gym.scenarios.sales.acts import HANDLES
 from td_gym.scenarios.sales.credit import money
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, is_through, is_tight, mark, willingness
 from td_gym.scenarios.sales.language import Voice
-from td_gym.scenarios.sales.manners import bot_style, repetition, said
-from td_gym.scenarios.sales.numerals import numbers
+from td_gym.scenarios.sales.manners import bot_style, said
 from td_gym.scenarios.sales.offers import answers, eligibility, states_wrongly
 from td_gym.scenarios.wording import joined
 from td_gym.turns import Turn

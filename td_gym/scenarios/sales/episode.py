@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from td_gym.judges.wellformed import wellformed
 from td_gym.protocol import ParsedMessage
+from td_gym.reading.numerals import numbers
+from td_gym.reading.repetition import repetition
 from td_gym.scenarios.desk import DeskEpisode, as_flags
 from td_gym.scenarios.sales import manners, sop
 from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.credit import COMPUTED, Question, ask
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, detect_customer_acts
-from td_gym.scenarios.sales.numerals import numbers
 from td_gym.scenarios.sales.offers import Case, answers, false_figures, states_wrongly
 from td_gym.scenarios.sales.topics import topic_of
 from td_gym.turns import CustomerEffect, ServiceEffect, Turn
@@ -93,7 +94,7 @@ class SalesEpisode(DeskEpisode):
         strategy = sop.detect_strategy(acts, message.action)
         tool_message = self._call(message)
         done = "" if tool_message else message.action
-        overlap = manners.repetition(text, manners.said(self.transcript))
+        overlap = repetition(text, manners.said(self.transcript))
         style = manners.bot_style(text, overlap)
         broken = manners.breaches(
             text,

@@ -13,8 +13,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+from td_gym.reading.numerals import Number, find_numbers
 from td_gym.reading.sentences import sentences
-from td_gym.scenarios.sales.numerals import Number, find_numbers
 
 
 @lru_cache(maxsize=1)

@@ -1,10 +1,10 @@
-"""Readings of one service turn: how much it repeats, how much it sounds like a machine, which rules it breaks."""
+"""Readings of one service turn: how much it sounds like a machine, and which rules it breaks."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 
@@ -25,7 +25,6 @@ RULES = (
 """The named rules that make up ``noncompliance``."""
 
 _STOCK = tuple(tomllib.loads(files(__package__).joinpath("manners.toml").read_text(encoding="utf-8"))["stock"])
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _INTEREST_FREE = re.compile(
     r"\b(?:no|zero|without|free of)\b[^.!?]{0,30}\b(?:interest|costs?)\b|"
     r"\bfree (?:credit|loan|money)\b|\b(?:costs?|pay)\b[^.!?]{0,20}\bnothing\b"
@@ -40,43 +39,6 @@ _SELLS = frozenset(("press", "ask_order"))
 def said(turns: Iterable[Turn]) -> list[str]:
     """Return what the agent says in ``turns``."""
     return [turn.shown for turn in turns if turn.seat == "service"]
-
-
-def repetition(text: str, earlier: Sequence[str]) -> float:
-    """Return the share of the three-word runs of ``text`` that the agent has said before, 0..1.
-
-    Said before: in the messages ``earlier`` or in an earlier sentence of ``text``. A sentence shorter than three words
-    is one run.
-    """
-    return _overlap(text, tuple(earlier))
-
-
-# Both seats' sides read a turn against the same history, one after the other.
-@lru_cache(maxsize=512)
-def _overlap(text: str, earlier: tuple[str, ...]) -> float:
-    seen: set[str] = set()
-    for message in earlier:
-        seen |= _said(message)
-    repeated = total = 0
-    for part in sentences(text[:_READ_LIMIT]):
-        runs = _runs(part)
-        repeated += sum(map(seen.__contains__, runs))
-        total += len(runs)
-        seen.update(runs)
-    return repeated / total if total else 0.0
-
-
-@lru_cache(maxsize=2048)
-def _said(message: str) -> frozenset[str]:
-    return frozenset(run for part in sentences(message[:_READ_LIMIT]) for run in _runs(part))
-
-
-@lru_cache(maxsize=8192)
-def _runs(sentence: str) -> tuple[str, ...]:
-    words = _WORD.findall(sentence.lower().replace("’", "'"))
-    if len(words) < 3:
-        return (" ".join(words),) if words else ()
-    return tuple(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
 
 
 def bot_style(text: str, overlap: float) -> float:
