@@ -30,8 +30,8 @@ from td_gym.errors import TdGymError
 
 CONFIG, METRICS, MODEL, STATE = "config.json", "metrics.jsonl", "model", "state"
 _NEXT, _PARTIAL = "next", "next.partial"
-_COPIES = 6
-"""Weights and two moments of Adam, twice while one checkpoint replaces another."""
+_COPIES = 10
+"""Weights, their mean, a frozen reference and two moments of Adam, twice while one checkpoint replaces another."""
 _SLACK = 20_000_000
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,15 +41,21 @@ class Learner:
         self.optimizer = torch.optim.Adam(self.parameters, lr=config.lr, betas=config.betas)
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self._mean = [p.detach().clone() for p in self._trained] if config.average else []
+        self._frozen: list[nn.Parameter] = []
 
-    def update(self, batch: Trajectories, number: int) -> dict[str, float]:
+    def freeze(self) -> None:
+        """Let the policy as it stands be the reference from here on."""
+        if self.reference is not None:
+            self.reference = copy.deepcopy(self.model).requires_grad_(False)
+            self._frozen = list(self.reference.parameters())
+
+    def update(self, batch: Trajectories, number: int, prefix: str = "") -> dict[str, float]:
         """Learn from this process's share of a batch; return figures equal on all processes.
 
         The method's own state (controllers, running scales) moves first, then the policy, once per
-        minibatch.
+        minibatch.  ``prefix`` stands before the names of the losses.
         """
-        values = self._values(batch) if self.method.value_head is not None else None
-        found = self.method.advantages(batch, values)
+        found = self.method.advantages(batch, self.method.measure(batch, self))
         reference = None
         if self.reference is not None:
             reference = self._evaluate(batch, lambda rows: self._score(self.reference, batch, rows).log_probs)
@@ -59,11 +66,10 @@ class Learner:
         for rows in np.array_split(order, self.config.minibatches):
             for name, value in self._step(batch, rows, found.tokens, found.returns, reference).items():
                 figures[name] += value
-        self._take_into_mean(number)
-        per_step = {name: total / self.config.minibatches for name, total in figures.items()}
+        per_step = {prefix + name: total / self.config.minibatches for name, total in figures.items()}
         return {**per_step, **found.metrics}
 
-    def _take_into_mean(self, number: int) -> None:
+    def take_into_mean(self, number: int) -> None:
         """Let the mean be that of the weights after the last updates, as many as ``average`` says."""
         before = self.config.steps - round(self.config.average * self.config.steps)
         for mean, weights in zip(self._mean, self._trained, strict=False):
@@ -147,7 +153,8 @@ class Learner:
             want_hidden=self.method.value_head is not None,
         )
 
-    def _values(self, batch: Trajectories) -> Tensor:
+    def values(self, batch: Trajectories) -> Tensor:
+        """Return ``[B, L]``, the value head's values of the agent's tokens."""
         head = self.method.value_head
         assert head is not None
 
@@ -159,6 +166,23 @@ class Learner:
 
         return self._evaluate(batch, values)
 
+    def gradient_norms(self, batch: Trajectories, rewards: Tensor) -> Tensor:
+        """Return ``[K]``: for each column r of ``rewards`` ``[B, K]`` the norm of the gradient of ``mean(r log p)``.
+
+        ``log p`` is the log-probability of all that the agent wrote in a row, the mean is over all processes' rows, and
+        the gradient is that of the last block.
+        """
+        block = last_block(self.model)
+        sums = torch.zeros(rewards.shape[1], sum(p.numel() for p in block), device=self.device)
+        for rows in self._micro_batches(batch, np.arange(len(batch))):
+            log_probs = self._score(self.model, batch, rows).log_probs.sum(1)
+            for column, total in zip(rewards[rows].T.to(self.device), sums, strict=True):
+                found = torch.autograd.grad(log_probs, block, column, retain_graph=True)
+                total += torch.cat([each.reshape(-1) for each in found])
+        count = distributed.all_sum(torch.tensor(float(len(batch))))
+        norms: Tensor = distributed.all_sum(sums).norm(dim=1).cpu() / count
+        return norms
+
     def _evaluate(self, batch: Trajectories, score: Any) -> Tensor:
         """Return ``[B, L]`` on the CPU: ``score`` of all rows, without gradients, 0 off the agent's tokens."""
         result = torch.zeros(batch.tokens.shape)
@@ -169,8 +193,9 @@ class Learner:
         return result * torch.from_numpy(batch.agent_mask)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the latest weights, the optimiser's moments and the value head, for a checkpoint."""
+        """Return for a checkpoint: latest weights, the optimiser's moments, a frozen reference, the value head."""
         found = {f"weights.{i}": p.detach().cpu().clone() for i, p in enumerate(self._trained) if self._mean}
+        found |= {f"reference.{i}": p.cpu().clone() for i, p in enumerate(self._frozen)}
         for i, state in self.optimizer.state_dict()["state"].items():
             found |= {f"optimizer.{i}.{name}": values.cpu() for name, values in state.items()}
         if self.method.value_head is not None:
@@ -191,11 +216,23 @@ class Learner:
             elif kind == "weights":
                 with torch.no_grad():
                     self._trained[int(name)].copy_(values)
+            elif kind == "reference":
+                if not self._frozen:
+                    self.freeze()
+                with torch.no_grad():
+                    self._frozen[int(name)].copy_(values)
             else:
                 head[name] = values
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         if self.method.value_head is not None:
             self.method.value_head.load_state_dict(head)
+
+
+def last_block(model: Any) -> list[nn.Parameter]:
+    """Return the trained parameters of the model's last transformer block; with adapters, those alone."""
+    depth = model.config.num_hidden_layers
+    stacks = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
+    return [p for p in stacks[0][-1].parameters() if p.requires_grad]
 
 
 def describe(batch: Trajectories, budget_names: Sequence[str]) -> dict[str, float]:

@@ -60,5 +60,5 @@ def summary(metrics: Mapping[str, float], limits: Mapping[str, float | None]) ->
         if name in metrics:
             parts.append(f"{short} {metrics[name]:.3f}")
     if "charts/episodic_return" not in metrics:
-        parts.append(f"loss {metrics['losses/policy_loss']:.3f}")
+        parts += [f"loss {value:.3f}" for name, value in metrics.items() if name.endswith("losses/policy_loss")]
     return ", ".join(parts)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +19,18 @@ from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
 
-Source = Callable[[TokenPolicy, int], Trajectories]
-"""Returns this process's share of the batch of one update."""
+
+class Batch(NamedTuple):
+    """This process's share of a batch."""
+
+    rows: Trajectories
+    """What is learnt from."""
+    dialogues: Trajectories | None = None
+    """What the policy held to get there, for the figures of a run; ``None`` where it held no dialogue."""
+
+
+Source = Callable[[TokenPolicy, int], Batch]
+"""Returns the batch of a number, from 1, as the policy stands."""
 
 
 def share_of(config: TrainConfig, rank: int, processes: int) -> range:
@@ -40,18 +51,24 @@ def policy_source(config: TrainConfig, scenario: Scenario) -> Source:
     of that seed and the copy, so neither resuming nor sharing out changes any dialogue's draws.
     """
     mine = share_of(config, distributed.rank(), distributed.world_size())
+    groups = [group for group in mine for _ in range(config.copies)]
     customer = scenario.training_customer(config.customer)
-    batch = ConversationBatch(
-        scenario, "service", len(mine) * config.copies, {"customer": customer}, split=config.split
-    )
+    batch = ConversationBatch(scenario, "service", len(groups), {"customer": customer}, split=config.split)
 
-    def collect(policy: TokenPolicy, update: int) -> Trajectories:
-        groups = [group for group in mine for _ in range(config.copies)]
-        seeds = [mix(config.seed, "customer", update, group) >> 1 for group in groups]
-        generator = torch.Generator().manual_seed(mix(config.seed, "sampling", update) >> 1)
-        return rollout(policy, batch, seeds, groups, generator=generator, max_new_tokens=config.max_new_tokens)
+    def collect(policy: TokenPolicy, update: int) -> Batch:
+        dialogues = hold(policy, batch, config, update, groups)
+        return Batch(dialogues, dialogues)
 
     return collect
+
+
+def hold(
+    policy: TokenPolicy, batch: ConversationBatch, config: TrainConfig, update: int, groups: Sequence[int]
+) -> Trajectories:
+    """Let the policy hold one dialogue in ``batch`` for each of ``groups``, of which equal ones share a customer."""
+    seeds = [mix(config.seed, "customer", update, group) >> 1 for group in groups]
+    generator = torch.Generator().manual_seed(mix(config.seed, "sampling", update) >> 1)
+    return rollout(policy, batch, seeds, groups, generator=generator, max_new_tokens=config.max_new_tokens)
 
 
 def expert_source(config: TrainConfig, scenario: Scenario) -> Source:
@@ -62,14 +79,14 @@ def expert_source(config: TrainConfig, scenario: Scenario) -> Source:
     mine = share_of(config, distributed.rank(), distributed.world_size())
     count = len(mine) * config.copies
 
-    def collect(policy: TokenPolicy, update: int) -> Trajectories:
+    def collect(policy: TokenPolicy, update: int) -> Batch:
         seed = mix(config.seed, "demonstration", update, distributed.rank()) >> 1
         examples = [encode(policy, found) for found in demonstrate(scenario, count, seed, config.split)]
         tokens = pad_rows([e.tokens for e in examples], np.int64, policy.pad_id)
         mask = pad_rows([e.agent_mask for e in examples], np.bool_)
         starts = mask & ~np.pad(mask, ((0, 0), (1, 0)))[:, :-1]
         turn = np.where(mask, starts.cumsum(axis=1) - 1, -1)
-        return Trajectories(
+        rows = Trajectories(
             tokens=tokens,
             agent_mask=mask,
             turn=turn,
@@ -86,5 +103,6 @@ def expert_source(config: TrainConfig, scenario: Scenario) -> Source:
             cost_names=(),
             outcomes=tuple({} for _ in examples),
         )
+        return Batch(rows)
 
     return collect

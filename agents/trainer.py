@@ -7,8 +7,11 @@ writes the same ``metrics.jsonl``, byte for byte, as one that was never stopped.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -19,11 +22,23 @@ from agents.config import TrainConfig, budgets_of, check_same, record, versions_
 from agents.learner import Learner, describe
 from agents.methods import Method, budget_methods, build_method
 from agents.progress import TrainingProgress
+from agents.replies import merged_source, task_source, turn_source
+from agents.sources import Source, expert_source, policy_source
 from agents.token_policy import TokenPolicy
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
 
-__all__ = ["TrainConfig", "train", "train_policy"]
+__all__ = ["SOURCES", "TrainConfig", "train", "train_policy"]
+
+SOURCES: Mapping[str, Callable[[TrainConfig, Scenario], Source]] = {
+    "policy": policy_source,
+    "expert": expert_source,
+    "tasks": task_source,
+    "turns": turn_source,
+    "turns_with_rouge": partial(turn_source, rouge=True),
+    "turns_and_tasks": merged_source,
+}
+"""By the name that the phases of a method give them."""
 
 
 def train(config: TrainConfig) -> None:
@@ -32,7 +47,6 @@ def train(config: TrainConfig) -> None:
     Raises ``TdGymError`` before anything is learnt when a name is unknown, the run directory cannot
     be used, or the model was made for another protocol.
     """
-    from agents.sources import expert_source, policy_source
     from td_gym.registration import make_scenario
 
     if config.device == "cpu":
@@ -44,8 +58,8 @@ def train(config: TrainConfig) -> None:
         budgets = budgets_of(config, scenario)
         method = configured_method(config, budgets)
         start = TokenPolicy.load(config.model, device, scenario=scenario)
-        source = (expert_source if method.learns_from == "expert" else policy_source)(config, scenario)
-        train_policy(config, scenario, start, method, budgets, source)
+        sources = {name: make(config, scenario) for name, make in SOURCES.items()}
+        train_policy(config, scenario, start, method, budgets, sources)
     finally:
         distributed.stop()
 
@@ -53,7 +67,7 @@ def train(config: TrainConfig) -> None:
 def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Method:
     """Return the method that ``config`` names, kept to ``budgets``.
 
-    Raises ``TdGymError`` for too few copies to learn from, and for stated budgets that it would ignore.
+    Raises ``TdGymError`` for too few copies or minibatches to learn from, and for stated budgets that it would ignore.
     """
     method = build_method(config.method, config.preset, budgets, config.options)
     if config.copies < method.min_copies:
@@ -64,6 +78,11 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Meth
     if config.budgets and not method.uses_budgets:
         name = f"{config.method} with preset {config.preset}" if config.preset else config.method
         raise TdGymError(f"{name} ignores budgets; leave them out, or take {', or '.join(budget_methods())}.")
+    if config.minibatches < method.min_minibatches:
+        raise TdGymError(
+            f"{config.method} keeps to the policy as it was before a batch, so it needs minibatches of at least "
+            f"{method.min_minibatches}, not {config.minibatches}."
+        )
     return method
 
 
@@ -73,9 +92,9 @@ def train_policy(
     start: TokenPolicy,
     method: Method,
     budgets: Mapping[str, float],
-    source: Any,
+    sources: Mapping[str, Source],
 ) -> None:
-    """Train ``start`` by ``method`` on what ``source(policy, update)`` returns; see ``train``.
+    """Train ``start`` by ``method`` on batches from the ``sources`` that its phases name; see ``train``.
 
     The weights of ``start`` stay as they are: they are the frozen reference.
     """
@@ -106,9 +125,16 @@ def train_policy(
             events = SummaryWriter(str(run / "tensorboard"), purge_step=done + 1)
             stack.callback(events.close)
         for update in range(done + 1, config.steps + 1):
-            batch = source(policy, update)
-            metrics = describe(batch, list(budgets)) if method.learns_from == "policy" else {}
-            metrics |= learner.update(batch, update)
+            figures: defaultdict[str, list[float]] = defaultdict(list)
+            for phase in method.phases(update, config.steps):
+                if phase.freezes:
+                    learner.freeze()
+                batch = sources[phase.source](policy, phase.number)
+                held = describe(batch.dialogues, list(budgets)) if batch.dialogues is not None else {}
+                for name, value in (held | learner.update(batch.rows, phase.number, phase.prefix)).items():
+                    figures[name].append(value)
+            learner.take_into_mean(update)
+            metrics = {name: fmean(values) for name, values in figures.items()}
             if not first:
                 continue
             checkpoint.append_metrics(run, update, metrics)

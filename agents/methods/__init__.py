@@ -13,6 +13,7 @@ from agents.methods.cmpo import CMPO, CMPOConfig, ReleasedCMPO, ReleasedCMPOConf
 from agents.methods.duca import DuCA, DuCAConfig
 from agents.methods.gdpo import GDPO, GDPOConfig
 from agents.methods.grpo import GRPO, GRPOConfig
+from agents.methods.more import MORE, MOREConfig
 from agents.methods.ppo import PPO, PPOConfig
 from agents.methods.sft import SFT, SFTConfig
 from td_gym.errors import TdGymError, unknown
@@ -27,6 +28,7 @@ ALGORITHMS: dict[str, tuple[Any, Any]] = {
     "cmpo_released": (ReleasedCMPO, ReleasedCMPOConfig),
     "duca": (DuCA, DuCAConfig),
     "gdpo": (GDPO, GDPOConfig),
+    "more": (MORE, MOREConfig),
 }
 """Class and configuration of each algorithm a preset may name."""
 

@@ -1,11 +1,11 @@
-"""What every method is to the trainer: advantages from trajectories, a per-token loss, a small state."""
+"""What every method is to the trainer: phases of an update, advantages, a per-token loss, a small state."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -28,11 +28,34 @@ class Advantages:
     """``[B, L]`` targets of the value head, for methods that have one."""
 
 
+class Phase(NamedTuple):
+    """A part of an update: one batch, and the policy's steps on it."""
+
+    source: str
+    """Where the batch comes from, one of ``agents.trainer.SOURCES``."""
+    number: int
+    """The how-manieth batch of that source it is, from 1: the key of all its draws."""
+    prefix: str = ""
+    """Stands before the names of the losses; no two phases of an update may log under one name."""
+    freezes: bool = False
+    """The policy, as it stands when the phase begins, becomes the reference."""
+
+
+class Probe(Protocol):
+    """What a method may ask of the model before it computes advantages."""
+
+    def values(self, batch: Trajectories) -> Tensor:
+        """Return ``[B, L]``, the value head's values of the agent's tokens."""
+
+    def gradient_norms(self, batch: Trajectories, rewards: Tensor) -> Tensor:
+        """Return ``[K]``, for each column of ``rewards`` ``[B, K]`` the norm of its policy gradient."""
+
+
 class Method(ABC):
     """A training method.  ``advantages`` is called once per batch, before the policy step."""
 
     learns_from: ClassVar[str] = "policy"
-    """Whose dialogues it learns from: the ``policy`` it trains, or the scenario's ``expert``."""
+    """Where its batches come from: the ``policy`` it trains, or the scenario's ``expert``, for example."""
 
     min_copies: ClassVar[int] = 1
     """Dialogues with each customer that it needs: 2 where it compares them with each other."""
@@ -48,14 +71,27 @@ class Method(ABC):
         """Whether budgets change what is learnt, under this configuration."""
         return False
 
+    @property
+    def min_minibatches(self) -> int:
+        """Optimiser steps per batch that it needs, under this configuration."""
+        return 1
+
+    def phases(self, update: int, total: int) -> Sequence[Phase]:
+        """Return the parts of an update, the first being 1 and the last ``total``, in order."""
+        return (Phase(self.learns_from, update),)
+
     def build(self, hidden_size: int) -> None:  # noqa: B027 - an optional hook
         """Create extra parameters for a trunk of this width; most methods have none."""
+
+    def measure(self, batch: Trajectories, model: Probe) -> Tensor | None:
+        """Return what ``advantages`` has to know of the model beside the batch; ``None`` for most methods."""
+        return None if self.value_head is None else model.values(batch)
 
     @abstractmethod
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return advantages for this process's share of the batch and update the method's state.
 
-        ``values`` ``[B, L]`` are the value head's, for methods that have one.
+        ``values`` are what ``measure`` found: the value head's ``[B, L]``, for methods that have one.
         """
 
     def token_loss(

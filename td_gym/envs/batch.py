@@ -164,12 +164,23 @@ class ConversationBatch:
     ) -> list[Step]:
         """Start conversations ``indices`` with ``seeds`` and let the other seats speak until it is ``seat``'s turn."""
         for k, i in enumerate(indices):
-            if not 0 <= i < self.size:
-                raise TdGymError(f"Conversation {i} is out of range; this batch holds {self.size}.")
-            episode = self.scenario.begin(seeds[k], self.split, None if rows is None else rows[k])
-            self.episodes[i] = episode
-            self._ledgers[i] = Ledger(episode, self.seat)
+            self._enter(i, self.scenario.begin(seeds[k], self.split, None if rows is None else rows[k]))
         return self._advance(indices)
+
+    def resume(self, indices: Sequence[int], snapshots: Sequence[Mapping[str, Any]]) -> list[Step]:
+        """Take conversations ``indices`` up where ``snapshots`` were taken; see ``reset``.
+
+        Rewards and costs count from there.  Raises ``TdGymError`` for a snapshot of another scenario.
+        """
+        for i, snapshot in zip(indices, snapshots, strict=True):
+            self._enter(i, self.scenario.restore(snapshot))
+        return self._advance(indices)
+
+    def _enter(self, i: int, episode: Episode) -> None:
+        if not 0 <= i < self.size:
+            raise TdGymError(f"Conversation {i} is out of range; this batch holds {self.size}.")
+        self.episodes[i] = episode
+        self._ledgers[i] = Ledger(episode, self.seat)
 
     def step(self, indices: Sequence[int], texts: Sequence[str]) -> list[Step]:
         """Submit ``seat``'s messages; return when each of ``indices`` waits for ``seat`` again or is over.

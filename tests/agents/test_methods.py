@@ -57,7 +57,7 @@ def spread(values: list[float]) -> Tensor:
 
 
 def test_names_and_default_presets() -> None:
-    assert method_names() == ("sft", "ppo", "grpo", "cmpo", "duca", "gdpo")
+    assert method_names() == ("sft", "ppo", "grpo", "cmpo", "duca", "gdpo", "more")
     assert presets("cmpo")[:3] == ("hybrid", "released", "outcome_scale_group")
     for method in method_names():
         for preset in presets(method):
@@ -84,6 +84,9 @@ def test_which_methods_use_budgets() -> None:
         ({"method": "duca", "options": {"turn_credit": "imediate"}}, "Did you mean 'immediate'"),
         ({"method": "duca", "options": {"fusion": "fuse_then_normalize"}}, "Did you mean 'fuse_then_normalise'"),
         ({"method": "gdpo", "options": {"rewards": "horizon"}}, "Did you mean 'horizons'"),
+        ({"method": "more", "options": {"scaffold": "merge"}}, "Did you mean 'merged'"),
+        ({"method": "more", "options": {"weighting": "ranks"}}, "Did you mean 'rank'"),
+        ({"method": "more", "options": {"ref_every": 0}}, "ref_every must be at least 1"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(arguments: dict[str, Any], message: str) -> None:
@@ -271,8 +274,8 @@ def test_state_survives_json(method: str, preset: str) -> None:
         built.build(16)
         return built
 
-    values = torch.zeros(4, 4)
     whole, first, second = fresh(), fresh(), fresh()
+    values = torch.zeros(4, 4) if whole.value_head is not None else None
     whole.advantages(batch(), values)
     first.advantages(batch(), values)
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
@@ -289,7 +292,8 @@ def test_state_survives_json(method: str, preset: str) -> None:
 def test_only_agent_tokens_get_an_advantage(method: str, preset: str) -> None:
     built = build_method(method, preset, {"voucher": 0.3})
     built.build(16)
-    found = built.advantages(batch(), torch.rand(4, 4, generator=torch.Generator().manual_seed(0)))
+    values = torch.rand(4, 4, generator=torch.Generator().manual_seed(0)) if built.value_head is not None else None
+    found = built.advantages(batch(), values)
     assert found.tokens.dtype == torch.float32
     assert torch.equal(found.tokens[torch.tensor(TURN) < 0], torch.zeros(8))
 

@@ -33,7 +33,7 @@ def test_the_first_ratio_is_one_and_the_reference_is_the_start(tmp_path: Path) -
     config = toy_config(tmp_path, minibatches=1)
     policy, start = toy_policy(), toy_policy()
     learner = Learner(policy.model, start.model, build_method("grpo"), config)
-    metrics = learner.update(toy_source(config)(policy, 1), 1)
+    metrics = learner.update(toy_source(config)(policy, 1).rows, 1)
     assert abs(metrics["losses/approx_kl"]) < 1e-6
     assert abs(metrics["losses/kl_reference"]) < 1e-6
     assert metrics["losses/clipfrac"] == 0.0
@@ -46,7 +46,7 @@ def test_micro_batches_change_nothing(tmp_path: Path) -> None:
         config = toy_config(tmp_path, micro_tokens=micro_tokens)
         policy = toy_policy()
         learner = Learner(policy.model, toy_policy().model, build_method("ppo"), config)
-        found.append(learner.update(toy_source(config)(policy, 1), 1))
+        found.append(learner.update(toy_source(config)(policy, 1).rows, 1))
     assert found[0] == pytest.approx(found[1], rel=1e-3, abs=1e-5)
 
 
@@ -105,7 +105,7 @@ def test_progress_shows_no_limit_that_is_not_kept(tmp_path: Path, capsys: pytest
     assert "lambda" not in line
 
 
-@pytest.mark.parametrize("method", ["sft", "ppo", "grpo", "duca", "gdpo"])
+@pytest.mark.parametrize("method", ["sft", "ppo", "grpo", "duca", "gdpo", "more"])
 def test_budgets_that_would_be_ignored_are_refused(tmp_path: Path, method: str) -> None:
     config = TrainConfig(method, "td_gym/FoodDispute-v0", tmp_path / "run", budgets={"voucher": 0.0})
     with pytest.raises(TdGymError, match=f"{method} ignores budgets; .* dual_ascent, or cmpo"):
@@ -144,7 +144,7 @@ def test_bad_settings_are_refused(tmp_path: Path, changes: dict[str, Any], messa
         toy_config(tmp_path, **changes)
 
 
-@pytest.mark.parametrize("method", ["grpo", "cmpo", "duca", "gdpo"])
+@pytest.mark.parametrize("method", ["grpo", "cmpo", "duca", "gdpo", "more"])
 def test_a_method_that_compares_dialogues_needs_two_of_each_customer(tmp_path: Path, method: str) -> None:
     with pytest.raises(TdGymError, match=f"{method} compares .* copies of at least 2, not 1"):
         train(TrainConfig(method, "td_gym/FoodDispute-v0", tmp_path / "run", copies=1))
@@ -175,17 +175,21 @@ distributed.stop()
 """
 
 
-def _two_processes(script: Path, run: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+def run_workers(script: Path, *arguments: Any) -> None:
+    """Run ``script`` in two processes that train together."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*start, str(script), *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run([*command, str(run)], env=environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(
+        [*command, *map(str, arguments)], env=environment, capture_output=True, text=True, timeout=200
+    )
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
 def test_two_processes_learn_what_one_would_and_always_the_same(tmp_path: Path) -> None:
     (tmp_path / "worker.py").write_text(_WORKER)
-    _two_processes(tmp_path / "worker.py", tmp_path / "two")
+    run_workers(tmp_path / "worker.py", tmp_path / "two")
     run_toy(toy_config(tmp_path / "one", steps=3, minibatches=1))
     one, two = metrics_of(tmp_path / "one"), metrics_of(tmp_path / "two")
     assert len(two) == 3
@@ -193,7 +197,7 @@ def test_two_processes_learn_what_one_would_and_always_the_same(tmp_path: Path) 
         assert line == pytest.approx(other, rel=1e-3, abs=1e-4)
     before = (tmp_path / "two" / "metrics.jsonl").read_text()
     shutil.rmtree(tmp_path / "two")
-    _two_processes(tmp_path / "worker.py", tmp_path / "two")
+    run_workers(tmp_path / "worker.py", tmp_path / "two")
     assert (tmp_path / "two" / "metrics.jsonl").read_text() == before
 
 

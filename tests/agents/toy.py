@@ -13,9 +13,9 @@ import torch
 from agents import distributed
 from agents.config import TrainConfig
 from agents.model import build_model, train_tokenizer
-from agents.sources import share_of
+from agents.sources import Batch, share_of
 from agents.token_policy import TokenPolicy
-from agents.trainer import configured_method, train_policy
+from agents.trainer import SOURCES, configured_method, train_policy
 from agents.trajectories import Trajectories
 from td_gym.draws import mix
 from td_gym.scenario import CostSpec
@@ -49,7 +49,7 @@ def toy_source(config: TrainConfig) -> Any:
     everybody = config.customers * config.copies
     count = mine.stop - mine.start
 
-    def collect(policy: TokenPolicy, update: int) -> Trajectories:
+    def collect(policy: TokenPolicy, update: int) -> Batch:
         group = np.arange(everybody)[mine] // config.copies
         prompt = torch.tensor([[30 + mix(config.seed, update, int(g)) % 8] for g in group])
         with torch.no_grad():
@@ -63,7 +63,7 @@ def toy_source(config: TrainConfig) -> Any:
         sets = np.zeros((1, len(policy.tokenizer)), dtype=np.bool_)
         sets[0, [SPEND, SAVE]] = True
         turn = np.tile(np.array([[-1, 0]]), (count, 1))
-        return Trajectories(
+        dialogues = Trajectories(
             tokens=torch.cat((prompt, token), dim=1).numpy(),
             agent_mask=turn >= 0,
             turn=turn,
@@ -81,6 +81,7 @@ def toy_source(config: TrainConfig) -> Any:
             outcomes=tuple({"ended_by": "resolved"} for _ in range(count)),
             allowed_sets=sets,
         )
+        return Batch(dialogues, dialogues)
 
     return collect
 
@@ -94,4 +95,5 @@ def run_toy(config: TrainConfig, source: Any = None) -> None:
     """Train on the toy as ``td-gym train`` would on an environment."""
     budgets = dict(config.budgets) or {"voucher": 0.3}
     method = configured_method(config, budgets)
-    train_policy(config, SCENARIO, toy_policy(), method, budgets, source or toy_source(config))
+    sources = dict.fromkeys(SOURCES, source or toy_source(config))
+    train_policy(config, SCENARIO, toy_policy(), method, budgets, sources)
