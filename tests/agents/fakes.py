@@ -96,7 +96,11 @@ class FakeScenario(Scenario):
         return self.strategies
 
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
-        return []
+        patience = str(episode.case["patience"])
+        return [
+            ScaffoldTask("mac", "item", "What was it?", episode.case["item"]),
+            ScaffoldTask("pnr", "patience", "How often does the customer wait?", patience),
+        ]
 
     def customer(self, name: str) -> SeatPolicy:
         return FakeCustomer()

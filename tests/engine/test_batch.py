@@ -120,3 +120,21 @@ def test_bad_use_says_what_to_do_and_moves_nothing() -> None:
         ConversationBatch(EchoScenario(), "service", 1, {"customer": EchoCustomer()}, split="trian")
     with pytest.raises(TdGymError, match="at least one"):
         ConversationBatch(EchoScenario(), "service", 0, {"customer": EchoCustomer()})
+
+
+def test_conversations_go_on_from_snapshots() -> None:
+    one, other = (ConversationBatch(EchoScenario(), "service", 2, {"customer": EchoCustomer()}) for _ in range(2))
+    one.reset([0], [7])
+    one.step([0], ["hello"])
+    snapshot = one.episodes[0].snapshot()
+    going_on = other.resume([1, 0], [snapshot, snapshot])
+    assert [step.info["messages"] for step in going_on] == [one.episodes[0].messages("service")] * 2
+    assert going_on[0].info["costs"]["chars"] == 0.0
+    after = one.step([0], ["well"])[0]
+    branched = other.step([1], ["well"])[0]
+    assert (branched.info, branched.reward) == (after.info, after.reward)
+    assert other.episodes[0].service_turns == 1
+    with pytest.raises(TdGymError, match="Conversation 2 is out of range"):
+        other.resume([2], [snapshot])
+    with pytest.raises(TdGymError, match="This snapshot is of Other"):
+        other.resume([0], [{**snapshot, "scenario": "Other"}])

@@ -1,0 +1,156 @@
+"""Single replies: the history as it was read, the customer as it was, every draw keyed, every reply judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from agents import distributed
+from agents.config import TrainConfig
+from agents.replies import TURNS, Group, Replies, merged_source, task_source, turn_source
+from agents.sources import Batch
+from agents.token_policy import TokenPolicy
+from agents.trajectories import Trajectories
+from td_gym.errors import TdGymError
+from td_gym.registration import make_scenario
+from tests.agents.fakes import FakeScenario, fake_policy
+
+COPIES = 3
+
+
+def config(**changes: Any) -> TrainConfig:
+    return TrainConfig(
+        **{"method": "more", "env": "fake", "out": Path("x"), "customers": 4, "copies": COPIES, **changes}
+    )
+
+
+def rows(batch: Trajectories) -> list[list[int]]:
+    return [row[:length].tolist() for row, length in zip(batch.tokens, batch.lengths, strict=True)]
+
+
+def from_fakes(source: Any, number: int = 1, **changes: Any) -> Batch:
+    found: Batch = source(config(**changes), FakeScenario())(fake_policy(), number)
+    return found
+
+
+def test_a_group_is_several_replies_to_one_history() -> None:
+    batch = from_fakes(turn_source)
+    dialogues = batch.dialogues
+    assert dialogues is not None
+    assert len(dialogues) == 4
+    first = batch.rows.agent_mask.argmax(axis=1)
+    for group in set(batch.rows.group.tolist()):
+        members = np.flatnonzero(batch.rows.group == group)
+        assert len(members) == COPIES
+        histories = {tuple(batch.rows.tokens[i, : first[i]]) for i in members}
+        assert len(histories) == 1
+        assert any(row[: len(history)] == list(history) for row in rows(dialogues) for history in histories)
+    turns = np.minimum(dialogues.turns, TURNS)
+    assert len(batch.rows) == COPIES * turns.sum()
+    assert (batch.rows.turns == 1).all()
+    # What a policy wrote ends its row, and nothing that was read is learnt.
+    assert (batch.rows.agent_mask.sum(axis=1) == batch.rows.lengths - first).all()
+
+
+def test_log_probs_equal_a_training_forward_pass() -> None:
+    policy = fake_policy()
+    for source in (turn_source, task_source):
+        batch = source(config(), FakeScenario())(policy, 1).rows
+        tokens = torch.from_numpy(batch.tokens)
+        with torch.no_grad():
+            scores = policy.model(tokens[:, :-1]).logits.log_softmax(-1).gather(2, tokens[:, 1:, None])[..., 0]
+        mask = batch.agent_mask[:, 1:]
+        np.testing.assert_allclose(batch.log_probs[:, 1:][mask], scores.numpy()[mask], atol=1e-4)
+
+
+@pytest.mark.parametrize("source", [turn_source, task_source, merged_source])
+def test_draws_are_keyed_by_number_and_seed(source: Any) -> None:
+    assert rows(from_fakes(source).rows) == rows(from_fakes(source).rows)
+    assert rows(from_fakes(source).rows) != rows(from_fakes(source, number=2).rows)
+    assert rows(from_fakes(source).rows) != rows(from_fakes(source, seed=1).rows)
+
+
+@pytest.mark.parametrize("source", [turn_source, task_source])
+def test_sharing_out_changes_nothing(source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = rows(from_fakes(source).rows)
+    shares: list[list[int]] = []
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    for rank in range(2):
+        monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
+        shares += rows(from_fakes(source).rows)
+    assert shares == whole
+
+
+def test_both_kinds_of_tasks_are_asked_and_answers_compared() -> None:
+    class Answering(Replies):
+        def _sample(self, policy: TokenPolicy, histories: Sequence[Any]) -> Any:
+            lines, _ = super()._sample(policy, histories)
+            answers = ["It is the soup.", "1", "<response>two</response>"]
+            questions.extend(history.messages[-1]["content"] for history in histories)
+            return lines, answers * len(histories)
+
+    questions: list[str] = []
+    scenario = FakeScenario()
+    groups = Answering(config(customers=8), scenario).to_tasks(fake_policy(), 1)
+    assert [group.outcome["task"] for group in groups] == ["mac", "pnr"] * 4
+    assert [question.split()[0] for question in questions] == ["What", "How"] * 4
+    right = [[reward["match"] for reward in group.rewards] for group in groups]
+    assert {tuple(marks) for marks in right[::2]} == {(1.0, 0.0, 0.0), (0.0, 0.0, 0.0)}
+    assert all(marks[0] == 0.0 and sum(marks) <= 1.0 for marks in right[1::2])
+
+
+def test_a_scenario_without_tasks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakeScenario, "scaffold_tasks", lambda self, episode: [])
+    with pytest.raises(TdGymError, match="Fake has no scaffold tasks"):
+        from_fakes(task_source)
+
+
+def test_merged_batches_hold_every_reward() -> None:
+    batch = from_fakes(merged_source).rows
+    assert batch.term_names[-1] == "match"
+    asked = np.array(["task" in outcome for outcome in batch.outcomes])
+    assert asked.sum() == 4 * COPIES
+    assert (batch.turn_rewards[asked, 0, :-1] == 0).all()
+    assert (batch.turn_rewards[~asked, 0, -1] == 0).all()
+    assert len(set(batch.group[asked])) == 4
+    assert not set(batch.group[asked]) & set(batch.group[~asked])
+
+
+@pytest.fixture(scope="module")
+def judged() -> tuple[list[Group], TokenPolicy]:
+    scenario = make_scenario("Sales")
+    policy = TokenPolicy.load("tiny", scenario=scenario)
+    return Replies(config(customers=6, copies=6), scenario, rouge=True).at_turns(policy, 1)[0], policy
+
+
+def test_the_same_reply_to_the_same_history_earns_the_same(judged: tuple[list[Group], TokenPolicy]) -> None:
+    groups, policy = judged
+    again = 0
+    for group in groups:
+        earned: dict[str, Any] = {}
+        for line, rewards in zip(group.lines, group.rewards, strict=True):
+            text = policy.decode_reply(line.reply)
+            again += text in earned
+            assert earned.setdefault(text, rewards) == rewards
+    assert again
+
+
+def test_rewards_tell_replies_apart(judged: tuple[list[Group], TokenPolicy]) -> None:
+    for name in ("contextual_reasoning", "rouge"):
+        assert any(len({rewards[name] for rewards in group.rewards}) > 1 for group in judged[0])
+    assert all(0.0 <= value <= 1.0 for group in judged[0] for rewards in group.rewards for value in rewards.values())
+
+
+def test_a_format_error_earns_nothing() -> None:
+    class Broken(Replies):
+        def _sample(self, policy: TokenPolicy, histories: Sequence[Any]) -> Any:
+            lines, texts = super()._sample(policy, histories)
+            return lines, ["<action>"] * len(texts)
+
+    groups, _ = Broken(config(), FakeScenario()).at_turns(fake_policy(), 1)
+    assert {value for group in groups for rewards in group.rewards for value in rewards.values()} == {0.0}
