@@ -45,7 +45,7 @@ class TrainConfig:
     customers: int = 32
     """Groups in a batch, over all processes."""
     copies: int = 4
-    """Dialogues with each customer."""
+    """Dialogues with each customer; for ``more``, replies to each history."""
     lr: float = 3e-4
     """Adam's learning rate, constant."""
     betas: tuple[float, float] = (0.5, 0.999)

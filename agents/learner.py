@@ -174,7 +174,8 @@ class Learner:
         """
         block = last_block(self.model)
         sums = torch.zeros(rewards.shape[1], sum(p.numel() for p in block), device=self.device)
-        for rows in self._micro_batches(batch, np.arange(len(batch))):
+        told = np.flatnonzero(rewards.any(dim=1).numpy())  # rows without a reward add nothing
+        for rows in self._micro_batches(batch, told):
             log_probs = self._score(self.model, batch, rows).log_probs.sum(1)
             for column, total in zip(rewards[rows].T.to(self.device), sums, strict=True):
                 found = torch.autograd.grad(log_probs, block, column, retain_graph=True)

@@ -25,8 +25,10 @@ CURVES = {
     "kl": "losses/kl_reference",
     "approx_kl": "losses/approx_kl",
     "entropy": "losses/entropy",
+    "reasoning": "reasoning/accuracy",
+    "quality": "rewards/mean",
 }
-"""Names in a study's curves and what the trainer calls them; ``costs/`` and ``lambda/`` are added by prefix."""
+"""Names in a study's curves and what the trainer calls them; costs, weights and multipliers are added by prefix."""
 
 
 def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -> Path:
@@ -107,13 +109,13 @@ def train_config(study: Study, run: Run, folder: Path) -> TrainConfig:
 
 
 def curves(path: Path) -> list[dict[str, float]]:
-    """Return one mapping per update: reward, named costs, multipliers, mean turn score, KL and entropy."""
+    """Return one mapping per update: ``CURVES``, named costs, weights and multipliers, and the mean turn score."""
     updates = []
     for line in path.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         update = {name: record[key] for name, key in CURVES.items() if key in record}
         for key, value in record.items():
-            if key.startswith("costs/"):
+            if key.startswith(("costs/", "weights/")):
                 update[key] = value
             elif key.startswith("pid/") and key.endswith("/lambda"):
                 update["lambda/" + key.split("/")[1]] = value

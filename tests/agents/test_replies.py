@@ -91,7 +91,7 @@ def test_both_kinds_of_tasks_are_asked_and_answers_compared() -> None:
         def _sample(self, policy: TokenPolicy, histories: Sequence[Any]) -> Any:
             lines, _ = super()._sample(policy, histories)
             answers = ["It is the soup.", "1", "<response>two</response>"]
-            questions.extend(history.messages[-1]["content"] for history in histories)
+            questions.extend(history.messages[-1]["content"].split(": ")[1] for history in histories)
             return lines, answers * len(histories)
 
     questions: list[str] = []
