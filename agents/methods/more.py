@@ -48,7 +48,7 @@ class MOREConfig:
     center: bool = True
     """Whether a reward is centred on its group before its gradient is measured."""
     rouge: bool = False
-    """Whether ROUGE against what the scenario's reference agent says is a reward too; not where ``merged``."""
+    """Whether ROUGE against what the scenario's reference agent says is a reward too; not with ``merged``."""
     ref_every: int = 1
     """Batches of replies from one refresh of the reference to the next."""
     loss: LossConfig = field(default_factory=LossConfig)
@@ -61,6 +61,12 @@ class MOREConfig:
             raise unknown("weighting", self.weighting, WEIGHTINGS)
         if self.ref_every < 1:
             raise TdGymError(f"ref_every must be at least 1, it is {self.ref_every}.")
+        if min(self.mac_weight, self.pnr_weight) < 0 or self.mac_weight + self.pnr_weight == 0:
+            raise TdGymError("mac_weight and pnr_weight must not be negative, nor both 0.")
+        if self.rouge and self.scaffold == "merged":
+            raise TdGymError(
+                "rouge is not among the rewards of a merged batch; leave one of them out."
+            )
 
 
 def _reasoning(number: int) -> Phase:
