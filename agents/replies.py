@@ -7,13 +7,14 @@ randomness, and differ in that reply alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from agents import distributed
 from agents.config import TrainConfig
-from agents.sampler import Line, sample, turn_uniforms
+from agents.sampler import Answer, Line, sample, turn_uniforms
 from agents.sources import Batch, Source, hold, share_of
 from agents.token_policy import TokenPolicy
 from agents.trajectories import Trajectories, pad_rows
@@ -25,6 +26,7 @@ from td_gym.judges.replies import Reply, judge, rouge_l
 from td_gym.protocol import Messages, parse_message
 from td_gym.reading.numerals import numbers
 from td_gym.scenario import Episode, ScaffoldTask, Scenario
+from td_gym.turns import Turn
 
 QUESTION = "A question about your briefing, to be answered directly: {}"
 """How a scaffold task is put, so that it is not taken for the customer's words."""
@@ -48,6 +50,42 @@ class _History(NamedTuple):
     tokens: Sequence[int]
     messages: Messages
     key: int
+
+
+class _Before(NamedTuple):
+    """What is known of a message before it is written."""
+
+    reply: Reply
+    allowed: tuple[str, ...]
+    """Strategies that the procedure allows."""
+    reference: str | None
+    """What the reference agent says; ``None`` where nobody asked it."""
+
+
+@dataclass(slots=True, eq=False)
+class _Draft:
+    """A reply being written, with the key of its draws, the longest message, and the messages read so far."""
+
+    key: int
+    length: int
+    messages: Messages
+    line: Line = field(default_factory=Line)
+
+    def go_on(self, tokens: Sequence[int]) -> None:
+        """Read ``tokens`` and begin the next message."""
+        self.line.read(tokens)
+        self.line.begin(turn_uniforms(mix(self.key, self.line.turn + 1), self.length))
+
+    def look(self, policy: TokenPolicy, messages: Messages) -> None:
+        """Read what a look-up brought, the last of ``messages``, and begin the next message."""
+        closed = self.line.reply[-1] == policy.end_id
+        tokens = policy.render_reply(messages[len(self.messages) + 1 :], ended=closed)
+        self.messages = messages
+        self.go_on(tokens)
+
+    def text(self, policy: TokenPolicy) -> str:
+        """Return the message just written as it leaves the seat."""
+        return policy.fill(policy.decode_reply(self.line.reply), self.messages)
 
 
 class _Remembering(ConversationBatch):
@@ -96,9 +134,9 @@ class Replies:
                 histories.append(_History(read, messages, mix(self.config.seed, "reply", number, group, turn)))
                 snapshots += [snapshot] * self.config.copies
                 outcomes.append({"turn": turn})
-        lines, texts = self._sample(policy, histories)
-        rewards = self._judge(snapshots, texts)
-        return self._grouped(lines, rewards, outcomes), held
+        drafts = self._drafts(policy, histories)
+        rewards = self._judge(policy, drafts, snapshots)
+        return self._grouped(drafts, rewards, outcomes), held
 
     def to_tasks(self, policy: TokenPolicy, number: int) -> list[Group]:
         """Return answers to one scaffold task on the briefing of each group's customer, the kinds taking turns."""
@@ -109,11 +147,12 @@ class Replies:
             messages = [*episode.messages("service"), {"role": "user", "content": QUESTION.format(asked[-1].question)}]
             key = mix(self.config.seed, "answer", number, group)
             histories.append(_History(policy.render_opening(messages), messages, key))
-        lines, texts = self._sample(policy, histories)
+        drafts = self._drafts(policy, histories)
+        _sample(policy, drafts, lambda ended: [])
         tasks = [task for task in asked for _ in range(self.config.copies)]
-        found = [is_right(task, self._response(text)) for task, text in zip(tasks, texts, strict=True)]
-        rewards = [{MATCH: float(right)} for right in found]
-        return self._grouped(lines, rewards, [{"task": task.kind, "name": task.name} for task in asked])
+        answers = [self._response(draft.text(policy)) for draft in drafts]
+        rewards = [{MATCH: float(is_right(task, text))} for task, text in zip(tasks, answers, strict=True)]
+        return self._grouped(drafts, rewards, [{"task": task.kind, "name": task.name} for task in asked])
 
     def _turns(self, reached: int, number: int, group: int) -> list[int]:
         """Return ``TURNS`` of a dialogue's turns in order, or all where it has no more."""
@@ -128,64 +167,81 @@ class Replies:
         kind = kinds[group % len(kinds)]
         return choice([task for task in tasks if task.kind == kind], episode.seed, "task")
 
-    def _sample(self, policy: TokenPolicy, histories: Sequence[_History]) -> tuple[list[Line], list[str]]:
-        """Return ``copies`` replies to each history, as lines and as the text that leaves the seat."""
+    def _drafts(self, policy: TokenPolicy, histories: Sequence[_History]) -> list[_Draft]:
+        """Return ``copies`` drafts to each history, begun."""
         length = self.config.max_new_tokens or policy.max_new_tokens
-        lines = []
+        drafts = []
         for history in histories:
             for copy in range(self.config.copies):
-                line = Line()
-                line.read(history.tokens)
-                line.begin(turn_uniforms(mix(history.key, copy), length))
-                lines.append(line)
-        sample(policy.model, lines, lambda ended: [], end_id=policy.end_id, pad_id=policy.pad_id)
-        read = [history.messages for history in histories for _ in range(self.config.copies)]
-        return lines, [policy.fill(policy.decode_reply(line.reply), m) for line, m in zip(lines, read, strict=True)]
+                drafts.append(_Draft(mix(history.key, copy), length, history.messages))
+                drafts[-1].go_on(history.tokens)
+        return drafts
 
-    def _judge(self, snapshots: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[dict[str, float]]:
-        """Return the rewards of each text as the next message after its snapshot."""
-        indices, batch = range(len(texts)), self._branches
-        batch.resume(indices, snapshots)
-        episodes = [batch.episodes[i] for i in indices]
-        before = [_before(episode) for episode in episodes]
-        allowed = [self.scenario.admissible(episode) for episode in episodes]
-        references = self._reference.reply_batch(episodes) if self._reference is not None else []
-        rewards = []
-        for i, step in enumerate(batch.step(indices, texts)):
-            turn = next(turn for turn in reversed(episodes[i].transcript) if turn.seat == "service")
-            admissible = step.info["strategy"] in allowed[i] and not turn.tool_message
-            score = _score(self.scenario, step.info["rewards"])
-            reply = before[i]._replace(
-                text=turn.shown, admissible=admissible, score=score, relevance=step.relevance or 0
-            )
-            rewards.append(judge(reply))
-            if references:
-                rewards[-1]["rouge"] = rouge_l(reply.text, self._response(references[i]))
+    def _judge(
+        self, policy: TokenPolicy, drafts: Sequence[_Draft], snapshots: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, float]]:
+        """Let the policy write each draft after its snapshot, look-ups and all, and return what its words earn."""
+        branches = self._branches
+        branches.resume(range(len(drafts)), snapshots)
+        rewards: list[dict[str, float]] = [{} for _ in drafts]
+
+        def answer(ended: list[int]) -> list[int]:
+            before = [self._before(branches.episodes[i]) for i in ended]
+            steps = branches.step(ended, [drafts[i].text(policy) for i in ended])
+            looking = []
+            for i, known, step in zip(ended, before, steps, strict=True):
+                turn = next(turn for turn in reversed(branches.episodes[i].transcript) if turn.seat == "service")
+                if turn.aside:
+                    drafts[i].look(policy, step.info["messages"])
+                    looking.append(i)
+                else:
+                    rewards[i] = self._earned(known, turn, step)
+            return looking
+
+        _sample(policy, drafts, answer)
         return rewards
+
+    def _before(self, episode: Episode) -> _Before:
+        """Return what is known of the next message before it is written."""
+        messages = episode.messages("service")
+        read = [message["content"] for message in messages if message["role"] != "assistant"]
+        looked_up = self.scenario.slot_values(messages).values()
+        reply = Reply(
+            text="",
+            heard=next(turn.shown for turn in reversed(episode.transcript) if turn.seat != "service"),
+            said=tuple(turn.shown for turn in episode.transcript if turn.seat == "service" and not turn.aside),
+            known=frozenset(number for text in (*read, *looked_up) for number in numbers(text)),
+            admissible=False,
+            score=0.0,
+            relevance=0,
+        )
+        reference = self._response(self._reference.reply_batch([episode])[0]) if self._reference is not None else None
+        return _Before(reply, self.scenario.admissible(episode), reference)
+
+    def _earned(self, before: _Before, turn: Turn, step: Step) -> dict[str, float]:
+        """Return the rewards of ``turn``, which the customer answered in ``step``."""
+        refused = bool(turn.tool_message) and not self.scenario.tools[turn.action].looks_up
+        reply = before.reply._replace(
+            text=turn.shown,
+            admissible=step.info["strategy"] in before.allowed and not refused,
+            score=_score(self.scenario, step.info["rewards"]),
+            relevance=step.relevance or 0,
+        )
+        rewards = judge(reply)
+        return rewards if before.reference is None else {**rewards, "rouge": rouge_l(reply.text, before.reference)}
 
     def _response(self, text: str) -> str:
         return parse_message(text, self.scenario.tools, self.scenario.max_chars).response
 
-    def _grouped(self, lines: Sequence[Line], rewards: Sequence[Any], outcomes: Sequence[Any]) -> list[Group]:
-        copies = self.config.copies
+    def _grouped(self, drafts: Sequence[_Draft], rewards: Sequence[Any], outcomes: Sequence[Any]) -> list[Group]:
+        copies, lines = self.config.copies, [draft.line for draft in drafts]
         parts = [slice(i * copies, (i + 1) * copies) for i in range(len(outcomes))]
         return [Group(lines[part], rewards[part], outcome) for part, outcome in zip(parts, outcomes, strict=True)]
 
 
-def _before(episode: Episode) -> Reply:
-    """Return what is known of the next service turn before it is written."""
-    messages = episode.messages("service")
-    read = [message["content"] for message in messages if message["role"] != "assistant"]
-    looked_up = episode.scenario.slot_values(messages).values()
-    return Reply(
-        text="",
-        heard=episode.transcript[-1].shown,
-        said=tuple(turn.shown for turn in episode.transcript if turn.seat == "service"),
-        known=frozenset(number for text in (*read, *looked_up) for number in numbers(text)),
-        admissible=False,
-        score=0.0,
-        relevance=0,
-    )
+def _sample(policy: TokenPolicy, drafts: Sequence[_Draft], answer: Answer) -> None:
+    lines = [draft.line for draft in drafts]
+    sample(policy.model, lines, answer, end_id=policy.end_id, pad_id=policy.pad_id)
 
 
 def _score(scenario: Scenario, terms: Mapping[str, float]) -> float:
@@ -199,7 +255,8 @@ def record(policy: TokenPolicy, scenario: Scenario, groups: Sequence[Group]) -> 
     lines = [line for group in groups for line in group.lines]
     names = tuple(dict.fromkeys(name for group in groups for name in group.rewards[0]))
     rewards = [[found.get(name, 0.0) for name in names] for group in groups for found in group.rewards]
-    turn = pad_rows([line.turns for line in lines], np.int64, -1)
+    # A look-up and the words after it are one turn.
+    turn = np.minimum(pad_rows([line.turns for line in lines], np.int64, -1), 0)
     return Trajectories(
         tokens=pad_rows([line.tokens for line in lines], np.int64, policy.pad_id),
         agent_mask=turn >= 0,

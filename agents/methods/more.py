@@ -64,9 +64,7 @@ class MOREConfig:
         if min(self.mac_weight, self.pnr_weight) < 0 or self.mac_weight + self.pnr_weight == 0:
             raise TdGymError("mac_weight and pnr_weight must not be negative, nor both 0.")
         if self.rouge and self.scaffold == "merged":
-            raise TdGymError(
-                "rouge is not among the rewards of a merged batch; leave one of them out."
-            )
+            raise TdGymError("rouge is not among the rewards of a merged batch; leave one of them out.")
 
 
 def _reasoning(number: int) -> Phase:

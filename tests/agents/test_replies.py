@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,16 @@ import torch
 
 from agents import distributed
 from agents.config import TrainConfig
-from agents.replies import TURNS, Group, Replies, merged_source, task_source, turn_source
+from agents.replies import TURNS, Group, Replies, merged_source, record, task_source, turn_source
 from agents.sources import Batch
 from agents.token_policy import TokenPolicy
 from agents.trajectories import Trajectories
 from td_gym.errors import TdGymError
+from td_gym.protocol import Messages, ParsedMessage, Tool
 from td_gym.registration import make_scenario
-from tests.agents.fakes import FakeScenario, fake_policy
+from td_gym.scenario import Episode
+from td_gym.turns import ServiceEffect
+from tests.agents.fakes import FakeEpisode, FakeScenario, fake_policy
 
 COPIES = 3
 
@@ -86,19 +89,25 @@ def test_sharing_out_changes_nothing(source: Any, monkeypatch: pytest.MonkeyPatc
     assert shares == whole
 
 
-def test_both_kinds_of_tasks_are_asked_and_answers_compared() -> None:
-    class Answering(Replies):
-        def _sample(self, policy: TokenPolicy, histories: Sequence[Any]) -> Any:
-            lines, _ = super()._sample(policy, histories)
-            answers = ["It is the soup.", "1", "<response>two</response>"]
-            questions.extend(history.messages[-1]["content"].split(": ")[1] for history in histories)
-            return lines, answers * len(histories)
+class Scripted(TokenPolicy):
+    """Its tokens are random, and what leaves the seat is the next of some texts."""
 
-    questions: list[str] = []
-    scenario = FakeScenario()
-    groups = Answering(config(customers=8), scenario).to_tasks(fake_policy(), 1)
+    def __init__(self, *texts: str) -> None:
+        random = fake_policy()
+        super().__init__(random.model, random.tokenizer, scenario=random.scenario, max_new_tokens=random.max_new_tokens)
+        self.texts = cycle(texts)
+        self.read: list[str] = []
+
+    def fill(self, text: str, messages: Messages) -> str:
+        self.read.append(messages[-1]["content"])
+        return next(self.texts)
+
+
+def test_both_kinds_of_tasks_are_asked_and_answers_compared() -> None:
+    policy = Scripted("It is the soup.", "1", "<response>two</response>")
+    groups = Replies(config(customers=8), FakeScenario()).to_tasks(policy, 1)
     assert [group.outcome["task"] for group in groups] == ["mac", "pnr"] * 4
-    assert [question.split()[0] for question in questions] == ["What", "How"] * 4
+    assert [question.split(": ")[1].split()[0] for question in policy.read[::COPIES]] == ["What", "How"] * 4
     right = [[reward["match"] for reward in group.rewards] for group in groups]
     assert {tuple(marks) for marks in right[::2]} == {(1.0, 0.0, 0.0), (0.0, 0.0, 0.0)}
     assert all(marks[0] == 0.0 and sum(marks) <= 1.0 for marks in right[1::2])
@@ -147,10 +156,39 @@ def test_rewards_tell_replies_apart(judged: tuple[list[Group], TokenPolicy]) -> 
 
 
 def test_a_format_error_earns_nothing() -> None:
-    class Broken(Replies):
-        def _sample(self, policy: TokenPolicy, histories: Sequence[Any]) -> Any:
-            lines, texts = super()._sample(policy, histories)
-            return lines, ["<action>"] * len(texts)
-
-    groups, _ = Broken(config(), FakeScenario()).at_turns(fake_policy(), 1)
+    groups, _ = Replies(config(), FakeScenario()).at_turns(Scripted("<action>"), 1)
     assert {value for group in groups for rewards in group.rewards for value in rewards.values()} == {0.0}
+
+
+class LookingUp(FakeEpisode):
+    def hear_service(self, message: ParsedMessage) -> ServiceEffect:
+        found = "it weighs 250 grams" if message.action == "look" else ""
+        return super().hear_service(message)._replace(tool_message=found)
+
+
+class LooksUp(FakeScenario):
+    """A kitchen whose dish can be looked up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tools = {"look": Tool("look", frozenset(), "see", looks_up=True)}
+
+    def begin(self, seed: int, split: str = "train", row: int | None = None) -> Episode:
+        return LookingUp(self, seed, split, row, super().begin(seed, split, row).case)
+
+
+def test_a_reply_is_judged_by_its_words_and_holds_the_look_up_before_them() -> None:
+    class Looking(Scripted):
+        def fill(self, text: str, messages: Messages) -> str:
+            looked = messages[-1]["content"].startswith("<tool_result>")
+            return "The dish weighs 250 grams, and I am sorry." if looked else "<action>look</action>"
+
+    policy, scenario = Looking(), LooksUp()
+    groups, _ = Replies(config(), scenario).at_turns(policy, 1)
+    rewards = [rewards for group in groups for rewards in group.rewards]
+    assert {reward["naturalness"] for reward in rewards} == {1.0}
+    assert {reward["semantic_fidelity"] for reward in rewards} == {1.0}  # the number stood in the tool's answer
+    batch = record(policy, scenario, groups)
+    assert set(batch.turn[batch.agent_mask]) == {0}
+    messages = (batch.agent_mask & ~np.pad(batch.agent_mask, ((0, 0), (1, 0)))[:, :-1]).sum(axis=1)
+    assert set(messages) == {1, 2}  # one where the history ended with the look-up
