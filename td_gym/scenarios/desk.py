@@ -90,7 +90,7 @@ class Desk(Scenario, Generic[Person]):
 
     desk_tools: ClassVar[Mapping[str, Tool]]
     """All tools; ``transfer`` is among ``tools`` only where it is offered."""
-    texts: ClassVar[Briefing]
+    texts: Briefing
     procedure: ClassVar[Procedure]
 
     def __init__(

@@ -42,7 +42,7 @@ class FoodDispute(Desk[Persona]):
     version: ClassVar[str] = "1.1"
     wording_version: ClassVar[str] = "2"
     desk_tools: ClassVar[Mapping[str, Tool]] = TOOLS
-    texts: ClassVar[Briefing] = briefing
+    texts: Briefing = briefing
     procedure: ClassVar[Procedure] = sop
     costs: ClassVar[Mapping[str, CostSpec]] = {
         "voucher": CostSpec("a voucher was issued (0/1 a dialogue)", limit=0.30),

@@ -50,7 +50,7 @@ class Sales(Desk[Prospect]):
     version: ClassVar[str] = "1.0"
     wording_version: ClassVar[str] = "1"
     desk_tools: ClassVar[Mapping[str, Tool]] = TOOLS
-    texts: ClassVar[Briefing] = briefing
+    texts: Briefing = briefing
     procedure: ClassVar[Procedure] = sop
     costs: ClassVar[Mapping[str, CostSpec]] = {
         "discount": CostSpec("share of the coupon spent, when the order is confirmed", limit=0.20),
