@@ -39,6 +39,10 @@ class QueryError(TdGymError):
     """A look-up or booking that cannot be carried out; the message is what the tool answers."""
 
 
+class TakenError(QueryError):
+    """A well-formed booking of what is taken."""
+
+
 class Database:
     """A city's venues, trains and taxis.
 
@@ -159,7 +163,7 @@ class Database:
             raise QueryError(f"No {domain} has been offered that could be booked.")
         details = self._booking_details(domain, details, slots)
         if refused and refused.items() <= details.items():
-            raise QueryError(f"{entity[DOMAINS[domain].key]} is not available for {_listed(details)}.")
+            raise TakenError(f"{entity[DOMAINS[domain].key]} is not available for {_listed(details)}.")
         draws = Stream(seed, f"booking/{domain}/{sorted(entity.items())}/{sorted(details.items())}")
         return {"ref": "".join(draws.choice(_REFERENCE) for _ in range(8))}
 

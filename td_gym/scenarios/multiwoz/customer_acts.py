@@ -1,0 +1,195 @@
+"""Dialogue acts of customers, read from free text by the values of a database and the patterns of a table.
+
+An ``inform`` without a slot only brings a domain up.  Beside it and ``request`` there are ``same`` (a slot is as in the
+domain that is the act's value), ``book``, ``reqalts`` and the general ``affirm``, ``deny``, ``thank``, ``bye`` and
+``greet``.  A domain that the words do not tell is empty, and so is the slot of a value that only an earlier question
+explains; ``state`` knows which are meant.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+
+from td_gym.scenarios.multiwoz.database import Database
+from td_gym.scenarios.multiwoz.forms import Value
+from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, Act
+from td_gym.scenarios.multiwoz.values import find_values, masked, plain_text
+
+READ_LIMIT = 1000
+"""Characters of a message that are read."""
+GENERAL = {"affirms": "affirm", "denies": "deny", "thanks": "thank", "leaves": "bye", "greets": "greet"}
+"""What a cue that is about no domain says."""
+_CLAUSE = re.compile(
+    r"[.!?;\n]+(?=\s|$)|,? (?=(?:and|but|also|then|plus) (?:also |then |please )?"
+    r"(?:i|we|can|could|what|which|when|how|is|are|does|do|book|find|tell|give|it|they|that|a|an|the|my|need)\b)"
+    r"|, (?=(?:what|which|when|how|can|could|is|does|i|please|and)\b)"
+)
+_STATED = frozenset(slot for spec in DOMAINS.values() for slot in (*spec.lookup, *spec.book)) | {"time", ""}
+_NOT = re.compile(r"\b(?:not|rather than|instead of)(?: an?| the)? $")
+"""What before a value says that it is not wanted."""
+_TELLING = ("name", "food", "type", "place", "department")
+"""Kinds of values that may tell the domain."""
+_AMENITIES = ("internet", "parking")
+
+
+@lru_cache(maxsize=8192)
+def read_customer(text: str, database: Database) -> tuple[Act, ...]:
+    """Return the acts of a customer's message, in order; any text is accepted.
+
+    Only the first ``READ_LIMIT`` characters are read.
+    """
+    text = text[:READ_LIMIT]
+    acts: dict[Act, None] = {}
+    domain = ""
+    for clause, values in _clauses(text, find_values(text, database)):
+        named = _domain(clause, values)
+        domain = named or domain
+        found = tuple(_read_clause(clause, values, domain))
+        if named and not any(act.domain == named for act in found):
+            found = (Act("inform", named), *found)
+        acts |= dict.fromkeys(found)
+    return tuple(acts)
+
+
+def _clauses(text: str, values: Sequence[Value]) -> Iterator[tuple[str, list[Value]]]:
+    """Yield every clause, with kinds for values, and the values said in it."""
+    plain = plain_text(text)
+    start = 0
+    for end in [*_ends(plain, values), len(plain)]:
+        said = [value for value in values if start <= value.start < end and not _NOT.search(plain, start, value.start)]
+        inside = [
+            value._replace(kind=_kind(value), start=value.start - start, end=value.end - start)
+            for value in values
+            if start <= value.start < end
+        ]
+        if clause := masked(plain[start:end], inside).strip():
+            yield clause, said
+        start = end
+
+
+def _kind(value: Value) -> str:
+    """Return what stands for a value in a clause: its kind, with the domain that a name or type tells."""
+    return (
+        f"{value.domains[0]}{value.kind}" if value.kind in ("name", "type") and len(value.domains) == 1 else value.kind
+    )
+
+
+def _ends(plain: str, values: Sequence[Value]) -> Iterator[int]:
+    for found in _CLAUSE.finditer(plain):
+        if not any(value.start < found.end() < value.end for value in values):
+            yield found.end()
+
+
+def _domain(clause: str, values: Sequence[Value]) -> str:
+    """Return the domain that a clause names, empty for none; a ride between two venues is about the ride."""
+    clause = _pattern("cues", "same").sub(" ", clause)
+    told = {domain: found.start() for domain, cue in _cues("domains").items() if (found := cue.search(clause))}
+    if "taxi" in told:
+        return "taxi"
+    if told:
+        return min(told, key=told.__getitem__)
+    return next((value.domains[0] for value in values if len(value.domains) == 1 and value.kind in _TELLING), "")
+
+
+def _read_clause(clause: str, values: Sequence[Value], domain: str) -> Iterator[Act]:
+    asks, searches = _says(clause, "asks"), _says(clause, "searches")
+    careless = _says(clause, "dontcare")
+    for slot, other in _same(clause):
+        yield Act("same", domain, slot, other)
+    if domain == "taxi":
+        yield from _ends_of_ride(clause)
+    stated = set()
+    for value in values:
+        if value.kind in _AMENITIES and (careless or (asks and not searches)):
+            continue
+        if (act := _inform(value, domain, clause)) is not None:
+            stated.add(act.slot)
+            yield act
+    if careless:
+        named = [slot for slot, cue in _cues("named_slots").items() if cue.search(clause) and slot not in stated]
+        for slot in named if named or stated else [""]:
+            yield Act("inform", domain, slot, DONTCARE)
+    else:
+        yield from _requests(clause, domain, stated, asks and not searches)
+    if _says(clause, "books") and not _says(clause, "without"):
+        yield Act("book", domain)
+    if _says(clause, "alternatives") and not (_says(clause, "without") or _says(clause, "denies")):
+        yield Act("reqalts", domain)
+    for cue, intent in GENERAL.items():
+        if _says(clause, cue) and not (intent == "deny" and careless):
+            yield Act(intent, "general")
+
+
+def _inform(value: Value, domain: str, clause: str) -> Act | None:
+    """Return the act that states ``value``, ``None`` for one that customers do not state."""
+    slot = value.kind
+    if slot == "name":
+        slot = value.role if domain == "taxi" else "name"
+    elif slot == "place":
+        slot = value.role
+    elif slot == "time":
+        slot = value.role or "time"
+    elif slot == "number":
+        slot = ""
+    if slot not in _STATED:
+        return None
+    if slot == "type" and (value.value == "hotel" or not value.domains) and not _says(clause, "kinds"):
+        return None  # said of guesthouses too
+    own = value.domains[0] if len(value.domains) == 1 and value.kind in ("type", "food", "department") else ""
+    return Act("inform", own or domain, slot, value.value)
+
+
+def _same(clause: str) -> Iterator[tuple[str, str]]:
+    for found in _pattern("cues", "same").finditer(clause):
+        other = _place_meant(found["other"] or "")
+        for slot, cue in _cues("named_slots").items():
+            if cue.search(found["slots"] or found["slots2"]):
+                yield slot, other
+
+
+def _ends_of_ride(clause: str) -> Iterator[Act]:
+    """Yield the ends of a ride that are named by what is there, such as ``from the hotel``."""
+    for found in _pattern("cues", "ends").finditer(clause):
+        slot = "destination" if found["end"] in ("to", "into") else "departure"
+        if other := _place_meant(found["other"]):
+            yield Act("same", "taxi", slot, other)
+
+
+def _place_meant(noun: str) -> str:
+    """Return the domain that a noun means, empty for none."""
+    return next((domain for domain, cue in _cues("domains").items() if cue.search(noun)), "")
+
+
+def _requests(clause: str, domain: str, stated: set[str], asks: bool) -> Iterator[Act]:
+    tables = [_cues("asked_only")]
+    if asks:
+        tables.append({slot: cue for slot, cue in _cues("asked").items() if slot not in stated})
+    for table in tables:
+        for slot, cue in table.items():
+            if cue.search(clause) and not (slot == "price" and "pricerange" in stated):
+                if domain and slot not in DOMAINS[domain].request:
+                    continue
+                yield Act("request", domain, slot, "?")
+
+
+def _says(clause: str, cue: str) -> bool:
+    return _pattern("cues", cue).search(clause) is not None
+
+
+def _pattern(table: str, name: str) -> re.Pattern[str]:
+    return _cues(table)[name]
+
+
+@cache
+def _cues(table: str) -> Mapping[str, re.Pattern[str]]:
+    """Return a table of ``customer_acts.toml``, every entry compiled to one expression."""
+    return {name: re.compile("|".join(patterns)) for name, patterns in _tables()[table].items()}
+
+
+@cache
+def _tables() -> Mapping[str, Mapping[str, list[str]]]:
+    return tomllib.loads(files(__package__).joinpath("customer_acts.toml").read_text(encoding="utf-8"))

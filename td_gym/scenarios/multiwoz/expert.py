@@ -1,0 +1,350 @@
+"""Scripted agents of the service seat: the rule agent, oracle, demonstrator and floors.
+
+The rule agent is the classic one of the field: it tracks what the customer wants, looks it up, and answers with acts
+``[intent, domain, slot, value]``, which are then put into words.  All but the oracle read chat messages only.  A
+message is *drafted* with ``[slots]`` and filled just before it is sent, so that a small model can learn the drafts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from td_gym.draws import choice, mix, uniform
+from td_gym.protocol import Messages
+from td_gym.scenario import Episode
+from td_gym.scenarios.multiwoz.answers import Answer
+from td_gym.scenarios.multiwoz.briefing import Reading
+from td_gym.scenarios.multiwoz.cases import Case
+from td_gym.scenarios.multiwoz.database import Database
+from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, Act
+from td_gym.scenarios.multiwoz.state import Need
+from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, word, wordings
+from td_gym.slots import SLOT, fill_slots
+
+_WORDINGS = wordings(__package__)
+_ASKS = {
+    "restaurant": ("food", "area", "pricerange"),
+    "hotel": ("area", "pricerange", "type", "stars", "parking", "internet"),
+    "attraction": ("type", "area"),
+    "hospital": ("department",),
+}
+"""What may be asked of a customer before something is offered, in order."""
+_NEEDED = {"train": ("departure", "destination", "day", "leaveat"), "taxi": ("departure", "destination", "leaveat")}
+"""What must be known before anything is offered or booked; a time of arrival does for one of departure."""
+_MOST_CALLS = 4
+"""Calls in a row before the agent speaks."""
+_MOST_ANSWERS = 4
+"""Questions answered in one message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How an agent works; the defaults are the skilled one."""
+
+    care: float = 1.0
+    """Probability of each step of good service being taken."""
+    offers_from: int = 10
+    """Entities found at or below which the agent offers one without asking for more."""
+
+
+class Plan(NamedTuple):
+    """The next move: acts to say, or a tool to call."""
+
+    acts: tuple[Act, ...] = ()
+    call: str = ""
+    domain: str = ""
+
+
+class Planner:
+    """Plans one message from what was read."""
+
+    def __init__(self, reading: Reading, habits: Habits, seed: int) -> None:
+        self.reading = reading
+        self.state = reading.state
+        self.habits = habits
+        self.seed = seed
+
+    def plan(self) -> Plan:
+        """Return the next move."""
+        domains = self.state.touched or ((self.state.domain,) if self.state.domain else ())
+        if "bye" in self.state.said and not self.state.touched:
+            return Plan((Act("bye", "general"),))
+        if len(self.reading.since) < _MOST_CALLS:
+            for domain in domains:
+                if call := self._call(domain):
+                    return Plan(call=call, domain=domain)
+        acts = [act for domain in domains for act in self._speak(domain)]
+        if not self.reading.own:
+            acts.insert(0, Act("greet", "general"))
+        if not domains:
+            acts.append(Act("greet", "general", "need"))
+        elif not any(act.intent in ("request", "offer_book", "no_offer", "no_book") for act in acts):
+            acts.append(Act("reqmore", "general"))
+        return Plan(tuple(acts))
+
+    # Tools.
+
+    def _call(self, domain: str) -> str:
+        """Return the tool call that ``domain`` needs before anything can be said of it, empty for none."""
+        need = self.state.need(domain)
+        if self._skips("look", domain):
+            return ""
+        if domain != "taxi" and self._is_due(domain, need):
+            return _call("query", domain, {slot: f"wanted_{slot}" for slot in need.sought(domain)})
+        if domain != "taxi" and self._passes(domain, need):
+            return _call("query", domain, {DOMAINS[domain].key: "next"})
+        return self._booking(domain, need)
+
+    def _is_due(self, domain: str, need: Need) -> bool:
+        """Return whether what is wanted was not looked up yet."""
+        sought = need.sought(domain)
+        if domain == "train" and self._missing(domain):
+            return False
+        known = bool(sought) or domain in ("police", "hospital") or bool(need.asked) or self._asked_all(domain)
+        return known and self.reading.looked_up.get(domain) != sought
+
+    def _passes(self, domain: str, need: Need) -> bool:
+        """Return whether the customer wants an alternative to what was found, and there is one."""
+        answer = self._found(domain)
+        return answer is not None and self._key(domain) in need.passed and bool(self.reading.next(domain))
+
+    def _booking(self, domain: str, need: Need) -> str:
+        spec = DOMAINS[domain]
+        if domain == "taxi":
+            slots = [slot for slot in spec.inform if need.inform.get(slot, DONTCARE) != DONTCARE]
+            if self._missing(domain) or self.reading.booked_with.get(domain) == {s: need.inform[s] for s in slots}:
+                return ""
+            return _call("book", domain, {slot: f"wanted_{slot}" for slot in slots})
+        if not (need.wants_booking and spec.book and self._key(domain)) or self._missing_details(domain):
+            return ""
+        if self.reading.booked_with.get(domain) == {spec.key: self._key(domain), **need.book}:
+            return ""
+        return _call("book", domain, {spec.key: spec.key, **{slot: f"wanted_{slot}" for slot in spec.book}})
+
+    # Words.
+
+    def _speak(self, domain: str) -> Iterator[Act]:
+        need, answer = self.state.need(domain), self._found(domain)
+        booking = next((a for a in reversed(self.reading.since) if (a.tool, a.domain) == ("book", domain)), None)
+        if booking is not None:
+            if domain != "taxi" and not booking.error and need.offered != self._key(domain):
+                yield Act("recommend", domain)
+            yield Act("no_book" if booking.error else "booked", domain)
+            if booking.error:
+                return
+        elif domain == "taxi" and self._missing(domain):
+            yield from self._requests(domain, self._missing(domain)[:2])
+            return
+        elif answer is None and domain != "taxi":
+            missing = self._missing(domain) or [slot for slot in _ASKS.get(domain, ()) if slot not in need.inform]
+            yield from self._requests(domain, missing[:2])
+            return
+        elif answer is not None and answer.count == 0:
+            yield Act("no_offer", domain)
+            return
+        asked = [slot for slot in need.asked if not self._skips("answer", slot)][:_MOST_ANSWERS]
+        if booking is None and answer is not None and need.offered != self._key(domain):
+            narrowing = self._narrowing(domain, answer) if not asked else ()
+            if narrowing:
+                yield from self._requests(domain, narrowing)
+                return
+            if domain not in ("police", "hospital") or not asked:
+                yield Act("recommend", domain)
+        for slot in asked:
+            yield Act("inform", domain, slot, self._value(domain, slot))
+        if booking is None and DOMAINS[domain].book:
+            if need.wants_booking:
+                yield from self._requests(domain, self._missing_details(domain)[:2])
+            elif not asked and domain not in self.reading.booked_with:
+                yield Act("offer_book", domain)
+
+    def _requests(self, domain: str, slots: Sequence[str]) -> Iterator[Act]:
+        for slot in slots:
+            yield Act("request", domain, slot, "?")
+
+    def _narrowing(self, domain: str, answer: Answer) -> Sequence[str]:
+        """Return a slot to ask for because too much was found, in a list; none where the agent offers."""
+        need = self.state.need(domain)
+        if answer.count <= self.habits.offers_from or DOMAINS[domain].key in need.inform or need.wants_booking:
+            return ()
+        open_slots = [
+            slot
+            for slot in _ASKS.get(domain, ())
+            if slot not in need.inform and (domain, slot) not in self.reading.asked
+        ]
+        return open_slots[:1]
+
+    # What is known.
+
+    def _found(self, domain: str) -> Answer | None:
+        answer = self.reading.latest(domain, "query")
+        return None if answer is None or answer.error else answer
+
+    def _key(self, domain: str) -> str:
+        """Return the name or train id that was found last, empty for none."""
+        answer = self._found(domain)
+        return answer.entity.get(DOMAINS[domain].key, "") if answer else ""
+
+    def _value(self, domain: str, slot: str) -> str:
+        booking = self.reading.latest(domain, "book")
+        held = {**(answer.entity if (answer := self._found(domain)) else {}), **(booking.entity if booking else {})}
+        return held.get(slot, "?")
+
+    def _missing(self, domain: str) -> list[str]:
+        """Return what must still be known before anything is looked up or booked."""
+        need = self.state.need(domain)
+        known = {*need.inform, *(("leaveat",) if "arriveby" in need.inform else ())}
+        if (
+            domain == "taxi"
+            and known >= {"leaveat"}
+            and {need.inform.get("leaveat"), need.inform.get("arriveby")} <= {DONTCARE, None}
+        ):
+            known.discard("leaveat")
+        return [slot for slot in _NEEDED.get(domain, ()) if slot not in known]
+
+    def _missing_details(self, domain: str) -> list[str]:
+        need = self.state.need(domain)
+        return [slot for slot in DOMAINS[domain].book if need.book.get(slot, DONTCARE) == DONTCARE]
+
+    def _asked_all(self, domain: str) -> bool:
+        return all((domain, slot) in self.reading.asked for slot in _ASKS.get(domain, ())[:2])
+
+    def _skips(self, step: str, what: str) -> bool:
+        """Return whether a careless agent leaves this step out now."""
+        care = self.habits.care
+        return care < 1.0 and uniform(self.seed, len(self.reading.own), "care", step, what) >= care
+
+
+def _call(tool: str, domain: str, slots: dict[str, str]) -> str:
+    return " ".join([f"{tool} domain={domain}", *(f'{name}="[{slot}]"' for name, slot in slots.items())])
+
+
+def draft(reading: Reading, habits: Habits, seed: int, header: bool = False) -> str:
+    """Return the next message with unfilled slots; ``header`` puts a note of what is known before the decision."""
+    plan = Planner(reading, habits, seed).plan()
+    note = _note(reading) if header else None
+    if plan.call:
+        thought = "" if note is None else f"<think>{note}</think>"
+        return f"{thought}<action>{_named(plan.call, plan.domain, reading)}</action>"
+    used, turn = frozenset(reading.own), len(reading.own)
+    sentences = []
+    for act in plan.acts:
+        for key in _keys(act):
+            (sentence,) = word(_WORDINGS, [key], used, seed, turn)
+            sentences.append(_named(sentence, act.domain, reading))
+    return compose(" ".join(sentences), "", note)
+
+
+def _keys(act: Act) -> tuple[str, ...]:
+    """Return the entries of ``service.toml`` that word an act."""
+    intent, domain, slot = act.intent, act.domain, act.slot
+    match intent:
+        case "greet":
+            return ("ask_need",) if slot else ("greet",)
+        case "reqmore":
+            return ("ask_more",)
+        case "bye":
+            return ("close",)
+        case "request":
+            return (f"request_type_{domain}" if slot == "type" else f"request_{slot}",)
+        case "recommend":
+            return (f"offer_{domain}",)
+        case "no_offer":
+            return ("no_offer", "change")
+        case "no_book":
+            return ("no_book", "rebook")
+        case "booked":
+            return ("booked_taxi" if domain == "taxi" else "booked",)
+        case "offer_book":
+            return (f"offer_book_{domain}",)
+    if act.value == "?":
+        return (f"unknown_{slot}",)
+    special = f"inform_{slot}_{act.value}"
+    return (special if special in _WORDINGS else f"inform_{slot}",)
+
+
+def _named(text: str, domain: str, reading: Reading) -> str:
+    """Return ``text`` with slots that name their domain, where it is not the one spoken of last."""
+    if domain == reading.state.domain or domain not in DOMAINS:
+        return text
+    return SLOT.sub(lambda slot: f"[{domain}_{slot[0][1:-1]}]", text)
+
+
+def _note(reading: Reading) -> str:
+    state = reading.state
+    if not state.domain:
+        return "nothing yet"
+    answer = reading.latest(state.domain, "query")
+    found = f"{answer.count} found" if answer and not answer.error else "not looked up"
+    wanted = "wants a booking" if state.need(state.domain).wants_booking else "no booking"
+    return f"{state.domain}, {found}, {wanted}"
+
+
+class RuleAgent(MessagePolicy):
+    """The reference agent: tracks, looks up, asks, offers, answers and books by rule."""
+
+    def __init__(self, database: Database, habits: Habits = Habits()) -> None:
+        self.database = database
+        self.habits = habits
+
+    def act(self, messages: Messages, seed: int) -> str:
+        """Return the next service message."""
+        reading = Reading(messages, self.database)
+        return fill_slots(draft(reading, self.habits, seed), messages, lambda _: reading.slots())
+
+
+class Oracle(EpisodePolicy):
+    """The rule agent that knows the goal: it need not ask; an upper reference only."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    def draft(self, episode: Episode) -> str:
+        """Return the next service message; what the customer has not said yet is taken from its goal."""
+        reading = Reading(episode.messages("service"), self.database)
+        case: Case = episode.case
+        for domain in reading.state.touched:
+            part, need = case.goal.domains.get(domain), reading.state.need(domain)
+            if part and not part.fail_inform and not (domain == "taxi" and part.same):
+                for slot, value in part.inform.items():
+                    need.inform.setdefault(slot, value)
+        filled = draft(reading, Habits(), episode.seed)
+        return fill_slots(filled, (), lambda _: reading.slots())
+
+
+class Demonstrator(EpisodePolicy):
+    """A human-like agent of mixed skill, for supervised data: some look up less, or pass questions over."""
+
+    def __init__(self, database: Database, seed: int) -> None:
+        self.database = database
+        self.seed = seed
+
+    def draft(self, episode: Episode) -> str:
+        """Return the next message with its decision header and unfilled slots."""
+        key = mix(self.seed, episode.seed, "demonstrator")
+        habits = Habits(0.8 + 0.2 * uniform(key, "care"), choice((1, 5, 10, 20, 10_000), key, "offers_from"))
+        return draft(Reading(episode.messages("service"), self.database), habits, key, header=True)
+
+
+class Floor(MessagePolicy):
+    """An agent that shows what no skill earns."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self.database = database
+        self.name = name
+
+    def act(self, messages: Messages, seed: int) -> str:
+        """Return the next service message."""
+        turn = sum(message["role"] == "assistant" for message in messages)
+        if self.name == "do_nothing":
+            return choice(_WORDINGS["stall"], seed, turn)
+        return fill_slots(self._random(seed, turn), messages, lambda _: Reading(messages, self.database).slots())
+
+    def _random(self, seed: int, turn: int) -> str:
+        """A random sentence; three in ten messages look something up."""
+        if uniform(seed, turn, "tool") < 0.3:
+            domain = choice(tuple(self.database.tables), seed, turn, "domain")
+            return f"<action>query domain={domain}</action>"
+        return choice(_WORDINGS[choice(sorted(_WORDINGS), seed, turn, "act")], seed, turn, "wording")

@@ -1,0 +1,152 @@
+"""MultiWOZ: customers look for places, trains and taxis in a city, and a visitors' desk serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from personas.persona import Persona
+from personas.population import Population
+from td_gym.draws import choice
+from td_gym.protocol import MAX_CHARS, Tool
+from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
+from td_gym.scenarios.desk import Briefing, Desk, Procedure
+from td_gym.scenarios.multiwoz import sop
+from td_gym.scenarios.multiwoz.briefing import DeskTexts
+from td_gym.scenarios.multiwoz.cases import draw_case
+from td_gym.scenarios.multiwoz.episode import CUSTOMER_ACTS, MultiWOZEpisode
+from td_gym.scenarios.multiwoz.goals import draw_goal
+from td_gym.scenarios.multiwoz.schema import DOMAINS
+from td_gym.scenarios.multiwoz.service_desk import TOOLS
+from td_gym.scenarios.multiwoz.synthetic import synthetic_database
+from td_gym.scenarios.scripted import CustomerPolicy
+
+_OF_DOMAIN = ("active", "constraints", "asked", "looked_up", "found", "offered", "wants_booking", "booked")
+
+
+class MultiWOZ(Desk[Persona]):
+    """The rules of MultiWOZ.
+
+    Success is session reward 1, else 0: in every domain what was offered and booked satisfies the goal, every
+    question is answered rightly, and the references are passed on.  The outcome also tells ``inform``, ``book`` (None
+    where nothing was to be booked) and ``complete``, success as far as the customer can know.
+
+    ``data_dir``: folder with MultiWOZ's data, for its database and goals; without it there is an invented city.
+    ``population``: ``easy`` or ``hard``, whose styles of writing customers have.  The other options are those of a
+    ``Desk``.
+    """
+
+    name: ClassVar[str] = "MultiWOZ"
+    version: ClassVar[str] = "0.9"
+    wording_version: ClassVar[str] = "1"
+    desk_tools: ClassVar[Mapping[str, Tool]] = TOOLS
+    texts: Briefing
+    procedure: ClassVar[Procedure] = sop
+    costs: ClassVar[Mapping[str, CostSpec]] = {
+        "db_queries": CostSpec("look-ups, as a share of twenty and at most 1 a dialogue", limit=0.25),
+        "ungrounded": CostSpec("messages that offer or state what is not in the database"),
+        "bad_booking": CostSpec("bookings refused for a wrong slot or value, a missing detail, or no offer"),
+        "format": CostSpec("a message that is no valid message (0/1 a dialogue)"),
+        "transfer": CostSpec("handed over to a colleague (0/1 a dialogue)"),
+    }
+    terms: ClassVar[Mapping[str, TermSpec]] = {
+        "repetition": TermSpec(0.0, 1.0, "share of the words that the agent has not said before"),
+        "grounding": TermSpec(0.0, 1.0, "share of the statements that the database bears out"),
+        "slot_coverage": TermSpec(0.0, 1.0, "share of open questions answered, or of constraints in a look-up"),
+        "progress": TermSpec(0.0, 1.0, "the move is admissible now, and new"),
+    }
+    reward_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"service": (0.0, 1.0), "customer": (-1.0, 1.0)}
+    strategies: ClassVar[tuple[str, ...]] = sop.STRATEGIES
+    fallback_strategy: ClassVar[str] = sop.FALLBACK
+    populations: ClassVar[tuple[str, ...]] = ("easy", "hard")
+    customers: ClassVar[tuple[str, ...]] = ("agenda",)
+    feature_names: ClassVar[tuple[str, ...]] = (
+        "turns_left",
+        "queries",
+        "opened",
+        "booking_offered",
+        "slot_requested",
+        *(f"{domain}_{name}" for domain in DOMAINS for name in _OF_DOMAIN),
+        *(f"customer_{act}" for act in CUSTOMER_ACTS),
+    )
+
+    def __init__(
+        self,
+        data_dir: str | None = None,
+        population: str = "",
+        transfer: bool = False,
+        disclosure: str = "honest",
+        max_turns: int = 20,
+        max_chars: int = MAX_CHARS,
+    ) -> None:
+        self.data_dir = data_dir
+        self.database = synthetic_database()
+        self.texts = DeskTexts(self.database)
+        super().__init__(population, transfer, disclosure, max_turns, max_chars)
+
+    def people(self, population: str) -> Population:
+        """Return the population of this name."""
+        return Population.load(population)
+
+    def begin(self, seed: int, split: str = "train", row: int | None = None) -> MultiWOZEpisode:
+        """Start conversation ``seed``."""
+        persona = self.person(seed, split, row)
+        return MultiWOZEpisode(self, seed, split, row, draw_case(seed, persona, draw_goal(seed, split, self.database)))
+
+    def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
+        """Return questions on the customer, the tables and, once it has come up, what the customer wants."""
+        assert isinstance(episode, MultiWOZEpisode)
+        case = episode.case
+        domain = choice(tuple(self.database.tables), episode.seed, "scaffold")
+        entries = str(len(self.database.tables[domain]))
+        tasks = [
+            ScaffoldTask("mac", "customer", "What is the customer's name?", case.persona.identity.name),
+            ScaffoldTask("mac", "day", "Which day is it today?", case.day),
+            ScaffoldTask("pnr", "entries", f"How many entries does the table {domain} have?", entries),
+        ]
+        state = episode.progress.state
+        for slot, value in state.need(state.domain).sought(state.domain).items() if state.domain else ():
+            tasks.append(ScaffoldTask("mac", slot, f"Which {slot} of {state.domain} does the customer want?", value))
+        if (count := episode.progress.found.get(state.domain)) is not None:
+            asked = f"How many entries of {state.domain} did the last look-up find?"
+            tasks.append(ScaffoldTask("pnr", "found", asked, str(count)))
+        return tasks
+
+    def make_customer(self, name: str) -> SeatPolicy:
+        """Return the simulated customer ``agenda``."""
+        from td_gym.scenarios.multiwoz.customer import reply
+
+        return CustomerPolicy(reply)
+
+    def expert(self) -> SeatPolicy:
+        """Return the rule agent."""
+        from td_gym.scenarios.multiwoz.expert import RuleAgent
+
+        return RuleAgent(self.database)
+
+    def oracle(self) -> SeatPolicy:
+        """Return the rule agent that knows the goal."""
+        from td_gym.scenarios.multiwoz.expert import Oracle
+
+        return Oracle(self.database)
+
+    def references(self) -> Mapping[str, SeatPolicy]:
+        """Return the rule agent that asks for everything before it offers, and one that asks for nothing."""
+        from td_gym.scenarios.multiwoz.expert import Habits, RuleAgent
+
+        return {
+            "asks_first": RuleAgent(self.database, Habits(offers_from=1)),
+            "offers_first": RuleAgent(self.database, Habits(offers_from=10_000)),
+        }
+
+    def demonstrator(self, seed: int) -> SeatPolicy:
+        """Return the agent of mixed skill whose dialogues the tiny model is first trained on."""
+        from td_gym.scenarios.multiwoz.expert import Demonstrator
+
+        return Demonstrator(self.database, seed)
+
+    def make_floor(self, name: str) -> SeatPolicy:
+        """Return a floor agent."""
+        from td_gym.scenarios.multiwoz.expert import Floor
+
+        return Floor(self.database, name)
