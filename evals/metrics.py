@@ -18,6 +18,7 @@ from evals.judges.grounding import grounding
 from evals.judges.logic import logic
 from evals.judges.profile import profile_accuracy
 from evals.judges.repetition import distinct_2, repetition
+from evals.judges.sources import sourced
 from evals.statistics import Interval, bootstrap_mean
 from td_gym.errors import TdGymError
 
@@ -102,6 +103,36 @@ def identity_detected(dialogue: Dialogue) -> float:
 def discount(dialogue: Dialogue) -> float:
     """Share of the coupon spent, 0..1; 0 without a sale."""
     return _number(dialogue, "outcome", "discount")
+
+
+def informed(dialogue: Dialogue) -> float:
+    """1 when what was offered satisfies all that the customer wanted, else 0."""
+    return float(_flag(dialogue, "inform"))
+
+
+def succeeded(dialogue: Dialogue) -> float:
+    """1 when the customer was offered, told and booked all that it wanted, and all of it was right, else 0."""
+    return float(_flag(dialogue, "success"))
+
+
+def completed(dialogue: Dialogue) -> float:
+    """1 when the customer was offered, told and booked all that it wanted, as far as it can know, else 0."""
+    return float(_flag(dialogue, "complete"))
+
+
+def booked(dialogue: Dialogue) -> float:
+    """1 when all was booked that the customer wanted, and rightly, 0 when not; NaN where nothing was to be booked."""
+    return math.nan if dialogue.outcome.get("book", False) is None else float(_flag(dialogue, "book"))
+
+
+def look_ups(dialogue: Dialogue) -> float:
+    """Look-ups in the dialogue as a share of twenty, at most 1."""
+    return _number(dialogue, "costs", "db_queries")
+
+
+def turns_taken(dialogue: Dialogue) -> float:
+    """Number of service turns; a look-up without a word is none."""
+    return _number(dialogue, "outcome", "turns")
 
 
 def handed_off(dialogue: Dialogue) -> float:
@@ -201,7 +232,46 @@ SALES: tuple[MetricSpec, ...] = (
     TURNS,
 )  # fmt: skip
 
-BY_SCENARIO: Mapping[str, tuple[MetricSpec, ...]] = {"FoodDispute": FOOD_DISPUTE, "Sales": SALES}
+MULTIWOZ: tuple[MetricSpec, ...] = (
+    MetricSpec(
+        "success_rate", succeeded, 0, 1, "share of dialogues", True,
+        "Share of dialogues in which all was offered, told and booked that the customer wanted, and rightly.",
+        compared=True,
+    ),
+    MetricSpec(
+        "inform_rate", informed, 0, 1, "share of dialogues", True,
+        "Share of dialogues in which what was offered satisfies all constraints.", compared=True,
+    ),
+    MetricSpec(
+        "book_rate", booked, 0, 1, "share", True,
+        "Share of the dialogues with something to book in which all was booked rightly.", compared=True,
+    ),
+    MetricSpec(
+        "complete_rate", completed, 0, 1, "share of dialogues", True,
+        "Share of dialogues in which the customer has all it wanted, as far as it can know.", compared=True,
+    ),
+    MetricSpec(
+        "db_queries", look_ups, 0, 1, "share of twenty", True,
+        "Mean number of look-ups per dialogue as a share of twenty, also by the customer's style.",
+        budget="db_queries", by="communication_style", compared=True,
+    ),
+    MetricSpec(
+        "sourced", sourced, 0, 1, "share", True,
+        "Mean share of stated numbers, codes and times that a tool or the customer gave before; more is better.",
+    ),
+    MetricSpec(
+        "repetition", repetition, 0, 1, "share", True,
+        "Mean share of the agent's word trigrams that stood in an earlier sentence of its own; less is better.",
+    ),
+    MetricSpec(
+        "distinct_2", distinct_2, 0, 1, "share", False,
+        "Mean share of word bigrams in the agent's text that are different ones; more is better.",
+    ),
+    FLUENCY,
+    MetricSpec("turns", turns_taken, 0, math.inf, "messages", False, "Mean number of service turns."),
+)  # fmt: skip
+
+BY_SCENARIO: Mapping[str, tuple[MetricSpec, ...]] = {"FoodDispute": FOOD_DISPUTE, "Sales": SALES, "MultiWOZ": MULTIWOZ}
 """Metrics by scenario, in the order of tables; the first is what its session reward pays."""
 
 

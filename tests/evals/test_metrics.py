@@ -135,6 +135,11 @@ SIGNALS = {
         "profile_accuracy": "profile_accuracy", "discount_spend": "discount", "distinct_2": "", "fluency": "",
         "turns": "",
     },
+    "MultiWOZ": {
+        "success_rate": REWARD, "inform_rate": REWARD, "book_rate": REWARD, "complete_rate": REWARD,
+        "db_queries": "db_queries", "sourced": "grounding", "repetition": "repetition", "distinct_2": "",
+        "fluency": "", "turns": "",
+    },
 }  # fmt: skip
 """What of a scenario's training signals measures the same as each metric, empty for nothing.
 

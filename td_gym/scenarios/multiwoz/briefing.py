@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from string import capwords
 
 from td_gym.protocol import Messages, ParsedMessage, parse_message
 from td_gym.scenarios.multiwoz.acts import read_service
@@ -35,6 +36,10 @@ TABLES
 
 CASE
 customer {name}; {day} {time}"""
+_CAPITALS: Mapping[str, Callable[[str], str]] = {
+    **dict.fromkeys(("name", "department", "departure", "destination", "address", "day"), capwords),
+    **dict.fromkeys(("trainid", "postcode"), str.upper),
+}
 _STYLES = {
     "terse": "You write in few words, often fragments, without greetings.",
     "chatty": "You write at length and like a bit of small talk.",
@@ -85,7 +90,7 @@ class Reading:
         self.own.append(content)
         message = _parsed(content)
         if message.action in ("query", "book"):
-            values = dict(message.arguments)
+            values = {slot: value.lower() for slot, value in message.arguments.items()}
             calls = self.looked_up if message.action == "query" else self.booked_with
             calls[values.pop("domain", "")] = values
         if message.response:
@@ -130,9 +135,9 @@ class Reading:
             values |= {f"wanted_{slot}": value for slot, value in {**need.inform, **need.book}.items()}
         looked_up, booked = self.latest(domain, "query"), self.latest(domain, "book")
         if looked_up and not looked_up.error:
-            values |= {**looked_up.entity, "count": str(looked_up.count), "next": self.next(domain)}
+            values |= {"count": str(looked_up.count), "next": self.next(domain)} | _written(looked_up.entity)
         if booked and not booked.error:
-            values |= booked.entity
+            values |= _written(booked.entity)
         return values
 
 
@@ -159,6 +164,11 @@ class DeskTexts:
     def slot_values(self, messages: Messages) -> dict[str, str]:
         """Return the values of the service language's slots from what the service seat has read."""
         return Reading(messages, self.database).slots()
+
+
+def _written(entity: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of an entity as one writes them: names and codes in capitals."""
+    return {slot: _CAPITALS.get(slot, str)(value) for slot, value in entity.items()}
 
 
 @lru_cache(maxsize=8192)

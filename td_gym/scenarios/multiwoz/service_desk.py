@@ -63,17 +63,20 @@ class ServiceDesk:
     seed: int
     taken: Mapping[str, Mapping[str, str]]
     """By domain the booking details that are refused."""
-    shown: set[tuple[str, str]] = field(default_factory=set)
-    """Domain and key of every entity that came up: found, offered or named."""
+    shown: dict[tuple[str, str], Entity] = field(default_factory=dict)
+    """Every entity that came up, found, offered or named, by domain and key; of equal train ids the latest."""
     offered: dict[str, Entity] = field(default_factory=dict)
     """What was offered last in each domain."""
     bookings: dict[str, Booking] = field(default_factory=dict)
     """The latest booking of each domain."""
 
     def find(self, domain: str, key: str) -> Entity | None:
-        """Return the entity of ``domain`` with this name or train id, None for none."""
+        """Return the entity of ``domain`` with this name or train id, None for none; first one that came up."""
         if domain not in self.database.tables:
             return None
+        key = key.lower()
+        if (domain, key) in self.shown:
+            return self.shown[domain, key]
         try:
             matches = self.database.query(domain, {DOMAINS[domain].key: key})
         except QueryError:
@@ -84,7 +87,7 @@ class ServiceDesk:
         """Take note that an entity was named, and return it."""
         entity = self.find(domain, key)
         if entity is not None:
-            self.shown.add((domain, entity[DOMAINS[domain].key]))
+            self.shown[domain, entity[DOMAINS[domain].key]] = entity
         return entity
 
     def call(self, tool: str, arguments: Mapping[str, str]) -> CallResult:
@@ -101,9 +104,9 @@ class ServiceDesk:
     def _query(self, domain: str, values: Mapping[str, str]) -> CallResult:
         entities = self.database.query(domain, values)
         if "arriveby" in values and "leaveat" not in values:
-            entities = entities[::-1]  # the last train that arrives in time is the nearest one
+            entities = tuple(sorted(entities, key=_lateness, reverse=True))
         key = DOMAINS[domain].key
-        self.shown.update((domain, entity[key]) for entity in entities[:MOST_SHOWN])
+        self.shown.update({(domain, entity[key]): entity for entity in entities[:MOST_SHOWN]})
         return CallResult(found(domain, entities), domain, matches=len(entities))
 
     def _book(self, domain: str, values: dict[str, str]) -> CallResult:
@@ -126,3 +129,8 @@ class ServiceDesk:
         if (domain, entity[DOMAINS[domain].key]) not in self.shown:
             raise QueryError(f"{key} has not been looked up or offered")
         return entity
+
+
+def _lateness(train: Entity) -> tuple[bool, str]:
+    """Order trains by arrival, those that arrive after midnight before the others."""
+    return train["leaveat"] < train["arriveby"], train["arriveby"]
