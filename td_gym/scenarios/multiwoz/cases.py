@@ -1,14 +1,21 @@
-"""One customer at the visitors' desk: who comes, what for, and when."""
+"""One customer at the visitors' desk: who comes, what for, and when; and the city it all happens in."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from personas.persona import Persona
 from td_gym.draws import Stream
-from td_gym.scenarios.multiwoz.goals import Goal
+from td_gym.errors import TdGymError
+from td_gym.scenarios.multiwoz.database import Database
+from td_gym.scenarios.multiwoz.files import goal_splits, load_database, load_goals
+from td_gym.scenarios.multiwoz.goals import Goal, draw_goal
 from td_gym.scenarios.multiwoz.schema import WEEK
+from td_gym.scenarios.multiwoz.synthetic import synthetic_database
 
 _OPENS, _CLOSES = 8 * 60, 20 * 60
 
@@ -32,3 +39,52 @@ def draw_case(seed: int, persona: Persona, goal: Goal) -> Case:
     draws = Stream(seed, "case")
     time = draws.integer(_OPENS, _CLOSES)
     return Case(persona, goal, draws.choice(WEEK), f"{time // 60:02d}:{time % 60:02d}")
+
+
+@dataclass(frozen=True)
+class City:
+    """A database, and the published goals of each split that has any."""
+
+    database: Database
+    goals: Mapping[str, Sequence[Goal]] = field(default_factory=dict)
+    folder: str = ""
+    """Where both come from, empty for an invented city."""
+
+    def goal(self, seed: int, split: str, row: int | None) -> Goal:
+        """Return the goal of conversation ``seed`` in ``split``: one drawn, or published goal number ``row``.
+
+        Published goals are drawn from where there are some.  Otherwise goals are made up: always in an invented city,
+        and for ``train`` alone with a folder that lacks its goals.  Raises ``TdGymError`` for any other split without
+        goals, and for a row that is not there.
+        """
+        known = self.goals.get(split, ())
+        if row is not None:
+            if not 0 <= row < len(known):
+                raise TdGymError(
+                    f"There is no goal {row} of {split}; a row needs data_dir, or scenarios=FILE where the scenario "
+                    f"takes one, and a number below {len(known)}."
+                )
+            return known[row]
+        if known:
+            return Stream(seed, f"goal/{split}").choice(known)
+        if self.folder and split != "train":
+            raise TdGymError(f"{self.folder!r} holds no goals of {split}; known: {', '.join(self.goals)}.")
+        return draw_goal(seed, split, self.database)
+
+
+@lru_cache(maxsize=4)
+def load_city(data_dir: str | Path | None) -> City:
+    """Return the city of MultiWOZ's data in ``data_dir``, an invented one for None; ``TdGymError`` names what is wrong.
+
+    Values that the goals name may be asked for though the database has none of them.
+    """
+    if data_dir is None:
+        return City(synthetic_database())
+    folder = Path(data_dir)
+    goals = {split: tuple(load_goals(folder, split).values()) for split in goal_splits(folder)}
+    asked: dict[tuple[str, str], list[str]] = {}
+    for goal in (goal for split in goals.values() for goal in split):
+        for domain, part in goal.domains.items():
+            for slot, value in [*part.inform.items(), *part.fail_inform.items()]:
+                asked.setdefault((domain, slot), []).append(value)
+    return City(load_database(folder, asked), goals, str(data_dir))

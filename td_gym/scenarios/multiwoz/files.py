@@ -62,6 +62,14 @@ def load_goals(data_dir: Path, split: str) -> dict[str, Goal]:
     return {name: goal_21(record, f"{place}: {name}") for name, record in records.items()}
 
 
+def goal_splits(data_dir: Path) -> tuple[str, ...]:
+    """Return the splits whose goals are there; ``TdGymError`` for none."""
+    there = tuple(split for split in _ZIPS if _zips(data_dir, split))
+    if not there:
+        raise _not_there(data_dir, "test")
+    return there
+
+
 def _zips(data_dir: Path, split: str) -> Path | None:
     if split not in _ZIPS:
         raise unknown("split", split, _ZIPS)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import ClassVar
 
 from personas.persona import Persona
 from personas.population import Population
 from td_gym.draws import choice
+from td_gym.errors import TdGymError
 from td_gym.protocol import MAX_CHARS, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.multiwoz import sop
 from td_gym.scenarios.multiwoz.briefing import DeskTexts
-from td_gym.scenarios.multiwoz.cases import draw_case
+from td_gym.scenarios.multiwoz.cases import draw_case, load_city
 from td_gym.scenarios.multiwoz.episode import CUSTOMER_ACTS, MultiWOZEpisode
-from td_gym.scenarios.multiwoz.goals import draw_goal
 from td_gym.scenarios.multiwoz.schema import DOMAINS
 from td_gym.scenarios.multiwoz.service_desk import TOOLS
-from td_gym.scenarios.multiwoz.synthetic import synthetic_database
 from td_gym.scenarios.scripted import CustomerPolicy
 
 _OF_DOMAIN = ("active", "constraints", "asked", "looked_up", "found", "offered", "wants_booking", "booked")
@@ -31,7 +31,8 @@ class MultiWOZ(Desk[Persona]):
     question is answered rightly, and the references are passed on.  The outcome also tells ``inform``, ``book`` (None
     where nothing was to be booked) and ``complete``, success as far as the customer can know.
 
-    ``data_dir``: folder with MultiWOZ's data, for its database and goals; without it there is an invented city.
+    ``data_dir``: folder with MultiWOZ's data, for its database and goals; without it there is an invented city. Where
+    the folder lacks the goals of ``train``, they are made up over its database.
     ``population``: ``easy`` or ``hard``, whose styles of writing customers have.  The other options are those of a
     ``Desk``.
     """
@@ -72,15 +73,17 @@ class MultiWOZ(Desk[Persona]):
 
     def __init__(
         self,
-        data_dir: str | None = None,
+        data_dir: str | Path | None = None,
         population: str = "",
         transfer: bool = False,
         disclosure: str = "honest",
         max_turns: int = 20,
         max_chars: int = MAX_CHARS,
     ) -> None:
-        self.data_dir = data_dir
-        self.database = synthetic_database()
+        if not isinstance(data_dir, str | Path | None):
+            raise TdGymError(f"data_dir must be the path of a folder, not {data_dir!r}.")
+        self.city = load_city(data_dir)
+        self.database = self.city.database
         self.texts = DeskTexts(self.database)
         super().__init__(population, transfer, disclosure, max_turns, max_chars)
 
@@ -89,9 +92,10 @@ class MultiWOZ(Desk[Persona]):
         return Population.load(population)
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> MultiWOZEpisode:
-        """Start conversation ``seed``."""
-        persona = self.person(seed, split, row)
-        return MultiWOZEpisode(self, seed, split, row, draw_case(seed, persona, draw_goal(seed, split, self.database)))
+        """Start conversation ``seed``; ``row`` picks a published goal of the split."""
+        persona = self.person(seed, split, None)
+        case = draw_case(seed, persona, self.city.goal(seed, split, row))
+        return MultiWOZEpisode(self, seed, split, row, case)
 
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
         """Return questions on the customer, the tables and, once it has come up, what the customer wants."""
