@@ -31,6 +31,8 @@ _CLAUSE = re.compile(
 _STATED = frozenset(slot for spec in DOMAINS.values() for slot in (*spec.lookup, *spec.book)) | {"time", ""}
 _NOT = re.compile(r"\b(?:not|rather than|instead of)(?: an?| the)? $")
 """What before a value says that it is not wanted."""
+_NO_NUMBER = re.compile(r"\b(?:another|other|which|that|this|the|any|no|first|last|new|different) $")
+"""What makes a pronoun of ``one``."""
 _TELLING = ("name", "food", "type", "place", "department")
 """Kinds of values that may tell the domain."""
 _AMENITIES = ("internet", "parking")
@@ -49,10 +51,9 @@ def read_customer(text: str, database: Database) -> tuple[Act, ...]:
         named = _domain(clause, values)
         domain = named or domain
         found = tuple(_read_clause(clause, values, domain))
-        if named and not any(act.domain == named for act in found):
-            found = (Act("inform", named), *found)
-        acts |= dict.fromkeys(found)
-    return tuple(acts)
+        acts |= dict.fromkeys([*found, *([Act("inform", named)] if named else [])])
+    told = {act.domain for act in acts if act.slot or act.intent == "book"}
+    return tuple(act for act in acts if act.slot or act.value or act.intent != "inform" or act.domain not in told)
 
 
 def _clauses(text: str, values: Sequence[Value]) -> Iterator[tuple[str, list[Value]]]:
@@ -60,7 +61,9 @@ def _clauses(text: str, values: Sequence[Value]) -> Iterator[tuple[str, list[Val
     plain = plain_text(text)
     start = 0
     for end in [*_ends(plain, values), len(plain)]:
-        said = [value for value in values if start <= value.start < end and not _NOT.search(plain, start, value.start)]
+        said = [
+            value for value in values if start <= value.start < end and _is_meant(plain[start : value.start], value)
+        ]
         inside = [
             value._replace(kind=_kind(value), start=value.start - start, end=value.end - start)
             for value in values
@@ -69,6 +72,11 @@ def _clauses(text: str, values: Sequence[Value]) -> Iterator[tuple[str, list[Val
         if clause := masked(plain[start:end], inside).strip():
             yield clause, said
         start = end
+
+
+def _is_meant(before: str, value: Value) -> bool:
+    """Return whether the words before a value leave it one that is wanted."""
+    return _NOT.search(before) is None and not (value.kind == "number" and _NO_NUMBER.search(before))
 
 
 def _kind(value: Value) -> str:

@@ -44,10 +44,10 @@ class Told:
             if act.intent not in _STATES or not act.value:
                 continue
             domain = act.domain if act.domain in DOMAINS else state.domain
-            if not domain:
-                continue
             if act.slot == "ref":
                 judged.append(self._hear_reference(domain, act.value))
+            elif not domain:
+                continue
             elif act.slot == DOMAINS[domain].key:
                 entity = self.desk.come_up(domain, act.value)
                 judged.append(entity is not None)

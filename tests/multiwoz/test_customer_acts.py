@@ -1,0 +1,183 @@
+"""What a customer's message says, and what the desk takes it to want."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from td_gym.scenarios.multiwoz.customer_acts import read_customer
+from td_gym.scenarios.multiwoz.schema import DONTCARE, Act
+from td_gym.scenarios.multiwoz.state import State
+from tests.multiwoz.desk import CITY, HOTEL, RESTAURANT
+
+NAME = RESTAURANT["name"]
+TOWN = next(town for town in CITY.values("train", "destination") if town != "wellminster")
+
+
+@pytest.mark.parametrize(
+    ("text", "acts"),
+    [
+        ("I need a cheap restaurant in the north.", {"restaurant pricerange=cheap", "restaurant area=north"}),
+        ("Somewhere to eat that serves indian food please", {"restaurant food=indian"}),
+        (
+            "I want a place to stay. It should have free wifi and 4 stars.",
+            {"hotel internet=yes", "hotel stars=4"},
+        ),
+        ("It doesn't need to have parking.", {"hotel parking=no"}),
+        (
+            "I'd like a hotel, not a guesthouse, in the moderate range",
+            {"hotel type=hotel", "hotel pricerange=moderate"},
+        ),
+        ("It should be a guesthouse.", {"hotel type=guesthouse"}),
+        ("I am looking for a hotel in the east.", {"hotel area=east"}),
+        ("Are there any museums in the centre?", {"attraction type=museum", "attraction area=centre"}),
+        (
+            f"A train from wellminster to {TOWN} on tuesday, leaving after 14:15.",
+            {"train departure=wellminster", f"train destination={TOWN}", "train day=tuesday", "train leaveat=14:15"},
+        ),
+        (f"I'm looking for a restaurant called {NAME}.", {f"restaurant name={NAME}"}),
+        (
+            "Please book it for 3 nights from saturday for 2 people",
+            {"hotel stay=3", "hotel day=saturday", "hotel people=2", "hotel book"},
+        ),
+        (
+            "A table for 4 people at 17:30 on friday.",
+            {f"restaurant {d}" for d in ("people=4", "time=17:30", "day=friday")},
+        ),
+        (
+            f"I need a taxi from {HOTEL['name']} to {NAME} by 18:00",
+            {f"taxi departure={HOTEL['name']}", f"taxi destination={NAME}", "taxi arriveby=18:00"},
+        ),
+        (
+            "Get me a cab from the hotel to the restaurant",
+            {"taxi departure as hotel", "taxi destination as restaurant"},
+        ),
+        ("An attraction in the same area as the restaurant.", {"attraction area as restaurant"}),
+        ("I don't care about the area.", {" area=dontcare"}),
+        ("No preference.", {" =dontcare"}),
+        ("for 5 people", {" people=5"}),
+        ("Does it have free parking? What is the postcode?", {"? hotel parking", "? hotel postcode"}),
+        ("I was robbed, where is the police station?", {"? police address"}),
+        ("How much is a ticket, and how long does the journey take?", {"? price", "? duration"}),
+        ("What time does the train arrive?", {"? train arriveby"}),
+        ("Which area is it in?", {"? area"}),
+        ("Do you have another one?", {"reqalts"}),
+        ("I need the hospital.", {"hospital"}),
+        ("Thank you, that is all I need. Goodbye.", {"thank", "bye"}),
+        ("No, that's all.", {"deny", "bye"}),
+        ("Yes please, go ahead.", {"affirm"}),
+        ("Hello there", {"greet"}),
+        ("", set()),
+    ],
+)
+def test_reading(text: str, acts: set[str]) -> None:
+    assert {worded(act) for act in read_customer(text, CITY)} == acts
+
+
+def worded(act: Act) -> str:
+    if act.intent == "request":
+        return f"? {act.domain} {act.slot}".replace("  ", " ")
+    if act.intent == "same":
+        return f"{act.domain} {act.slot} as {act.value}"
+    if act.intent == "inform":
+        return f"{act.domain} {act.slot}={act.value}" if act.value else act.domain
+    return act.intent if act.domain in ("general", "") else f"{act.domain} {act.intent}"
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_read(text: str) -> None:
+    state = State()
+    state.hear_customer(read_customer(text, CITY))
+    state.hear_customer(read_customer(text, CITY))
+
+
+def test_reading_takes_time_linear_in_the_text() -> None:
+    for text in (
+        "from " * 4000,
+        "the same area as the " * 1000,
+        "I need a train, and " * 1000,
+        "a" * 20_000,
+        "," * 9000,
+    ):
+        begun = time.process_time()
+        read_customer(text, CITY)
+        assert time.process_time() - begun < 0.5
+
+
+def heard(*texts: str, requested: str = "") -> State:
+    """Return what is wanted after these messages; before the last, the agent asks for ``requested``."""
+    state = State()
+    for place, text in enumerate(texts):
+        if requested and place == len(texts) - 1:
+            state.hear_service([Act("request", state.domain, requested, "?")])
+        state.hear_customer(read_customer(text, CITY))
+    return state
+
+
+def test_what_is_wanted_is_kept_and_changed() -> None:
+    state = heard("I need a cheap restaurant in the north.", "Then an expensive one.", "What about indian food?")
+    assert state.need("restaurant").inform == {"pricerange": "expensive", "area": "north", "food": "indian"}
+
+
+@pytest.mark.parametrize(
+    ("requested", "answer", "slot", "value"),
+    [
+        ("area", "I don't care.", "area", DONTCARE),
+        ("area", "Any is fine.", "area", DONTCARE),
+        ("people", "4", "people", "4"),
+        ("leaveat", "at 10:15", "leaveat", "10:15"),
+        ("arriveby", "10:15 please", "arriveby", "10:15"),
+        ("destination", TOWN, "destination", TOWN),
+    ],
+)
+def test_an_answer_is_understood_by_the_question(requested: str, answer: str, slot: str, value: str) -> None:
+    opening = "I need a restaurant." if requested in ("area", "people") else "I need a train."
+    state = heard(opening, answer, requested=requested)
+    need = state.need(state.domain)
+    assert {**need.inform, **need.book}[slot] == value
+
+
+def test_the_time_of_a_table_is_no_departure() -> None:
+    state = heard("I need a restaurant.", "Book a table at 17:30.", "Make it by 18:00.")
+    assert state.need("restaurant").book["time"] == "18:00"
+
+
+def test_a_yes_to_an_offer_to_book_asks_for_a_booking() -> None:
+    state = heard("I need a cheap restaurant.")
+    state.hear_service([Act("offer_book", "restaurant")])
+    state.hear_customer(read_customer("Yes, please.", CITY))
+    assert state.need("restaurant").wants_booking
+    state = heard("I need a cheap restaurant.")
+    state.hear_service([Act("offer_book", "restaurant")])
+    state.hear_customer(read_customer("No, not now.", CITY))
+    assert not state.need("restaurant").wants_booking
+
+
+def test_the_same_as_elsewhere_is_looked_up() -> None:
+    state = heard("I need a restaurant in the north.", "And a museum in the same area as the restaurant.")
+    assert state.need("attraction").inform["area"] == "north"
+    state.hear_service([Act("recommend", "restaurant", "name", NAME)])
+    state.hear_customer(read_customer("I need a taxi to the restaurant.", CITY))
+    assert state.need("taxi").inform == {"destination": NAME}
+
+
+def test_questions_stay_open_until_they_are_answered() -> None:
+    state = heard(f"I need the restaurant {NAME}.", "What is the phone number and the address?")
+    assert set(state.need("restaurant").asked) == {"phone", "address"}
+    state.hear_service([Act("inform", "restaurant", "phone", "1")])
+    assert set(state.need("restaurant").asked) == {"address"}
+
+
+def test_an_alternative_passes_over_what_was_offered() -> None:
+    state = heard("I need a cheap restaurant.")
+    state.hear_service([Act("recommend", "restaurant", "name", NAME)])
+    state.hear_customer(read_customer("Do you have another one?", CITY))
+    assert set(state.need("restaurant").passed) == {NAME}
+
+
+def test_a_name_goes_when_other_wishes_come() -> None:
+    state = heard(f"I need the restaurant {NAME}.", "Or rather something cheap in the north.")
+    assert state.need("restaurant").sought("restaurant") == {"pricerange": "cheap", "area": "north"}
