@@ -1,0 +1,136 @@
+"""The customer's language: wordings by act and split, put together into sentences, coloured by the persona's style."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import groupby
+from typing import Any
+
+from personas.persona import Persona
+from td_gym.draws import Stream
+from td_gym.scenarios import wording
+from td_gym.scenarios.multiwoz.agenda import Move
+from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE
+
+_MANNERS = ("style", "temper", "opener")
+_SPELLED = {"swimmingpool": "swimming pool", "concerthall": "concert hall"}
+_THEMES = frozenset(("architecture", "entertainment", "multiple sports", "boat"))
+"""Types of attractions that are no thing one could visit one of."""
+_NOUNS = {("hotel", "type"): "hotel_type", ("taxi", "type"): "car", ("taxi", "phone"): "contact"}
+_BEFORE_VOWEL = re.compile(r"\ba (?=(?!eu|uni|one\b)[aeiou])")
+_ONE_OF_MANY = re.compile(r"\b1 (star|night)s\b")
+
+
+def phrases() -> Mapping[str, Any]:
+    """Return ``customer.toml``."""
+    return wording.phrases(__package__, _MANNERS)
+
+
+@lru_cache(maxsize=512)
+def variants(section: str, act: str, split: str) -> tuple[str, ...]:
+    """Return the wordings of an act in ``split``."""
+    return wording.in_split(phrases()[section][act], split)
+
+
+class Voice:
+    """How a customer words one message; ``draws`` belong to this conversation and turn alone."""
+
+    __slots__ = ("_persona", "_split", "draws")
+
+    def __init__(self, persona: Persona, split: str, draws: Stream) -> None:
+        self._persona = persona
+        self._split = split
+        self.draws = draws
+
+    def say(self, section: str, act: str, **values: str) -> str:
+        """Return one wording of an act with its ``{values}`` filled in."""
+        chosen = self.draws.choice(variants(section, act, self._split))
+        return chosen.format_map(values) if values else chosen
+
+    def put(self, moves: Iterable[Move], first: bool = False) -> str:
+        """Return moves in sentences, one for all neighbours of a kind; ``first`` for those of a first message."""
+        return " ".join(self._sentence(key, list(group), first) for key, group in groupby(moves, _frame))
+
+    def _sentence(self, frame: tuple[str, str], moves: Sequence[Move], first: bool) -> str:
+        section, act = frame
+        if section == "start":
+            return self.say(section, act, also="" if first else " also")
+        if section == "answer" or act in ("find", "find_train", "plain"):
+            return self.say(section, act)
+        if section == "request" or act == "dontcare":
+            nouns = [self.say("noun", _NOUNS.get((move.domain, move.slot), move.slot)) for move in moves]
+            what = _listed(nouns, "or" if act == "dontcare" else "and")
+        elif section == "book":
+            what = " ".join(self.say("detail", _detail(move), value=move.value) for move in moves)
+        elif act == "choice":
+            what = moves[0].value
+        else:
+            what = _listed([self.say("what", _what(move), value=_spelled(move.value)) for move in moves], "and")
+        return _tidy(self.say(section, act, what=what))
+
+    def colour(self, text: str, irritated: bool = False, opening: bool = False) -> str:
+        """Return ``text`` as this persona would write it: lead-ins, temper."""
+        table, draws, manner = phrases(), self.draws, self._persona.communication_style
+        style = table["style"][manner]
+        if opening:
+            return str(draws.choice(table["opener"][manner])) + text
+        lead, tail = draws.uniform(), draws.uniform()
+        if lead < 0.2:
+            text = wording.led_in(text, draws.choice(style["before"]))
+        if tail < 0.2:
+            after = draws.choice(table["temper"]["irritated" if irritated else "calm"])
+            text = wording.exclaimed(text) if after == "!" else text + draws.choice(style["after"]) + after
+        return text
+
+
+def _frame(move: Move) -> tuple[str, str]:
+    """Return the section and the act by which a move is worded."""
+    is_key = move.domain != "" and move.slot == DOMAINS[move.domain].key
+    if move.intent == "start":
+        return "start", move.domain
+    if move.intent == "decline":
+        return "answer", "decline"
+    if move.intent == "request":
+        if is_key:
+            return "request", "find_train" if move.domain == "train" else "find"
+        return "request", "again" if move.reason == "again" else "unasked"
+    if move.intent == "book" and not move.slot:
+        return "book", "plain"
+    if move.value == DONTCARE:
+        return "inform", "dontcare"
+    if is_key and move.reason == "answer":
+        return "inform", "choice"
+    return move.intent, move.reason or "unasked"
+
+
+def _what(move: Move) -> str:
+    """Return the entry of ``[what]`` that words a constraint."""
+    if move.slot in ("internet", "parking"):
+        return f"{move.slot}_{move.value}"
+    return "theme" if move.slot == "type" and move.value in _THEMES else move.slot
+
+
+def _detail(move: Move) -> str:
+    """Return the entry of ``[detail]`` that words a detail of a booking."""
+    if move.value == "1" and move.slot in ("people", "stay"):
+        return "person" if move.slot == "people" else "night"
+    if (move.domain, move.slot) == ("train", "people"):
+        return "tickets"
+    return "table_day" if (move.domain, move.slot) == ("restaurant", "day") else move.slot
+
+
+def _spelled(value: str) -> str:
+    return _SPELLED.get(value, value)
+
+
+def _listed(pieces: Sequence[str], word: str) -> str:
+    """Return ``a, b and c``."""
+    return f" {word} ".join(filter(None, (", ".join(pieces[:-1]), pieces[-1])))
+
+
+def _tidy(sentence: str) -> str:
+    """Return a sentence with its articles and numbers in order, and a capital in front."""
+    sentence = _ONE_OF_MANY.sub(r"1 \1", _BEFORE_VOWEL.sub("an ", sentence))
+    return sentence[0].upper() + sentence[1:]
