@@ -26,7 +26,7 @@ GENERAL = {"affirms": "affirm", "denies": "deny", "thanks": "thank", "leaves": "
 _CLAUSE = re.compile(
     r"[.!?;\n]+(?=\s|$)|,? (?=(?:and|but|also|then|plus) (?:also |then |please )?"
     r"(?:i|we|can|could|what|which|when|how|is|are|does|do|book|find|tell|give|it|they|that|a|an|the|my|need)\b)"
-    r"|, (?=(?:what|which|when|how|can|could|is|does|i|please|and)\b)"
+    r"|,? (?=(?:as|so) long as\b)|, (?=(?:what|which|when|how|can|could|is|does|i|please|and)\b)"
 )
 _STATED = frozenset(slot for spec in DOMAINS.values() for slot in (*spec.lookup, *spec.book)) | {"time", ""}
 _NOT = re.compile(r"\b(?:not|rather than|instead of)(?: an?| the)? $")
@@ -48,7 +48,7 @@ def read_customer(text: str, database: Database) -> tuple[Act, ...]:
     acts: dict[Act, None] = {}
     domain = ""
     for clause, values in _clauses(text, find_values(text, database)):
-        named = _domain(clause, values)
+        named = _domain(clause, values, domain)
         domain = named or domain
         found = tuple(_read_clause(clause, values, domain))
         acts |= dict.fromkeys([*found, *([Act("inform", named)] if named else [])])
@@ -92,8 +92,13 @@ def _ends(plain: str, values: Sequence[Value]) -> Iterator[int]:
             yield found.end()
 
 
-def _domain(clause: str, values: Sequence[Value]) -> str:
-    """Return the domain that a clause names, empty for none; a ride between two venues is about the ride."""
+def _domain(clause: str, values: Sequence[Value], before: str) -> str:
+    """Return the domain that a clause names, empty for none; a ride between two venues is about the ride.
+
+    ``before`` is the domain of the clause before.
+    """
+    if before == "taxi" and _says(clause, "rides"):
+        return before
     clause = _pattern("cues", "same").sub(" ", clause)
     told = {domain: found.start() for domain, cue in _cues("domains").items() if (found := cue.search(clause))}
     if "taxi" in told:
