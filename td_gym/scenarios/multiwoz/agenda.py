@@ -18,7 +18,7 @@ from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, TIME_SLOTS, UNKN
 MOST_TRIES = 2
 """How often the customer comes back to what nobody heeds, before it lets it go."""
 NEGLECTED, CORRECTED = 0.2, 0.1
-"""Irritation for having to come back to something, and for having to put something right."""
+"""Irritation for having to come back to something, and for having to correct something or to answer it again."""
 _FOUND = ("restaurant", "hotel", "attraction", "train")
 """Domains in which the service offers entities."""
 
@@ -184,7 +184,7 @@ def _hear_refusals(mind: Mind, part: DomainGoal, domain: str, acts: Sequence[Act
     if asked_to_book and domain in mind.offered:
         mind.drop(domain, "book", "")
         _turn_to(mind, domain, "book", mind.details[domain], part.book)
-    elif "no_offer" in intents:
+    else:
         _turn_to(mind, domain, "inform", mind.wants[domain], part.inform)
         if "recommend" in intents:
             mind.drop(domain, "request", DOMAINS[domain].key)
@@ -223,6 +223,10 @@ def _hear_questions(mind: Mind, goal: Goal, domain: str, acts: Sequence[Act]) ->
                 answers.append(Move("book", domain, slot, details[slot], "answer"))
             elif slot in spec.inform and (slot != spec.key or slot in mind.wants[domain]):
                 answers.append(Move("inform", domain, slot, wanted(mind, goal, domain, slot) or DONTCARE, "answer"))
+    for answer in answers:
+        name = f"{domain} {answer.slot} answered"
+        mind.irritation += CORRECTED * (name in mind.tries)
+        mind.tries[name] = 1
     mind.push(*dict.fromkeys(answers))
 
 
@@ -282,7 +286,7 @@ def speak(mind: Mind, goal: Goal, count: int) -> list[Move]:
         move = Move(*mind.stack[-1])
         if moves and not _goes_with(moves[-1], move):
             break
-        if not move.reason and sum(other.intent != "start" for other in moves) >= count:
+        if not move.reason and sum(other.intent not in ("start", "decline") for other in moves) >= count:
             break
         mind.stack.pop()
         if move.reason == "again" and not _comes_back(mind, move):
