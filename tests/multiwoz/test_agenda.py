@@ -253,3 +253,9 @@ def test_to_a_wall_every_customer_says_goodbye_in_the_end():
             hear(mind, goal, [Act("reqmore", "general")])
             speak(mind, goal, 3)
         assert not mind.stack
+
+
+def test_a_constraint_that_the_offer_keeps_is_not_stated_any_more():
+    talk = Talk(DAY)
+    talk("", count=1)
+    assert talk("recommend restaurant name crown", "inform restaurant area west")[0] == "book restaurant people 2"

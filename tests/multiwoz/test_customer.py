@@ -109,9 +109,7 @@ def test_the_same_message_again_costs_patience():
     assert one.memory["customer"]["irritation"] > other.memory["customer"]["irritation"]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "Is there anything else?", "Which area? What food?", "asdf " * 9]
-)
+@pytest.mark.parametrize("text", ["", "Is there anything else?", "Which area? What food?", "asdf " * 9])
 def test_without_service_every_customer_leaves_dissatisfied(text):
     for seed in range(20):
         episode = begun(seed)

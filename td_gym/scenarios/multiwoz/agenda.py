@@ -248,13 +248,21 @@ def _own_time(mind: Mind, domain: str, slot: str) -> str:
 
 
 def _hear_mismatches(mind: Mind, goal: Goal, domain: str, acts: Sequence[Act]) -> None:
-    """Correct what is not as it should be: an offer that breaks a constraint, a booking with another detail."""
+    """Correct what is not as it should be: an offer that breaks a constraint, a booking with another detail.
+
+    A constraint that an offer keeps need not be stated any more.
+    """
     key, details = DOMAINS[domain].key, mind.details[domain]
     told = _told(acts, "inform", "recommend")
     wrong = []
     for slot, values in told.items():
         want = details.get(slot, "") or wanted(mind, goal, domain, slot)
-        if want and not any(_suits(domain, slot, value, want) for value in values):
+        if not want:
+            continue
+        if any(_suits(domain, slot, value, want) for value in values):
+            if domain in mind.offered:
+                mind.drop(domain, "inform", slot)
+        else:
             wrong.append(Move("book" if slot in details else "inform", domain, slot, want, "correct"))
     if not wrong:
         return
