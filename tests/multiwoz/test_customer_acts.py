@@ -69,6 +69,7 @@ TOWN = next(town for town in CITY.values("train", "destination") if town != "wel
         ("Thank you, that is all I need. Goodbye.", {"thank", "bye"}),
         ("No, that's all.", {"deny", "bye"}),
         ("Yes please, go ahead.", {"affirm"}),
+        ("I do not need a booking, thanks.", {"deny", "thank"}),
         ("Hello there", {"greet"}),
         ("", set()),
     ],

@@ -40,6 +40,7 @@ _CAPITALS: Mapping[str, Callable[[str], str]] = {
     **dict.fromkeys(("name", "department", "departure", "destination", "address", "day"), capwords),
     **dict.fromkeys(("trainid", "postcode"), str.upper),
 }
+_TOLD_OF_BOOKINGS = ("ref", *DOMAINS["taxi"].request)
 _STYLES = {
     "terse": "You write in few words, often fragments, without greetings.",
     "chatty": "You write at length and like a bit of small talk.",
@@ -76,6 +77,8 @@ class Reading:
         """The constraints of its last look-up in each domain."""
         self.booked_with: dict[str, dict[str, str]] = {}
         """What it tried to book last in each domain."""
+        self.proposed: set[str] = set()
+        """Domains in which it has offered to book."""
         for message in messages[1:]:
             content = message["content"]
             if message["role"] == "assistant":
@@ -84,7 +87,7 @@ class Reading:
                 self._hear_tool(answer)
             elif message["role"] == "user":
                 self.since = []
-                self.state.hear_customer(read_customer(content, database))
+                self.state.hear_customer(read_customer(content, database, self.state.domain))
 
     def _hear_own(self, content: str, database: Database) -> None:
         self.own.append(content)
@@ -97,6 +100,7 @@ class Reading:
             acts = read_service(message.response, database, self.state.domain)
             self.state.hear_service(acts)
             self.asked |= {(act.domain, act.slot) for act in acts if act.intent == "request"}
+            self.proposed |= {act.domain for act in acts if act.intent == "offer_book"}
 
     def _hear_tool(self, answer: Answer) -> None:
         self.answers.append(answer)
@@ -137,7 +141,7 @@ class Reading:
         if looked_up and not looked_up.error:
             values |= {"count": str(looked_up.count), "next": self.next(domain)} | _written(looked_up.entity)
         if booked and not booked.error:
-            values |= _written(booked.entity)
+            values |= {slot: value for slot, value in booked.entity.items() if slot in _TOLD_OF_BOOKINGS}
         return values
 
 

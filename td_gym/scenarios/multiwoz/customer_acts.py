@@ -1,8 +1,8 @@
 """Dialogue acts of customers, read from free text by the values of a database and the patterns of a table.
 
 An ``inform`` without a slot only brings a domain up.  Beside it and ``request`` there are ``same`` (a slot is as in the
-domain that is the act's value), ``book``, ``reqalts`` and the general ``affirm``, ``deny``, ``thank``, ``bye`` and
-``greet``.  A domain that the words do not tell is empty, and so is the slot of a value that only an earlier question
+domain that is the act's value), ``book``, ``suggest``, ``reqalts`` and the general ``affirm``, ``deny``, ``thank``,
+``bye`` and ``greet``.  A domain that the words do not tell is empty, and so is the slot of a value that only an earlier question
 explains; ``state`` knows which are meant.
 """
 
@@ -39,18 +39,20 @@ _AMENITIES = ("internet", "parking")
 
 
 @lru_cache(maxsize=8192)
-def read_customer(text: str, database: Database) -> tuple[Act, ...]:
+def read_customer(text: str, database: Database, topic: str = "") -> tuple[Act, ...]:
     """Return the acts of a customer's message, in order; any text is accepted.
 
-    Only the first ``READ_LIMIT`` characters are read.
+    ``topic`` is the domain that was spoken of before: the ends of a ride are told only by it from places wanted
+    otherwise. Only the first ``READ_LIMIT`` characters are read.
     """
     text = text[:READ_LIMIT]
     acts: dict[Act, None] = {}
     domain = ""
     for clause, values in _clauses(text, find_values(text, database)):
-        named = _domain(clause, values, domain)
+        before = domain or topic
+        named = _domain(clause, values, before)
         domain = named or domain
-        found = tuple(_read_clause(clause, values, domain))
+        found = tuple(_read_clause(clause, values, domain, before))
         acts |= dict.fromkeys([*found, *([Act("inform", named)] if named else [])])
     told = {act.domain for act in acts if act.slot or act.intent == "book"}
     return tuple(act for act in acts if act.slot or act.value or act.intent != "inform" or act.domain not in told)
@@ -61,17 +63,17 @@ def _clauses(text: str, values: Sequence[Value]) -> Iterator[tuple[str, list[Val
     plain = plain_text(text)
     start = 0
     for end in [*_ends(plain, values), len(plain)]:
-        said = [
-            value for value in values if start <= value.start < end and _is_meant(plain[start : value.start], value)
-        ]
-        inside = [
-            value._replace(kind=_kind(value), start=value.start - start, end=value.end - start)
-            for value in values
-            if start <= value.start < end
-        ]
+        here = [_counted(plain[start : value.start], value) for value in values if start <= value.start < end]
+        said = [value for value in here if _is_meant(plain[start : value.start], value)]
+        inside = [value._replace(kind=_kind(value), start=value.start - start, end=value.end - start) for value in here]
         if clause := masked(plain[start:end], inside).strip():
             yield clause, said
         start = end
+
+
+def _counted(before: str, value: Value) -> Value:
+    """Return ``for 4`` as a number of people."""
+    return value._replace(kind="people") if value.kind == "number" and before.endswith(" for ") else value
 
 
 def _is_meant(before: str, value: Value) -> bool:
@@ -108,7 +110,7 @@ def _domain(clause: str, values: Sequence[Value], before: str) -> str:
     return next((value.domains[0] for value in values if len(value.domains) == 1 and value.kind in _TELLING), "")
 
 
-def _read_clause(clause: str, values: Sequence[Value], domain: str) -> Iterator[Act]:
+def _read_clause(clause: str, values: Sequence[Value], domain: str, before: str) -> Iterator[Act]:
     asks, searches = _says(clause, "asks"), _says(clause, "searches")
     careless = _says(clause, "dontcare")
     for slot, other in _same(clause):
@@ -119,7 +121,7 @@ def _read_clause(clause: str, values: Sequence[Value], domain: str) -> Iterator[
     for value in values:
         if value.kind in _AMENITIES and (careless or (asks and not searches)):
             continue
-        if (act := _inform(value, domain, clause)) is not None:
+        if (act := _inform(value, domain, clause, before)) is not None:
             stated.add(act.slot)
             yield act
     if careless:
@@ -128,8 +130,10 @@ def _read_clause(clause: str, values: Sequence[Value], domain: str) -> Iterator[
             yield Act("inform", domain, slot, DONTCARE)
     else:
         yield from _requests(clause, domain, stated, asks and not searches)
-    if _says(clause, "books") and not _says(clause, "without"):
-        yield Act("book", domain)
+    if _says(clause, "books"):
+        yield Act("deny", "general") if _says(clause, "without") else Act("book", domain)
+    if _says(clause, "suggestions"):
+        yield Act("suggest", domain)
     if _says(clause, "alternatives") and not (_says(clause, "without") or _says(clause, "denies")):
         yield Act("reqalts", domain)
     for cue, intent in GENERAL.items():
@@ -137,7 +141,7 @@ def _read_clause(clause: str, values: Sequence[Value], domain: str) -> Iterator[
             yield Act(intent, "general")
 
 
-def _inform(value: Value, domain: str, clause: str) -> Act | None:
+def _inform(value: Value, domain: str, clause: str, before: str) -> Act | None:
     """Return the act that states ``value``, ``None`` for one that customers do not state."""
     slot = value.kind
     if slot == "name":
@@ -150,8 +154,10 @@ def _inform(value: Value, domain: str, clause: str) -> Act | None:
         slot = ""
     if slot not in _STATED:
         return None
-    if slot == "type" and (value.value == "hotel" or not value.domains) and not _says(clause, "kinds"):
+    if value.value == "hotel" and not _says(clause, "kinds") and not (before == "hotel" and _says(clause, "a_hotel")):
         return None  # said of guesthouses too
+    if slot == "type" and not value.domains:
+        return None  # a car
     own = value.domains[0] if len(value.domains) == 1 and value.kind in ("type", "food", "department") else ""
     return Act("inform", own or domain, slot, value.value)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 QUERIES = 20
 """Look-ups that use up the whole of ``db_queries``."""
-CUSTOMER_ACTS = ("inform", "request", "same", "book", "reqalts", "affirm", "deny", "thank", "bye", "greet")
+CUSTOMER_ACTS = ("inform", "request", "same", "book", "suggest", "reqalts", "affirm", "deny", "thank", "bye", "greet")
 _A_TURN = 0.01
 _CALLS = ("query", "book")
 
@@ -150,7 +150,7 @@ class MultiWOZEpisode(DeskEpisode):
 
     def hear_customer(self, shown: str) -> CustomerEffect:
         """Read the customer's acts, move its wishes on, and grade how the service turn before was received."""
-        acts = read_customer(shown, self.scenario.database)
+        acts = read_customer(shown, self.scenario.database, self.progress.state.domain)
         for act in acts:
             if act.slot == "name":
                 self.desk.come_up(act.domain or self.progress.state.domain, act.value)

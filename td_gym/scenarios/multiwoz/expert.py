@@ -141,23 +141,27 @@ class Planner:
             missing = self._missing(domain) or [slot for slot in _ASKS.get(domain, ()) if slot not in need.inform]
             yield from self._requests(domain, missing[:2])
             return
-        elif answer is not None and answer.count == 0:
+        elif answer is not None and not answer.count:
             yield Act("no_offer", domain)
             return
         asked = [slot for slot in need.asked if not self._skips("answer", slot)][:_MOST_ANSWERS]
-        if booking is None and answer is not None and need.offered != self._key(domain):
+        if booking is None and answer is not None and (need.wants_offer or need.offered != self._key(domain)):
             narrowing = self._narrowing(domain, answer) if not asked else ()
             if narrowing:
                 yield from self._requests(domain, narrowing)
                 return
             if domain not in ("police", "hospital") or not asked:
                 yield Act("recommend", domain)
+        elif booking is None and any((a.tool, a.domain) == ("query", domain) for a in self.reading.since):
+            yield Act("recommend", domain, "again")
         for slot in asked:
             yield Act("inform", domain, slot, self._value(domain, slot))
         if booking is None and DOMAINS[domain].book:
-            if need.wants_booking:
+            if need.wants_booking and self._missing_details(domain):
                 yield from self._requests(domain, self._missing_details(domain)[:2])
-            elif not asked and domain not in self.reading.booked_with:
+            elif need.wants_booking:
+                yield Act("no_book", domain)  # these details were refused before
+            elif not asked and domain not in self.reading.booked_with and domain not in self.reading.proposed:
                 yield Act("offer_book", domain)
 
     def _requests(self, domain: str, slots: Sequence[str]) -> Iterator[Act]:
@@ -179,8 +183,7 @@ class Planner:
     # What is known.
 
     def _found(self, domain: str) -> Answer | None:
-        answer = self.reading.latest(domain, "query")
-        return None if answer is None or answer.error else answer
+        return self.reading.latest(domain, "query")
 
     def _key(self, domain: str) -> str:
         """Return the name or train id that was found last, empty for none."""
@@ -250,19 +253,19 @@ def _keys(act: Act) -> tuple[str, ...]:
         case "request":
             return (f"request_type_{domain}" if slot == "type" else f"request_{slot}",)
         case "recommend":
-            return (f"offer_{domain}",)
+            return ("still_train" if domain == "train" else "still",) if slot else (f"offer_{domain}",)
         case "no_offer":
             return ("no_offer", "change")
         case "no_book":
-            return ("no_book", "rebook")
+            return ("no_book", f"rebook_{domain}")
         case "booked":
             return ("booked_taxi" if domain == "taxi" else "booked",)
         case "offer_book":
             return (f"offer_book_{domain}",)
-    if act.value == "?":
-        return (f"unknown_{slot}",)
-    special = f"inform_{slot}_{act.value}"
-    return (special if special in _WORDINGS else f"inform_{slot}",)
+    special = f"unknown_{slot}" if act.value == "?" else f"inform_{slot}_{act.value}"
+    if special in _WORDINGS:
+        return (special,)
+    return ("unknown" if act.value == "?" else f"inform_{slot}",)
 
 
 def _named(text: str, domain: str, reading: Reading) -> str:

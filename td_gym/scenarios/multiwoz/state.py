@@ -24,6 +24,8 @@ class Need:
     """A booking was asked for that has not been made since."""
     offered: str = ""
     """Name or train id of what the agent offered last."""
+    wants_offer: bool = False
+    """A suggestion was asked for that has not been made since."""
     passed: dict[str, None] = field(default_factory=dict)
     """Names or train ids offered that the customer wanted an alternative to."""
 
@@ -79,7 +81,7 @@ class State:
         candidates = [act.domain] if act.domain else list(dict.fromkeys((self.domain, *reversed(self.needs))))
         for domain in filter(None, candidates):
             slot = self._slot(act, domain)
-            if slot or act.intent in ("book", "reqalts") or (act.value == DONTCARE and not act.slot):
+            if slot or act.intent in ("book", "suggest", "reqalts") or (act.value == DONTCARE and not act.slot):
                 return domain, slot
         return ("", "") if not act.domain or (act.intent == "inform" and act.slot) else (act.domain, "")
 
@@ -109,6 +111,8 @@ class State:
             need.asked[slot] = None
         elif act.intent == "book" and (spec.book or domain == "taxi"):
             need.wants_booking = True
+        elif act.intent == "suggest":
+            need.wants_offer = True
         elif act.intent == "reqalts" and need.offered:
             need.passed[need.offered] = None
             need.inform.pop(spec.key, None)
@@ -147,7 +151,7 @@ class State:
                 need = self.need(domain)
                 need.asked.pop(act.slot, None)
                 if act.slot == DOMAINS[domain].key:
-                    need.offered = act.value
+                    need.offered, need.wants_offer = act.value, False
 
     def told(self, domain: str, slots: Iterable[str]) -> None:
         """Take ``slots`` of ``domain`` for answered."""
