@@ -82,9 +82,15 @@ class Mind(PlainMind):
         self.lost.append(f"{domain} {what}".strip())
         self.stack[:] = [move for move in self.stack if move[1] != domain or (what and what not in (move[2], move[0]))]
 
-    def find(self, domain: str) -> Move:
-        """Return the request for an entity of ``domain``."""
-        return Move("request", domain, DOMAINS[domain].key)
+    def seek(self, domain: str) -> None:
+        """Put the request for an entity of ``domain`` below the constraints that are still to be stated."""
+        unstated = [Move(*move) for move in reversed(self.stack) if move[:2] == ["inform", domain]]
+        self.push(*unstated, find(domain))
+
+
+def find(domain: str) -> Move:
+    """Return the request for an entity of ``domain``."""
+    return Move("request", domain, DOMAINS[domain].key)
 
 
 def begin(goal: Goal) -> Mind:
@@ -98,7 +104,7 @@ def begin(goal: Goal) -> Mind:
         slots = dict.fromkeys((*(slot for slot in part.same if domain == "taxi"), *wants[domain]))
         moves += [Move("inform", domain, slot, wants[domain].get(slot, "")) for slot in slots]
         if domain in _FOUND:
-            moves.append(mind.find(domain))
+            moves.append(find(domain))
         moves += [Move("request", domain, slot) for slot in part.request]
         moves += [Move("book", domain, slot, value) for slot, value in details[domain].items()]
     mind.push(*moves, Move("bye", ""))
@@ -206,7 +212,7 @@ def _turn_to(mind: Mind, domain: str, intent: str, now: dict[str, str], then: Ma
     now.clear()
     now.update(then)
     if domain in _FOUND and intent == "inform":
-        mind.push(mind.find(domain))
+        mind.seek(domain)
     mind.push(*(Move(intent, domain, slot, value, reason) for slot, value in (changed or then).items()))
 
 
@@ -269,7 +275,7 @@ def _hear_mismatches(mind: Mind, goal: Goal, domain: str, acts: Sequence[Act]) -
     mind.irritation += CORRECTED
     if key in told and any(move.intent == "inform" for move in wrong):
         mind.offered.pop(domain, None)
-        mind.push(mind.find(domain))
+        mind.seek(domain)
     if any(move.intent == "book" for move in wrong):
         mind.heard[domain].pop("ref", None)
     mind.push(*wrong)

@@ -19,7 +19,7 @@ _SPELLED = {"swimmingpool": "swimming pool", "concerthall": "concert hall"}
 _THEMES = frozenset(("architecture", "entertainment", "multiple sports", "boat"))
 """Types of attractions that are no thing one could visit one of."""
 _NOUNS = {("hotel", "type"): "hotel_type", ("taxi", "type"): "car", ("taxi", "phone"): "contact"}
-_BEFORE_VOWEL = re.compile(r"\ba (?=(?!eu|uni|one\b)[aeiou])")
+_VOWEL = re.compile(r"(?!eu|uni|one\b)[aeiou]")
 _ONE_OF_MANY = re.compile(r"\b1 (star|night)s\b")
 
 
@@ -47,6 +47,8 @@ class Voice:
     def say(self, section: str, act: str, **values: str) -> str:
         """Return one wording of an act with its ``{values}`` filled in."""
         chosen = self.draws.choice(variants(section, act, self._split))
+        if _VOWEL.match(values.get("value", "")):
+            chosen = chosen.replace("a {value}", "an {value}")
         return chosen.format_map(values) if values else chosen
 
     def put(self, moves: Iterable[Move], first: bool = False) -> str:
@@ -131,6 +133,6 @@ def _listed(pieces: Sequence[str], word: str) -> str:
 
 
 def _tidy(sentence: str) -> str:
-    """Return a sentence with its articles and numbers in order, and a capital in front."""
-    sentence = _ONE_OF_MANY.sub(r"1 \1", _BEFORE_VOWEL.sub("an ", sentence))
+    """Return a sentence with one star, not stars, and a capital in front."""
+    sentence = _ONE_OF_MANY.sub(r"1 \1", sentence)
     return sentence[0].upper() + sentence[1:]

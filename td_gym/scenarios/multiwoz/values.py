@@ -22,12 +22,20 @@ def find_values(text: str, database: Database) -> tuple[Value, ...]:
     covered = bytearray(len(plain))
     kept = []
     for value in (*_lexicon(database).find(plain), *find_forms(text, plain)):
-        if not any(covered[value.start : value.end]):
+        if not any(covered[value.start : value.end]) and _is_meant(text, plain, value):
             value = in_context(plain, value)
             covered[value.start : value.end] = b"\1" * (value.end - value.start)
             kept.append(value)
     kept.sort(key=lambda value: value.start)
     return tuple(_with_roles(plain, kept))
+
+
+def _is_meant(text: str, plain: str, value: Value) -> bool:
+    """Whether a name of common words, "The Place", is meant as one: by its capital, or the word before."""
+    article, _, word = plain[value.start : value.end].partition(" ")
+    if value.kind != "name" or article != "the" or word not in _COMMON:
+        return True
+    return text[value.end - len(word)].isupper() or _NAMING.search(plain, 0, value.start) is not None
 
 
 def plain_text(text: str) -> str:
@@ -75,6 +83,7 @@ _COMMON = frozenset(
     ("place", "bridge", "home", "city", "golden", "grand", "royal", "hotel", "museum", "college", "park")
 )
 """Words that are no name by themselves."""
+_NAMING = re.compile(r"\b(?:called|named|name|recommend|suggest)\s+$")
 _SHORTEST_PART = 5
 """Letters that a single word left of a name must have to stand for it."""
 _NAMED = ("name", "department", "departure", "destination", "address", "food", "type", "area", "pricerange")
