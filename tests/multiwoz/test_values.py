@@ -66,6 +66,7 @@ def said(text: str) -> list[tuple[str, str]]:
         ("a party of 6, a 4-star hotel", [("people", "6"), ("stars", "4"), ("type", "hotel")]),
         ("no parking but free wifi", [("parking", "no"), ("internet", "yes")]),
         ("It does not have internet or parking.", [("internet", "no"), ("parking", "no")]),
+        ("be without parking and come with wifi", [("parking", "no"), ("internet", "yes")]),
         ("parking is not included", [("parking", "no")]),
         ("leaves at 9:00 and arrives at 09:51", [("leaveat", "09:00"), ("arriveby", "09:51")]),
         ("arriving by 10, I mean 10:30", [("number", "10"), ("arriveby", "10:30")]),

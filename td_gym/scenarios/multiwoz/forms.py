@@ -85,7 +85,7 @@ _CAR = re.compile(rf"\b(?:{_COLOURS}) (?!cars?\b|taxi\b|cab\b|and\b|or\b)[a-z]+"
 _REFERENCE = re.compile(r"\b(?=[A-Z\d]*[A-Z])[A-Z\d]{8}\b")
 _LOWER_REFERENCE = re.compile(r"\breference(?: (?:number|code|no))?\.?(?: is)? ?:? ?#?(?=[a-z]*\d)([a-z\d]{8})\b")
 _TIME = re.compile(r"(\d+)(?:[:.](\d\d))? ?([ap]?)")
-_DENIED = re.compile(r"\b(?:no|not|without|lacks?|neither|nor|none|\w+n't|n't)\b(?:(?! but )[^.,;!?]){0,25}$")
+_DENIED = re.compile(r"\b(?:no|not|without|lacks?|neither|nor|none|\w+n't|n't)\b(?:(?! but | and )[^.,;!?]){0,25}$")
 _DENIED_AFTER = re.compile(r" (?:is|are) (?:not|n't)\b| (?:is|are)n't\b")
 _REACH = 40
 
