@@ -64,7 +64,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
 # All of them begin with a figure or its sign, so that a search leaps over everything else.
 _FIGURES = {
     "phone": r"(?<![\w.])(?:\+44[ -]?|0)\d(?:[ -]?\d){8,9}(?!\d)",
-    "time": rf"(?<![\d.:£$])\d{{1,2}}(?::\d\d(?!\d)(?:{_HALF})?|(?:\.\d\d)?{_HALF}| ?o'? ?clock)",
+    "time": rf"(?<![\w.:£$])\d{{1,2}}(?::\d\d(?!\d)(?:{_HALF})?|(?:\.\d\d)?{_HALF}| ?o'? ?clock)",
     "address": rf"\b\d+[a-z]?(?: ?- ?\d+)? (?!stars?\b|nights?\b)(?:[a-z']+ ){{1,3}}?(?:{_ROADS})\b",
     "number": r"\b\d{1,3}(?:\.\d\d?)?\b(?![.:]\d)",
     "money": r"[£$] ?\d+(?:\.\d\d?)?",
