@@ -2,8 +2,8 @@
 
 An ``inform`` without a slot only brings a domain up.  Beside it and ``request`` there are ``same`` (a slot is as in the
 domain that is the act's value), ``book``, ``suggest``, ``reqalts`` and the general ``affirm``, ``deny``, ``thank``,
-``bye`` and ``greet``.  A domain that the words do not tell is empty, and so is the slot of a value that only an earlier question
-explains; ``state`` knows which are meant.
+``bye`` and ``greet``.  A domain that the words do not tell is empty, and so is the slot of a value that only an earlier
+question explains; ``state`` knows which are meant.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _clauses(text: str, values: Sequence[Value]) -> Iterator[tuple[str, list[Val
     plain = plain_text(text)
     start = 0
     for end in [*_ends(plain, values), len(plain)]:
-        here = [_counted(plain[start : value.start], value) for value in values if start <= value.start < end]
+        here = [_counted(plain, value) for value in values if start <= value.start < end]
         said = [value for value in here if _is_meant(plain[start : value.start], value)]
         inside = [value._replace(kind=_kind(value), start=value.start - start, end=value.end - start) for value in here]
         if clause := masked(plain[start:end], inside).strip():
@@ -71,9 +71,10 @@ def _clauses(text: str, values: Sequence[Value]) -> Iterator[tuple[str, list[Val
         start = end
 
 
-def _counted(before: str, value: Value) -> Value:
-    """Return ``for 4`` as a number of people."""
-    return value._replace(kind="people") if value.kind == "number" and before.endswith(" for ") else value
+def _counted(plain: str, value: Value) -> Value:
+    """Return ``for 4`` as a number of people; ``for one`` is not, since one looks for one."""
+    figure = value.kind == "number" and plain[value.start].isdigit()
+    return value._replace(kind="people") if figure and plain[: value.start].endswith(" for ") else value
 
 
 def _is_meant(before: str, value: Value) -> bool:
@@ -190,7 +191,7 @@ def _requests(clause: str, domain: str, stated: set[str], asks: bool) -> Iterato
     for table in tables:
         for slot, cue in table.items():
             if cue.search(clause) and not (slot == "price" and "pricerange" in stated):
-                if domain and slot not in DOMAINS[domain].request:
+                if domain and slot not in (*DOMAINS[domain].request, "ref"):
                     continue
                 yield Act("request", domain, slot, "?")
 

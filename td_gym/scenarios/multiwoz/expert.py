@@ -160,7 +160,8 @@ class Planner:
             if need.wants_booking and self._missing_details(domain):
                 yield from self._requests(domain, self._missing_details(domain)[:2])
             elif need.wants_booking:
-                yield Act("no_book", domain)  # these details were refused before
+                made = self.reading.latest(domain, "book")  # with the same details
+                yield Act("booked" if made and not made.error else "no_book", domain)
             elif not asked and domain not in self.reading.booked_with and domain not in self.reading.proposed:
                 yield Act("offer_book", domain)
 

@@ -81,15 +81,15 @@ class State:
         candidates = [act.domain] if act.domain else list(dict.fromkeys((self.domain, *reversed(self.needs))))
         for domain in filter(None, candidates):
             slot = self._slot(act, domain)
-            if slot or act.intent in ("book", "suggest", "reqalts") or (act.value == DONTCARE and not act.slot):
+            if slot or act.intent in ("book", "suggest", "reqalts") or (not act.slot and act.value in ("", DONTCARE)):
                 return domain, slot
-        return ("", "") if not act.domain or (act.intent == "inform" and act.slot) else (act.domain, "")
+        return "", ""
 
     def _slot(self, act: Act, domain: str) -> str:
         """Return the slot of ``domain`` that ``act`` means, empty for none."""
         spec = DOMAINS[domain]
         if act.intent == "request":
-            return act.slot if act.slot in spec.request else ""
+            return act.slot if act.slot in (*spec.request, *(("ref",) if spec.book else ())) else ""
         known = (*spec.lookup, *spec.book)
         slot = act.slot
         if slot in TIME_SLOTS and slot not in known:
