@@ -31,9 +31,9 @@ def find_values(text: str, database: Database) -> tuple[Value, ...]:
 
 
 def _is_meant(text: str, plain: str, value: Value) -> bool:
-    """Whether a name of common words, "The Place", is meant as one: by its capital, or the word before."""
-    article, _, word = plain[value.start : value.end].partition(" ")
-    if value.kind != "name" or article != "the" or word not in _COMMON:
+    """Whether a name that is a common word, "The Place", is meant as one: by its capital, or the word before."""
+    word = plain[value.start : value.end].removeprefix("the ")
+    if value.kind != "name" or word not in _COMMON:
         return True
     return text[value.end - len(word)].isupper() or _NAMING.search(plain, 0, value.start) is not None
 
@@ -80,7 +80,7 @@ _SYNONYMS = {
 _TRAILERS = "restaurant", "hotel", "guest house", "guesthouse", "lodge", "bed and breakfast", "cambridge", "city centre"
 """Ends of a name that people leave out."""
 _COMMON = frozenset(
-    ("place", "bridge", "home", "city", "golden", "grand", "royal", "hotel", "museum", "college", "park")
+    ("ask", "place", "bridge", "home", "city", "golden", "grand", "royal", "hotel", "museum", "college", "park")
 )
 """Words that are no name by themselves."""
 _NAMING = re.compile(r"\b(?:called|named|name|recommend|suggest)\s+$")
