@@ -27,8 +27,8 @@ class Move(NamedTuple):
     """An act of the customer, and why it is made.
 
     ``start`` brings a domain up; ``inform`` states a constraint; ``request`` asks for a slot, or with the domain's key
-    for an entity; ``book`` states a detail of a booking, or without a slot asks for it; ``decline`` is a
-    "no, thank you" to an offer; ``bye`` ends the conversation.
+    for an entity; ``book`` states a detail of a booking, or without a slot asks for it; ``affirm`` and ``decline``
+    answer an offer to book; ``bye`` ends the conversation.
     """
 
     intent: str
@@ -234,6 +234,8 @@ def _hear_questions(mind: Mind, goal: Goal, domain: str, acts: Sequence[Act]) ->
         mind.irritation += CORRECTED * (name in mind.tries)
         mind.tries[name] = 1
     mind.push(*dict.fromkeys(answers))
+    if any(act.intent == "offer_book" for act in acts) and mind.stack[-1][:2] == ["book", domain]:
+        mind.push(Move("affirm", domain, reason="answer"))
 
 
 def wanted(mind: Mind, goal: Goal, domain: str, slot: str) -> str:
@@ -300,7 +302,7 @@ def speak(mind: Mind, goal: Goal, count: int) -> list[Move]:
         move = Move(*mind.stack[-1])
         if moves and not _goes_with(moves[-1], move):
             break
-        if not move.reason and sum(other.intent not in ("start", "decline") for other in moves) >= count:
+        if not move.reason and sum(other.intent not in ("start", "affirm", "decline") for other in moves) >= count:
             break
         mind.stack.pop()
         if move.reason == "again" and not _comes_back(mind, move):
@@ -319,7 +321,7 @@ def speak(mind: Mind, goal: Goal, count: int) -> list[Move]:
 
 def _goes_with(one: Move, other: Move) -> bool:
     """Whether two moves fit into one turn, in this order."""
-    if one.intent == "decline":
+    if one.intent in ("affirm", "decline"):
         return True
     if one.domain != other.domain or _is_find(one):
         return False

@@ -92,8 +92,8 @@ def _frame(move: Move) -> tuple[str, str]:
     is_key = move.domain != "" and move.slot == DOMAINS[move.domain].key
     if move.intent == "start":
         return "start", move.domain
-    if move.intent == "decline":
-        return "answer", "decline"
+    if move.intent in ("affirm", "decline"):
+        return "answer", move.intent
     if move.intent == "request":
         if is_key:
             return "request", "find_train" if move.domain == "train" else "find"
