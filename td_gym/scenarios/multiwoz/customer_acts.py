@@ -190,10 +190,15 @@ def _requests(clause: str, domain: str, stated: set[str], asks: bool) -> Iterato
         tables.append({slot: cue for slot, cue in _cues("asked").items() if slot not in stated})
     for table in tables:
         for slot, cue in table.items():
-            if cue.search(clause) and not (slot == "price" and "pricerange" in stated):
+            if cue.search(clause) and not (slot == "price" and ("pricerange" in stated or _is_fee(clause))):
                 if domain and slot not in (*DOMAINS[domain].request, "ref"):
                     continue
                 yield Act("request", domain, slot, "?")
+
+
+def _is_fee(clause: str) -> bool:
+    """Return whether a price asked for is that of a visit."""
+    return _pattern("asked_only", "entrancefee").search(clause) is not None
 
 
 def _says(clause: str, cue: str) -> bool:
