@@ -32,6 +32,7 @@ _STATED = frozenset(slot for spec in DOMAINS.values() for slot in (*spec.lookup,
 _NOT = re.compile(r"\b(?:not|rather than|instead of)(?: an?| the)? $")
 """What before a value says that it is not wanted."""
 _NO_NUMBER = re.compile(r"\b(?:another|other|which|that|this|the|any|no|first|last|new|different) $")
+_PRONOUN = re.compile(r"one (?:that|which|with|like|in|on|of|is|would|should|near|called|named)\b")
 """What makes a pronoun of ``one``."""
 _TELLING = ("name", "food", "type", "place", "department")
 """Kinds of values that may tell the domain."""
@@ -64,7 +65,7 @@ def _clauses(text: str, values: Sequence[Value]) -> Iterator[tuple[str, list[Val
     start = 0
     for end in [*_ends(plain, values), len(plain)]:
         here = [_counted(plain, value) for value in values if start <= value.start < end]
-        said = [value for value in here if _is_meant(plain[start : value.start], value)]
+        said = [value for value in here if _is_meant(plain[start:end], value._replace(start=value.start - start))]
         inside = [value._replace(kind=_kind(value), start=value.start - start, end=value.end - start) for value in here]
         if clause := masked(plain[start:end], inside).strip():
             yield clause, said
@@ -77,9 +78,12 @@ def _counted(plain: str, value: Value) -> Value:
     return value._replace(kind="people") if figure and plain[: value.start].endswith(" for ") else value
 
 
-def _is_meant(before: str, value: Value) -> bool:
-    """Return whether the words before a value leave it one that is wanted."""
-    return _NOT.search(before) is None and not (value.kind == "number" and _NO_NUMBER.search(before))
+def _is_meant(clause: str, value: Value) -> bool:
+    """Return whether the words around a value leave it one that is wanted."""
+    before = clause[: value.start]
+    if value.kind == "number" and (_NO_NUMBER.search(before) or _PRONOUN.match(clause, value.start)):
+        return False
+    return _NOT.search(before) is None
 
 
 def _kind(value: Value) -> str:
@@ -120,7 +124,7 @@ def _read_clause(clause: str, values: Sequence[Value], domain: str, before: str)
         yield from _ends_of_ride(clause)
     stated = set()
     for value in values:
-        if value.kind in _AMENITIES and (careless or (asks and not searches)):
+        if value.kind in _AMENITIES and (careless or (_says(clause, "wonders") and not searches)):
             continue
         if (act := _inform(value, domain, clause, before)) is not None:
             stated.add(act.slot)

@@ -207,4 +207,4 @@ def same_value(slot: str, one: str, other: str) -> bool:
 
 
 def _bare(slot: str, value: str) -> str:
-    return _NOT_LETTERS.sub("", normal_value(slot, value).lower())
+    return _NOT_LETTERS.sub("", normal_value(slot, value).lower()).replace("pounds", "pound")

@@ -186,7 +186,7 @@ def _short_forms(name: str) -> Iterator[tuple[str, ...]]:
 
 _TIME_ROLES = re.compile(
     r"\b(?:(?P<leaveat>leav\w*|depart\w*|start\w*)|"
-    r"(?P<arriveby>arriv\w*|get(?:s|ting)? (?:there|in|to|you)|reach\w*|drop\w*))"
+    r"(?P<arriveby>arriv\w*|get(?:s|ting)? (?:there|in|to|you)|be there|reach\w*|drop\w*))"
 )
 _TIME_PREPOSITIONS = re.compile(r"\b(?:(?P<leaveat>after|from|later than)|(?P<arriveby>by|before|until))\b")
 _PLACE_ROLES = re.compile(
