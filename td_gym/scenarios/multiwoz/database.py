@@ -75,6 +75,14 @@ class Database:
         }
         self._find = lru_cache(maxsize=1 << 13)(self._search)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Database:
+        """Return the database itself, since nothing changes it: a copied conversation looks into the same tables."""
+        return self
+
+    def __reduce__(self) -> tuple[type[Database], tuple[Any, ...]]:
+        """Pickle what it is built from, without its indexes."""
+        return Database, (self.tables, self._fleet, self._values)
+
     @classmethod
     def load(cls, folder: Path, also_known: Mapping[tuple[str, str], Iterable[str]] = MappingProxyType({})) -> Database:
         """Read the tables ``restaurant_db.json`` and so on of MultiWOZ; ``TdGymError`` names file and field."""
