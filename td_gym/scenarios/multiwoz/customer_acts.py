@@ -104,7 +104,7 @@ def _domain(clause: str, values: Sequence[Value], before: str) -> str:
 
     ``before`` is the domain of the clause before.
     """
-    if before == "taxi" and _says(clause, "rides"):
+    if before == "taxi" and (_says(clause, "rides") or any(each.kind == "name" and each.role for each in values)):
         return before
     clause = _pattern("cues", "same").sub(" ", clause)
     told = {domain: found.start() for domain, cue in _cues("domains").items() if (found := cue.search(clause))}

@@ -60,7 +60,7 @@ class MultiWOZ(Desk[Persona]):
     strategies: ClassVar[tuple[str, ...]] = sop.STRATEGIES
     fallback_strategy: ClassVar[str] = sop.FALLBACK
     populations: ClassVar[tuple[str, ...]] = ("easy", "hard")
-    customers: ClassVar[tuple[str, ...]] = ("agenda",)
+    customers: ClassVar[tuple[str, ...]] = ("agenda", "checklist")
     feature_names: ClassVar[tuple[str, ...]] = (
         "turns_left",
         "queries",
@@ -117,9 +117,11 @@ class MultiWOZ(Desk[Persona]):
         return tasks
 
     def make_customer(self, name: str) -> SeatPolicy:
-        """Return the simulated customer ``agenda``."""
-        from td_gym.scenarios.multiwoz.customer import reply
-
+        """Return the simulated customer ``agenda`` or ``checklist``."""
+        if name == "checklist":
+            from td_gym.scenarios.multiwoz.customer_b import reply
+        else:
+            from td_gym.scenarios.multiwoz.customer import reply
         return CustomerPolicy(reply)
 
     def expert(self) -> SeatPolicy:

@@ -120,7 +120,7 @@ class State:
     def _state(self, domain: str, slot: str, value: str) -> None:
         need, spec = self.need(domain), DOMAINS[domain]
         if slot in spec.book:
-            need.wants_booking |= value != DONTCARE and need.book.get(slot) != value
+            need.wants_booking = value != DONTCARE and (need.wants_booking or need.book.get(slot) != value)
             need.book[slot] = value
         elif slot in spec.lookup:
             if slot in ("leaveat", "arriveby"):
