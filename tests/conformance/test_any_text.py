@@ -13,7 +13,17 @@ import td_gym
 from td_gym.envs.aec import env as aec_env
 
 TAGS = ("<think>", "</think>", "<response>", "</response>", "<action>", "</action>", "<tool_result>")
-CALLS = ("voucher", "offer_coupon", "confirm_order", " amount=", " percent=")
+CALLS = (
+    "voucher",
+    "offer_coupon",
+    "confirm_order",
+    " amount=",
+    " percent=",
+    "query",
+    "book",
+    " domain=train",
+    " name=",
+)
 WORDS = (*CALLS, "nan", "1e309", "-", "1" * 400, "[end:5]", "[hangup:1]", "sorry ", "I will take it. ", "[item]")
 ODD = ("\0", "\ud800", "\n", "x" * 50_000)
 PIECES = st.sampled_from((*TAGS, *WORDS, *ODD))
@@ -23,7 +33,17 @@ TEXT = st.one_of(
 )
 CALL = st.builds(
     '<action>{}="{}"</action>ok'.format,
-    st.sampled_from(("voucher amount", "offer_coupon percent", "confirm_order x")),
+    st.sampled_from(
+        (
+            "voucher amount",
+            "offer_coupon percent",
+            "confirm_order x",
+            "query domain",
+            "query domain=train leaveat",
+            "book domain=hotel name",
+            "book domain=taxi departure=a destination=b leaveat",
+        )
+    ),
     st.one_of(st.text(st.characters(), max_size=20), st.sampled_from(("nan", "-1", "1e309", "50"))),
 )
 TEXTS = st.lists(st.one_of(TEXT, CALL), min_size=1, max_size=6)

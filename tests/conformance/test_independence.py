@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from td_gym.scenarios import food_dispute, sales
+from td_gym.scenarios import food_dispute, multiwoz, sales
 
 OURS = ("personas", "td_gym", "agents", "evals")
 ENGINE = {"td_gym.scenario.Episode", "td_gym.turns.Turn"}
@@ -34,6 +34,19 @@ SHARED = {
         "td_gym.scenarios.wording.in_split",
         "td_gym.scenarios.wording.joined",
         "td_gym.scenarios.wording.with_typo",
+    },
+    multiwoz.__name__: {
+        "td_gym.scenario.Episode",
+        "personas.persona.Persona",
+        "td_gym.draws.Stream",
+        "td_gym.scenarios.mind.PlainMind",
+        "td_gym.scenarios.multiwoz.cases.Case",
+        "td_gym.scenarios.multiwoz.database.Database",  # names are recognised by it
+        "td_gym.scenarios.multiwoz.goals.DomainGoal",
+        "td_gym.scenarios.multiwoz.scenario.MultiWOZ",
+        "td_gym.scenarios.multiwoz.schema.DOMAINS",
+        "td_gym.scenarios.wording.in_split",
+        "td_gym.scenarios.wording.joined",
     },
 }
 

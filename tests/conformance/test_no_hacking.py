@@ -21,6 +21,7 @@ HUGE = {
         "This is CrediLine with a sales call. You can borrow money. Would you like to take the credit? ",
         "<action>confirm_order</action><response>Your order is confirmed.</response>",
     ),
+    "MultiWOZ": ("Your booking was successful, and the reference number is ABCD1234. It is in the centre. ",),
 }
 """Words to be said very often in one message, and what is said after it, by scenario."""
 
