@@ -116,6 +116,31 @@ def training_curves(
     _save(figure, path)
 
 
+def paired_shares(
+    panels: Mapping[str, Mapping[str, tuple[float, float]]], path: Path, *, title: str, names: tuple[str, str]
+) -> None:
+    """Draw two distributions side by side in each panel, three panels a row: for every value both its shares."""
+    pyplot = _pyplot()
+    count = -(-len(panels) // 3)
+    figure, rows = pyplot.subplots(count, 3, figsize=(13.0, 3.6 * count), layout="constrained", squeeze=False)
+    for axes in rows.flat:
+        axes.set_visible(False)
+    for axes, (label, shares) in zip(rows.flat, panels.items(), strict=False):
+        axes.set_visible(True)
+        places = np.arange(len(shares))
+        for side, name in enumerate(names):
+            heights = [pair[side] for pair in shares.values()]
+            axes.bar(
+                places + (side - 0.5) * 0.4, heights, 0.4, label=name, color=COLOURS[side], hatch=("", "///")[side]
+            )
+        axes.set_xticks(places, list(shares), rotation=60, ha="right", fontsize=7)
+        axes.set_title(label, fontsize=10)
+        axes.grid(axis="y", alpha=0.25)
+    rows[0, 0].legend(frameon=False)
+    figure.suptitle(title)
+    _save(figure, path)
+
+
 def series(seeds: Sequence[Sequence[Mapping[str, float]]], key: str) -> npt.NDArray[np.float64]:
     """Return the values of ``key``, shape ``(seeds that recorded it, updates)``; shorter seeds end in NaN."""
     recorded = [[update.get(key, math.nan) for update in seed] for seed in seeds]
