@@ -25,6 +25,7 @@ from td_gym.scenarios.multiwoz.customer_acts import read_customer
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.files import load_dialogues
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
+from td_gym.scenarios.multiwoz.schema import DOMAINS
 
 WORDS_A_BIN = 5
 MOST_SHOWN = 12
@@ -58,7 +59,7 @@ class Talk:
             self.acts.append(len(acts))
             self.intents.update(act.intent for act in acts)
             for act in acts:
-                domain = act.domain or domain
+                domain = act.domain if act.domain in DOMAINS else domain
                 if act.intent == "inform" and act.slot:
                     self.informed[f"{domain} {act.slot}"] += 1
                 elif act.intent == "request" and act.slot:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from td_gym.draws import Stream
 from td_gym.scenario import Episode
 from td_gym.scenarios.multiwoz.acts import read_service
-from td_gym.scenarios.multiwoz.agenda import Mind, begin, hear, share_met, speak
+from td_gym.scenarios.multiwoz.agenda import Mind, Move, begin, hear, share_met, speak
 from td_gym.scenarios.multiwoz.language import Voice
 from td_gym.scenarios.wording import joined
 
@@ -26,6 +26,8 @@ COUNTS: Mapping[str, tuple[float, float, float]] = {
     "book": (0.29, 0.142, 0.567),
     "request": (0.688, 0.23, 0.082),
 }
+ASKS_REFERENCE = 0.25
+"""Share of those who ask for the reference together with the booking."""
 LONGEST, MOST_ACTS = 700, 25
 """Length of a message, and number of things said in it, beyond which nothing is taken in."""
 UNREADABLE, REPEATED = 0.35, 0.25
@@ -51,6 +53,8 @@ def reply(episode: Episode) -> str:
     if remark == "confused":
         return voice.colour(voice.say("answer", "confused"))
     moves = speak(mind, case.goal, _count(mind, voice.draws))
+    if moves[-1].intent == "book" and not mind.waits(mind.domain, "book") and voice.draws.uniform() < ASKS_REFERENCE:
+        moves.append(Move("request", mind.domain, "ref"))
     ending = ""
     if moves[-1].intent == "bye":
         moves = moves[:-1]
