@@ -259,3 +259,44 @@ def test_a_constraint_that_the_offer_keeps_is_not_stated_any_more():
     talk = Talk(DAY)
     talk("", count=1)
     assert talk("recommend restaurant name crown", "inform restaurant area west")[0] == "book restaurant people 2"
+
+
+def test_what_was_told_of_an_offer_that_does_not_suit_is_forgotten():
+    talk = Talk(Goal({"attraction": SIGHT}))
+    talk("")
+    talk("recommend attraction name clock museum", "inform attraction area north", "inform attraction phone 1")
+    assert talk("recommend attraction name folk museum", "inform attraction area west") == [
+        "request attraction phone",
+        "request attraction postcode",
+    ]
+
+
+def test_constraints_come_before_the_details_of_a_booking():
+    talk = Talk(Goal({"restaurant": DomainGoal(LUNCH.inform, book=LUNCH.book)}))
+    talk("", count=1)
+    assert talk("recommend restaurant name crown", "request restaurant day ?") == [
+        "inform restaurant area west (answer)"
+    ]
+    assert talk("inform restaurant area west") == [
+        "book restaurant day monday (answer)",
+        "book restaurant people 2",
+        "book restaurant time 12:00",
+    ]
+
+
+def test_an_offer_to_book_is_taken_with_the_details():
+    talk = offered()
+    assert talk("offer_book restaurant") == [
+        "affirm restaurant (answer)",
+        "book restaurant day monday",
+        "book restaurant time 12:00",
+    ]
+
+
+def test_a_choice_between_two_values_is_one_question():
+    talk = Talk(Goal({"restaurant": DomainGoal({"food": "thai"}, request=("phone",))}))
+    talk("")
+    assert talk("select restaurant area north", "select restaurant area south") == [
+        "inform restaurant area dontcare (answer)"
+    ]
+    assert talk.mind.irritation == 0.0

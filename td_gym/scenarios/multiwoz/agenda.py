@@ -84,8 +84,11 @@ class Mind(PlainMind):
 
     def seek(self, domain: str) -> None:
         """Put the request for an entity of ``domain`` below the constraints that are still to be stated."""
-        unstated = [Move(*move) for move in reversed(self.stack) if move[:2] == ["inform", domain]]
-        self.push(*unstated, find(domain))
+        self.push(*self.unstated(domain), find(domain))
+
+    def unstated(self, domain: str) -> list[Move]:
+        """Return the constraints of ``domain`` that are on the agenda, the next one first."""
+        return [Move(*move) for move in reversed(self.stack) if move[:2] == ["inform", domain]]
 
 
 def find(domain: str) -> Move:
@@ -126,10 +129,11 @@ def hear(mind: Mind, goal: Goal, acts: Sequence[Act]) -> None:
     acts = [act._replace(domain=act.domain or mind.domain) for act in acts]
     for domain in dict.fromkeys(act.domain for act in acts if act.domain in goal.domains):
         if domain not in mind.lost:
-            said = [act for act in acts if act.domain == domain]
-            _hear_answers(mind, goal.domains[domain], domain, said)
-            _hear_offers(mind, domain, said)
-            _hear_refusals(mind, goal.domains[domain], domain, said)
+            part, said = goal.domains[domain], [act for act in acts if act.domain == domain]
+            mind.heard.setdefault(domain, {})
+            _hear_offers(mind, part, domain, said)
+            _hear_answers(mind, part, domain, said)
+            _hear_refusals(mind, part, domain, said)
             _hear_questions(mind, goal, domain, said)
             _hear_mismatches(mind, goal, domain, said)
     if mind.stack[-1][4] != "again":  # the service wants to know something first
@@ -147,10 +151,35 @@ def _told(acts: Sequence[Act], *intents: str) -> dict[str, list[str]]:
     return told
 
 
+def _hear_offers(mind: Mind, part: DomainGoal, domain: str, acts: Sequence[Act]) -> None:
+    """Take up what is offered: what was asked for by name, else the first of several."""
+    key = DOMAINS[domain].key
+    names = _told(acts, "recommend").get(key, [])
+    want = mind.wants[domain].get(key, "")
+    if not names or (want and want not in names):
+        return
+    known = mind.offered.get(domain, "")
+    if known not in names:
+        _forget_offer(mind, part, domain)
+        mind.offered[domain] = want or names[0]
+    mind.drop(domain, "request", key)
+    if len(set(names)) > 1 and not want:
+        mind.push(Move("inform", domain, key, mind.offered[domain], "answer"))
+
+
+def _forget_offer(mind: Mind, part: DomainGoal, domain: str) -> None:
+    """Let go of the entity spoken of with all that was told of it, and look for another."""
+    mind.offered.pop(domain, None)
+    told = [slot for slot in part.request if mind.heard[domain].pop(slot, "")]
+    mind.push(*(Move("request", domain, slot) for slot in told))
+    if domain in _FOUND:
+        mind.seek(domain)
+
+
 def _hear_answers(mind: Mind, part: DomainGoal, domain: str, acts: Sequence[Act]) -> None:
     """Take note of what was asked for, of which a message may say one value only, and of a booking."""
     told = _told(acts, "inform", "recommend", "booked")
-    heard = mind.heard.setdefault(domain, {})
+    heard = mind.heard[domain]
     for slot in part.request:
         if len(set(told.get(slot, ()))) == 1:
             heard[slot] = told[slot][0]
@@ -167,20 +196,6 @@ def _hear_answers(mind: Mind, part: DomainGoal, domain: str, acts: Sequence[Act]
         mind.push(Move("request", domain, "ref"))
 
 
-def _hear_offers(mind: Mind, domain: str, acts: Sequence[Act]) -> None:
-    """Take up what is offered: what was asked for by name, else the first of several."""
-    key = DOMAINS[domain].key
-    names = _told(acts, "recommend").get(key, [])
-    want = mind.wants[domain].get(key, "")
-    if not names or (want and want not in names):
-        return
-    known = mind.offered.get(domain, "")
-    mind.offered[domain] = want or (known if known in names else names[0])
-    mind.drop(domain, "request", key)
-    if len(set(names)) > 1 and not want:
-        mind.push(Move("inform", domain, key, mind.offered[domain], "answer"))
-
-
 def _hear_refusals(mind: Mind, part: DomainGoal, domain: str, acts: Sequence[Act]) -> None:
     """Take up the alternative when nothing is found or a booking fails; without one insist once, then give up."""
     intents = {act.intent for act in acts}
@@ -192,10 +207,8 @@ def _hear_refusals(mind: Mind, part: DomainGoal, domain: str, acts: Sequence[Act
         _turn_to(mind, domain, "book", mind.details[domain], part.book)
     else:
         _turn_to(mind, domain, "inform", mind.wants[domain], part.inform)
-        if "recommend" in intents:
-            mind.drop(domain, "request", DOMAINS[domain].key)
-        else:
-            mind.offered.pop(domain, None)
+        if "recommend" not in intents and domain not in mind.lost:
+            _forget_offer(mind, part, domain)
 
 
 def _turn_to(mind: Mind, domain: str, intent: str, now: dict[str, str], then: Mapping[str, str]) -> None:
@@ -211,8 +224,6 @@ def _turn_to(mind: Mind, domain: str, intent: str, now: dict[str, str], then: Ma
         return
     now.clear()
     now.update(then)
-    if domain in _FOUND and intent == "inform":
-        mind.seek(domain)
     mind.push(*(Move(intent, domain, slot, value, reason) for slot, value in (changed or then).items()))
 
 
@@ -229,11 +240,14 @@ def _hear_questions(mind: Mind, goal: Goal, domain: str, acts: Sequence[Act]) ->
                 answers.append(Move("book", domain, slot, details[slot], "answer"))
             elif slot in spec.inform and (slot != spec.key or slot in mind.wants[domain]):
                 answers.append(Move("inform", domain, slot, wanted(mind, goal, domain, slot) or DONTCARE, "answer"))
+    answers = list(dict.fromkeys(answers))
     for answer in answers:
         name = f"{domain} {answer.slot} answered"
         mind.irritation += CORRECTED * (name in mind.tries)
         mind.tries[name] = 1
-    mind.push(*dict.fromkeys(answers))
+    mind.push(*answers)
+    if any(answer.intent == "book" for answer in answers):  # what is booked depends on it
+        mind.push(*(move._replace(reason="answer") for move in mind.unstated(domain)))
     if any(act.intent == "offer_book" for act in acts) and mind.stack[-1][:2] == ["book", domain]:
         mind.push(Move("affirm", domain, reason="answer"))
 
@@ -276,8 +290,7 @@ def _hear_mismatches(mind: Mind, goal: Goal, domain: str, acts: Sequence[Act]) -
         return
     mind.irritation += CORRECTED
     if key in told and any(move.intent == "inform" for move in wrong):
-        mind.offered.pop(domain, None)
-        mind.seek(domain)
+        _forget_offer(mind, goal.domains[domain], domain)
     if any(move.intent == "book" for move in wrong):
         mind.heard[domain].pop("ref", None)
     mind.push(*wrong)
