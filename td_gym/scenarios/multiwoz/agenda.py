@@ -338,7 +338,9 @@ def _goes_with(one: Move, other: Move) -> bool:
         return True
     if one.domain != other.domain or _is_find(one):
         return False
-    return one.intent == "start" or (one.intent == other.intent and not _is_find(other))
+    if _is_find(other):
+        return one.intent == "inform" and not one.reason
+    return one.intent in ("start", other.intent)
 
 
 def _is_find(move: Move) -> bool:
