@@ -55,10 +55,16 @@ def read_service(text: str, database: Database, topic: str = "") -> tuple[Act, .
     acts: list[Act] = []
     for sentence in sentences(_ABBREVIATED.sub(r"\1", text)):
         for clause in _CLAUSE.split(sentence):
-            found = list(_read_clause(clause, database, topic))
+            found = _acts_of_clause(clause, database, topic)
             topic = next((act.domain for act in reversed(found) if act.domain in DOMAINS), topic)
             acts += found
     return tuple(dict.fromkeys(acts))
+
+
+@lru_cache(maxsize=8192)
+def _acts_of_clause(clause: str, database: Database, topic: str) -> tuple[Act, ...]:
+    """Return the acts of a clause; clauses recur where whole messages do not."""
+    return tuple(_read_clause(clause, database, topic))
 
 
 def _read_clause(clause: str, database: Database, topic: str) -> Iterator[Act]:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 
+from td_gym.reading.sentences import sentences
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.forms import Value
 from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, Act
@@ -24,7 +25,7 @@ READ_LIMIT = 1000
 GENERAL = {"affirms": "affirm", "denies": "deny", "thanks": "thank", "leaves": "bye", "greets": "greet"}
 """What a cue that is about no domain says."""
 _CLAUSE = re.compile(
-    r"[.!?;\n]+(?=\s|$)|,? (?=(?:and|but|also|then|plus) (?:also |then |please )?"
+    r"[.!?;]+(?=\s|$)|,? (?=(?:and|but|also|then|plus) (?:also |then |please )?"
     r"(?:i|we|can|could|what|which|when|how|is|are|does|do|book|find|tell|give|it|they|that|a|an|the|my|need)\b)"
     r"|,? (?=(?:as|so) long as\b)|, (?=(?:what|which|when|how|can|could|is|does|i|please|and)\b)"
 )
@@ -39,24 +40,34 @@ _TELLING = ("name", "food", "type", "place", "department")
 _AMENITIES = ("internet", "parking")
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def read_customer(text: str, database: Database, topic: str = "") -> tuple[Act, ...]:
     """Return the acts of a customer's message, in order; any text is accepted.
 
     ``topic`` is the domain that was spoken of before: the ends of a ride are told only by it from places wanted
     otherwise. Only the first ``READ_LIMIT`` characters are read.
     """
-    text = text[:READ_LIMIT]
     acts: dict[Act, None] = {}
     domain = ""
-    for clause, values in _clauses(text, find_values(text, database)):
+    for sentence in sentences(text[:READ_LIMIT]):
+        found, domain = _read_sentence(sentence, database, domain, topic)
+        acts |= dict.fromkeys(found)
+    told = {act.domain for act in acts if act.slot or act.intent == "book"}
+    return tuple(act for act in acts if act.slot or act.value or act.intent != "inform" or act.domain not in told)
+
+
+@lru_cache(maxsize=8192)
+def _read_sentence(sentence: str, database: Database, domain: str, topic: str) -> tuple[tuple[Act, ...], str]:
+    """Return the acts of a sentence, and the domain that it ends with; ``domain`` is the one named before it."""
+    acts: list[Act] = []
+    for clause, values in _clauses(sentence, find_values(sentence, database)):
         before = domain or topic
         named = _domain(clause, values, before)
         domain = named or domain
-        found = tuple(_read_clause(clause, values, domain, before))
-        acts |= dict.fromkeys([*found, *([Act("inform", named)] if named else [])])
-    told = {act.domain for act in acts if act.slot or act.intent == "book"}
-    return tuple(act for act in acts if act.slot or act.value or act.intent != "inform" or act.domain not in told)
+        acts += _read_clause(clause, values, domain, before)
+        if named:
+            acts.append(Act("inform", named))
+    return tuple(acts), domain
 
 
 def _clauses(text: str, values: Sequence[Value]) -> Iterator[tuple[str, list[Value]]]:
