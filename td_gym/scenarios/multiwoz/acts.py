@@ -26,7 +26,8 @@ _ASKED = (
     *("area", "food", "pricerange", "type", "stars", "internet", "parking", "name", "day", "time", "people", "stay"),
     *("departure", "destination", "leaveat", "arriveby", "department"),
 )
-_READ = (*_ABOUT_DOMAIN, *_GENERAL, "unknown", *(f"request_{slot}" for slot in _ASKED))
+_REQUESTS = {f"request_{slot}": slot for slot in _ASKED}
+_READ = (*_ABOUT_DOMAIN, *_GENERAL, "unknown", *_REQUESTS)
 _HAS = {
     "food": "restaurant",
     "department": "hospital",
@@ -79,7 +80,7 @@ def _read_clause(clause: str, database: Database, topic: str) -> Iterator[Act]:
     for intent in _ABOUT_DOMAIN:
         if intent in intents:
             yield Act(intent, domain)
-    asked = [slot for slot in _ASKED if f"request_{slot}" in intents and _is_open(domain, slot, values)]
+    asked = [slot for act, slot in _REQUESTS.items() if act in intents and _is_open(domain, slot, values)]
     told = "no_offer" if "no_offer" in intents else "select" if _leaves_choice(clause, values, asked) else "inform"
     for value in values:
         slot = _slot(domain, value)

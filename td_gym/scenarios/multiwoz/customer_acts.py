@@ -118,7 +118,7 @@ def _domain(clause: str, values: Sequence[Value], before: str) -> str:
     if before == "taxi" and (_says(clause, "rides") or any(each.kind == "name" and each.role for each in values)):
         return before
     clause = _pattern("cues", "same").sub(" ", clause)
-    told = {domain: found.start() for domain, cue in _cues("domains").items() if (found := cue.search(clause))}
+    told = _found("domains", clause)
     if "taxi" in told:
         return "taxi"
     if told:
@@ -141,7 +141,7 @@ def _read_clause(clause: str, values: Sequence[Value], domain: str, before: str)
             stated.add(act.slot)
             yield act
     if careless:
-        named = [slot for slot, cue in _cues("named_slots").items() if cue.search(clause) and slot not in stated]
+        named = [slot for slot in _found("named_slots", clause) if slot not in stated]
         for slot in named if named or stated else [""]:
             yield Act("inform", domain, slot, DONTCARE)
     else:
@@ -181,9 +181,8 @@ def _inform(value: Value, domain: str, clause: str, before: str) -> Act | None:
 def _same(clause: str) -> Iterator[tuple[str, str]]:
     for found in _pattern("cues", "same").finditer(clause):
         other = _place_meant(found["other"] or "")
-        for slot, cue in _cues("named_slots").items():
-            if cue.search(found["slots"] or found["slots2"]):
-                yield slot, other
+        for slot in _found("named_slots", found["slots"] or found["slots2"]):
+            yield slot, other
 
 
 def _ends_of_ride(clause: str) -> Iterator[Act]:
@@ -196,28 +195,31 @@ def _ends_of_ride(clause: str) -> Iterator[Act]:
 
 def _place_meant(noun: str) -> str:
     """Return the domain that a noun means, empty for none."""
-    return next((domain for domain, cue in _cues("domains").items() if cue.search(noun)), "")
+    return next(iter(_found("domains", noun)), "")
 
 
 def _requests(clause: str, domain: str, stated: set[str], asks: bool) -> Iterator[Act]:
-    tables = [_cues("asked_only")]
-    if asks:
-        tables.append({slot: cue for slot, cue in _cues("asked").items() if slot not in stated})
-    for table in tables:
-        for slot, cue in table.items():
-            if cue.search(clause) and not (slot == "price" and ("pricerange" in stated or _is_fee(clause))):
-                if domain and slot not in (*DOMAINS[domain].request, "ref"):
-                    continue
-                yield Act("request", domain, slot, "?")
+    wanted = [slot for slot in _found("asked", clause) if slot not in stated] if asks else []
+    for slot in (*_found("asked_only", clause), *wanted):
+        if slot == "price" and ("pricerange" in stated or _is_fee(clause)):
+            continue
+        if not domain or slot in (*DOMAINS[domain].request, "ref"):
+            yield Act("request", domain, slot, "?")
 
 
 def _is_fee(clause: str) -> bool:
     """Return whether a price asked for is that of a visit."""
-    return _pattern("asked_only", "entrancefee").search(clause) is not None
+    return "entrancefee" in _found("asked_only", clause)
 
 
 def _says(clause: str, cue: str) -> bool:
-    return _pattern("cues", cue).search(clause) is not None
+    return cue in _found("cues", clause)
+
+
+@lru_cache(maxsize=16384)
+def _found(table: str, clause: str) -> Mapping[str, int]:
+    """Return where in a clause the entries of a table are found; clauses recur where their values do not."""
+    return {name: found.start() for name, cue in _cues(table).items() if (found := cue.search(clause))}
 
 
 def _pattern(table: str, name: str) -> re.Pattern[str]:

@@ -22,7 +22,7 @@ def find_values(text: str, database: Database) -> tuple[Value, ...]:
     covered = bytearray(len(plain))
     kept = []
     for value in (*_lexicon(database).find(plain), *find_forms(text, plain)):
-        if not any(covered[value.start : value.end]) and _is_meant(text, plain, value):
+        if b"\1" not in covered[value.start : value.end] and _is_meant(text, plain, value):
             value = in_context(plain, value)
             covered[value.start : value.end] = b"\1" * (value.end - value.start)
             kept.append(value)
