@@ -33,7 +33,7 @@ class Setting:
     """Which customers agents meet: dialogue i has seed ``seed + i`` of ``split``.
 
     An empty ``customer`` or ``population`` is the environment's default.  ``scenarios`` is a parquet
-    file whose rows replace synthetic cases.
+    file whose rows replace synthetic cases, ``data_dir`` a folder with the published data of MultiWOZ.
     """
 
     env: str
@@ -43,6 +43,7 @@ class Setting:
     customer: str = ""
     population: str = ""
     scenarios: Path | None = None
+    data_dir: Path | None = None
     temperature: float = 1.0
 
     def check(self) -> Scenario:
@@ -62,6 +63,8 @@ class Setting:
             options["population"] = self.population
         if self.scenarios is not None:
             options["scenarios"] = self.scenarios
+        if self.data_dir is not None:
+            options["data_dir"] = self.data_dir
         return make_scenario(self.env, **options)
 
     def customer_name(self, scenario: Scenario) -> str:

@@ -59,6 +59,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--scenarios", type=Path, metavar="FILE", help="draw cases from this parquet file of the FDS data"
     )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
     parser.add_argument(
         "--temperature",
         type=non_negative_float,
@@ -89,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
         customer=args.customer or "",
         population=args.population or "",
         scenarios=args.scenarios,
+        data_dir=args.data,
         temperature=args.temperature,
     )
     setting.check()

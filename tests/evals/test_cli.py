@@ -62,6 +62,7 @@ BAD = {
     "unknown customer": ([*EVALUATE, "--customer", "scripted_c"], "scripted_c"),
     "unknown population": ([*EVALUATE, "--population", "harsh"], "harsh"),
     "missing parquet": ([*EVALUATE, "--scenarios", "none.parquet"], "none.parquet"),
+    "data of another scenario": ([*EVALUATE, "--data", "."], "data_dir"),
     "truncated parquet": ([*EVALUATE, "--scenarios", "TRUNCATED"], "cut.parquet"),
     "output in a file": ([*EVALUATE, "--out", "FILE/deep"], "'FILE/deep'"),
     "output in a device": ([*EVALUATE, "--out", "/dev/null/x"], "'/dev/null/x'"),
