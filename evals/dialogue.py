@@ -31,7 +31,7 @@ class DialogueTurn:
     """The tool called, empty for none."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     tool_message: str = ""
-    """The tool's error message, empty when the call worked."""
+    """What the tool answered, most often why it refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Dialogue:
     outcome: Mapping[str, Any]
     """``info["outcome"]``."""
     terms: Mapping[str, float] = field(default_factory=dict)
-    """Mean over the service turns of every named turn term."""
+    """Mean over the messages of the service seat of every named turn term."""
     persona: Mapping[str, Any] = field(default_factory=dict)
     """The customer's hidden traits, such as ``demand`` or ``objection``; the recorder's alone."""
 

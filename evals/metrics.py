@@ -131,7 +131,7 @@ def look_ups(dialogue: Dialogue) -> float:
 
 
 def turns_taken(dialogue: Dialogue) -> float:
-    """Number of service turns; a look-up without a word is none."""
+    """Number of messages of the service seat; a look-up without a word is none."""
     return _number(dialogue, "outcome", "turns")
 
 
@@ -140,16 +140,23 @@ def handed_off(dialogue: Dialogue) -> float:
     return float(dialogue.outcome.get("ended_by") == "transferred")
 
 
-def service_turns(dialogue: Dialogue) -> float:
-    """Number of messages of the service seat."""
-    return float(len(dialogue.service_turns))
-
-
 FLUENCY = MetricSpec(
     "fluency", fluency, 0, 1, "share", False,
     "Mean share of well-formed sentences in the service's text, by a grammar no training signal uses.",
 )  # fmt: skip
-TURNS = MetricSpec("turns", service_turns, 0, math.inf, "messages", False, "Mean number of service messages.")
+REPETITION = MetricSpec(
+    "repetition", repetition, 0, 1, "share", True,
+    "Mean share of the agent's word trigrams that stood in an earlier sentence of its own; less is better.",
+    compared=True,
+)  # fmt: skip
+DISTINCT_2 = MetricSpec(
+    "distinct_2", distinct_2, 0, 1, "share", False,
+    "Mean share of word bigrams in the agent's text that are different ones; more is better.",
+)  # fmt: skip
+TURNS = MetricSpec(
+    "turns", turns_taken, 0, math.inf, "messages", False,
+    "Mean number of service messages; a look-up without a word is none.",
+)  # fmt: skip
 
 FOOD_DISPUTE: tuple[MetricSpec, ...] = (
     MetricSpec(
@@ -202,11 +209,7 @@ SALES: tuple[MetricSpec, ...] = (
         "reached_conversion_rate", converted_of_reached, 0, 1, "share", True,
         "Share of the dialogues whose customer stayed past the opening that end in a sale; more is better.",
     ),
-    MetricSpec(
-        "repetition", repetition, 0, 1, "share", True,
-        "Mean share of the agent's word trigrams that stood in an earlier sentence of its own; less is better.",
-        compared=True,
-    ),
+    REPETITION,
     MetricSpec(
         "identity_detection_rate", identity_detected, 0, 1, "share of dialogues", True,
         "Share of dialogues in which the customer noticed bot-like talk; less is better.", compared=True,
@@ -224,10 +227,7 @@ SALES: tuple[MetricSpec, ...] = (
         "Mean share of the coupon spent per dialogue, also by what the customer objects to.",
         budget="discount", by="objection", compared=True,
     ),
-    MetricSpec(
-        "distinct_2", distinct_2, 0, 1, "share", False,
-        "Mean share of word bigrams in the agent's text that are different ones; more is better.",
-    ),
+    DISTINCT_2,
     FLUENCY,
     TURNS,
 )  # fmt: skip
@@ -259,16 +259,10 @@ MULTIWOZ: tuple[MetricSpec, ...] = (
         "sourced", sourced, 0, 1, "share", True,
         "Mean share of stated numbers, codes and times that a tool or the customer gave before; more is better.",
     ),
-    MetricSpec(
-        "repetition", repetition, 0, 1, "share", True,
-        "Mean share of the agent's word trigrams that stood in an earlier sentence of its own; less is better.",
-    ),
-    MetricSpec(
-        "distinct_2", distinct_2, 0, 1, "share", False,
-        "Mean share of word bigrams in the agent's text that are different ones; more is better.",
-    ),
+    REPETITION,
+    DISTINCT_2,
     FLUENCY,
-    MetricSpec("turns", turns_taken, 0, math.inf, "messages", False, "Mean number of service turns."),
+    TURNS,
 )  # fmt: skip
 
 BY_SCENARIO: Mapping[str, tuple[MetricSpec, ...]] = {"FoodDispute": FOOD_DISPUTE, "Sales": SALES, "MultiWOZ": MULTIWOZ}

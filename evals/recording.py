@@ -31,7 +31,7 @@ class Recorder:
         """Return the record of ``episode``; ``TdGymError`` when it is not over."""
         if episode.outcome is None:
             raise TdGymError("This conversation is not over; only finished ones are recorded.")
-        turns = max(episode.service_turns, 1)
+        messages = sum(turn.seat == "service" for turn in episode.transcript) or 1
         return Dialogue(
             env=env,
             agent=agent,
@@ -44,7 +44,7 @@ class Recorder:
             turns=tuple(_turn(turn, episode) for turn in episode.transcript),
             costs={name: float(self._costs.get(name, 0.0)) for name in episode.scenario.costs},
             outcome=dict(episode.outcome),
-            terms={name: float(total) / turns for name, total in sorted(self._terms.items())},
+            terms={name: float(total) / messages for name, total in sorted(self._terms.items())},
             persona=_persona(episode.case),
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from evals.files import write_text
 from evals.tables import printable
+from td_gym.protocol import format_call
 
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]|~$]|(?<=:)/(?=/)")
 _AT_START = re.compile(r"^(\s*)([#+\-=]|\d+(?=[.)]))")
@@ -72,21 +73,21 @@ def as_html(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:
 
 
 def spoken(turn: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return what stands under a turn as (speaker, text): what was said, and the tool's message if it refused."""
-    refusal = str(turn.get("tool_message", ""))
-    return [(who(turn), said(turn)), *([("tool", refusal)] if refusal else [])]
+    """Return what stands under a turn as (speaker, text): what was said, and what a tool answered."""
+    answer = str(turn.get("tool_message", ""))
+    return [(who(turn), said(turn)), *([("tool", answer)] if answer else [])]
 
 
 def who(turn: Mapping[str, Any]) -> str:
     """Return the seat, and the tool it called."""
-    called = " ".join([turn["action"], *(f"{key}={value}" for key, value in turn.get("arguments", {}).items())])
-    return printable(f"{turn['seat']} [{called}]" if turn.get("action") else str(turn["seat"]))
+    called = format_call(turn.get("action", ""), turn.get("arguments", {}))
+    return printable(f"{turn['seat']} [{called}]" if called else str(turn["seat"]))
 
 
 def said(turn: Mapping[str, Any]) -> str:
-    """Return what a turn said, or the raw message where it broke the format and nothing was shown."""
+    """Return what a turn said, or the raw message where nothing was shown and it is no look-up: it broke the format."""
     shown = str(turn["shown"])
-    return shown or str(turn["text"])[:1000]
+    return shown if shown or turn.get("action") else str(turn["text"])[:1000]
 
 
 def facts(dialogue: Mapping[str, Any]) -> str:

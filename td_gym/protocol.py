@@ -80,6 +80,12 @@ def parse_message(text: str, tools: Mapping[str, Tool], max_chars: int = MAX_CHA
     return ParsedMessage(response, parts.get("think", ""), action, arguments, error)
 
 
+def format_call(action: str, arguments: Mapping[str, str]) -> str:
+    """Return a tool call as an ``<action>`` part holds it, ``NAME key=value``; empty for none."""
+    quoted = (f'{name}="{value}"' if " " in value else f"{name}={value}" for name, value in arguments.items())
+    return " ".join([action, *quoted])
+
+
 def _parse_action(text: str, tools: Mapping[str, Tool]) -> tuple[str, dict[str, str], str]:
     name, _, rest = text.strip().partition(" ")
     if name in ("", "chat"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from td_gym.protocol import format_call
 from td_gym.scenario import Episode
 from td_gym.turns import Turn
 
@@ -15,7 +16,7 @@ def render(episode: Episode) -> str:
 
 
 def _line(turn: Turn) -> str:
-    call = " ".join([turn.action, *(f"{name}={value}" for name, value in turn.arguments.items())])
+    call = format_call(turn.action, turn.arguments)
     shown = turn.shown.replace("\n", "\n  ")
     line = f"{turn.seat}: {shown}" if not call else f"{turn.seat} ({call}): {shown}"
     return f"{line}\n  tool: {turn.tool_message}" if turn.tool_message else line

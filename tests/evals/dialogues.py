@@ -52,14 +52,18 @@ def dialogue(*turns: tuple[str, ...], issue: str = "food arrived cold", report: 
             built.append(DialogueTurn(seat, shown, shown, "", "voucher", {"amount": rest[0]}))
         else:
             built.append(DialogueTurn(seat, shown, shown))
-    outcome = {"satisfaction": 4.0, "ended_by": "resolved", "voucher": issued > 0, "turns": 1} | more.pop("outcome", {})
+    outcome = {"satisfaction": 4.0, "ended_by": "resolved", "voucher": issued > 0, "turns": _count(built)}
     costs = {"voucher": float(issued > 0), "voucher_amount": issued}
     values: dict[str, Any] = {
         "env": "td_gym/FoodDispute-v0", "agent": "hand", "customer": "scripted", "split": "test", "seed": 0,
         "row": None, "index": 0, "briefing": BRIEFING.format(issue=issue, report=report), "turns": tuple(built),
-        "costs": costs, "outcome": outcome,
+        "costs": costs, "outcome": outcome | more.pop("outcome", {}),
     }  # fmt: skip
     return Dialogue(**(values | more))
+
+
+def _count(turns: list[DialogueTurn]) -> int:
+    return sum(turn.seat == "service" for turn in turns)
 
 
 GOOD = (
@@ -96,7 +100,10 @@ def call(*turns: tuple[str, str] | tuple[str, str, str], eligible: str = "yes", 
     for seat, shown, *action in turns:
         name, _, error = (action or [""])[0].partition("!")
         built.append(DialogueTurn(seat, shown, shown, "", name, {}, error))
-    outcome = {"converted": True, "reached": True, "identity_detected": False, "discount": 0.5, "ended_by": "resolved"}
+    outcome = {
+        "converted": True, "reached": True, "identity_detected": False, "discount": 0.5, "ended_by": "resolved",
+        "turns": _count(built),
+    }  # fmt: skip
     values: dict[str, Any] = {
         "env": "td_gym/Sales-v0", "agent": "hand", "customer": "scripted", "split": "test", "seed": 0, "row": None,
         "index": 0, "briefing": CREDIT_BRIEFING.format(eligible=eligible), "turns": tuple(built), "costs": {},
