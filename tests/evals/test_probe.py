@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from evals import probe
+from evals.calibration import agents_of
 from evals.metrics import headline_of
 from td_gym.registration import env_ids, make_scenario
 
@@ -14,6 +15,8 @@ SCRIPTS = """
 silence = [""]
 voucher = ["<action>voucher</action><response>I have added a voucher to your account.</response>", "Goodbye."]
 [Sales]
+silence = [""]
+[MultiWOZ]
 silence = [""]
 """
 
@@ -56,7 +59,7 @@ def test_every_customer_has_a_table_beside_expert_and_skilled_agent(
     for section in sections:
         table = cells(section)
         assert table["agent"][:2] == [f"{headline_of(env).name} [95 %]", f"{scenario.budgeted_cost} rate"]
-        assert {"silence", "scripted", "skilled_always"} <= table.keys()
+        assert {"silence", *(name for name in probe.BESIDE if name in agents_of(scenario))} <= table.keys()
     assert probe.main([*words, "--out", str(tmp_path / "page.md")]) == 0
     assert (tmp_path / "page.md").read_text(encoding="utf-8") == page
 
