@@ -11,6 +11,7 @@ from evals.metrics import Values, compute, summarise
 from evals.provenance import provenance
 from evals.statistics import Interval
 from td_gym.protocol import PROTOCOL_VERSION
+from td_gym.scenario import Scenario
 
 if TYPE_CHECKING:
     from evals.runner import Setting
@@ -35,13 +36,20 @@ def results(
             seed=setting.seed,
             temperature=setting.temperature,
             population=setting.population or scenario.populations[0],
-            scenario=scenario.name,
-            scenario_version=scenario.version,
-            wording_version=scenario.wording_version,
-            protocol_version=PROTOCOL_VERSION,
+            **versions(scenario),
             interval="95 % bootstrap over dialogues",
             **more,
         ),
+    }
+
+
+def versions(scenario: Scenario) -> dict[str, str]:
+    """Return what a result depends on beside its settings, as its provenance names it."""
+    return {
+        "scenario": scenario.name,
+        "scenario_version": scenario.version,
+        "wording_version": scenario.wording_version,
+        "protocol_version": PROTOCOL_VERSION,
     }
 
 

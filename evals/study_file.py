@@ -83,6 +83,11 @@ class Run:
     fixed: bool = False
 
     @property
+    def kind(self) -> str:
+        """``fixed`` (evaluated once), ``trained``, or ``as it is`` (evaluated with each seed)."""
+        return "fixed" if self.fixed else "trained" if self.arm.method else "as it is"
+
+    @property
     def name(self) -> str:
         """``ARM-SEED``, the name of the run's files."""
         return f"{self.arm.name}-{self.seed}"
@@ -156,11 +161,17 @@ def finished(study: Study, root: Path = ROOT) -> list[tuple[Run, dict[str, Any]]
     return found
 
 
+def asks_the_same(study: Study, run: Run, other: Mapping[str, Any]) -> bool:
+    """Whether ``other``, the ``config`` of a result, asks for what ``study`` asks of ``run`` under whatever name."""
+    now, old = _flat(config_of(study, run)), _flat(other)
+    return all(entry in old and now[entry] == old[entry] for entry in _that_matter(run, now) if entry != "name")
+
+
 def _check_same(study: Study, run: Run, before: Mapping[str, Any], root: Path) -> None:
     """Refuse a result of other entries; what only one side knows, such as an entry added later, is not compared."""
     now, old = _flat(config_of(study, run)), _flat(before)
-    for entry in (entry for entry in now if entry in old and (run.arm.method or entry not in _TRAINING)):
-        if now[entry] != old[entry]:
+    for entry in _that_matter(run, now):
+        if entry in old and now[entry] != old[entry]:
             path = str(result_path(study, run, root))
             trained = run.arm.method and not entry.startswith("evaluation.")
             stale = f"{path!r} and {str(RUNS / study.name / run.name)!r}" if trained else repr(path)
@@ -168,6 +179,10 @@ def _check_same(study: Study, run: Run, before: Mapping[str, Any], root: Path) -
                 f"Run {run.name!r} was done with {entry} {old[entry]!r}, but study {study.name!r} now says "
                 f"{now[entry]!r}; restore the entry, or delete {stale} to run it again."
             )
+
+
+def _that_matter(run: Run, entries: Mapping[str, Any]) -> list[str]:
+    return [entry for entry in entries if run.arm.method or entry not in _TRAINING]
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:

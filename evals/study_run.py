@@ -1,4 +1,7 @@
-"""One run of a study: train if the arm is a method, evaluate with every customer, write one JSON file."""
+"""One run of a study: train if the arm is a method, evaluate with every customer, write one JSON file.
+
+What another study has found already is taken over.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from evals.files import check_writable, write_json
+from evals.files import check_writable, read_json, write_json
 from evals.provenance import public_path
 from evals.runner import Setting, evaluate, make_agents
-from evals.study_file import ROOT, RUNS, Run, Study, config_of, result_path
+from evals.scores import versions
+from evals.study_file import ROOT, RUNS, Run, Study, asks_the_same, config_of, result_path
 from td_gym.errors import TdGymError, unknown
+from td_gym.registration import make_scenario
 
 if TYPE_CHECKING:
     from agents.config import TrainConfig
@@ -50,17 +55,34 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
     common = results["provenance"]
     common["command"] = f"python -m evals.study {public_path(study.path)} --only {run.name}"
     result = {
-        "study": study.name,
-        "arm": run.arm.name,
-        "seed": run.seed,
-        "kind": "fixed" if run.fixed else "trained" if run.arm.method else "as it is",
-        "config": config_of(study, run),
+        **_heading(study, run),
         "evaluation": measured,
         "training": training,
         "provenance": {**common, "device": run.arm.settings.get("device", "cpu")},
     }
     write_json(path, result)
     return path
+
+
+def adopt(study: Study, run: Run, root: Path = ROOT) -> Path | None:
+    """Take over the result of an equal run of another study, if there is one, and return where it lay.
+
+    Equal runs agree in every entry but the arm's name, and in the versions of scenario, wording and protocol: their
+    outcome is the same, and doing one again would only cost time.
+    """
+    needed = versions(make_scenario(study.env))
+    for path in sorted(root.glob(f"*/*-{run.seed}.json")):
+        result = read_json(path)
+        if asks_the_same(study, run, result.get("config", {})) and needed.items() <= result["provenance"].items():
+            source = public_path(path)
+            write_json(result_path(study, run, root), {**result, **_heading(study, run), "taken_from": source})
+            return path
+    return None
+
+
+def _heading(study: Study, run: Run) -> dict[str, Any]:
+    named = {"study": study.name, "arm": run.arm.name, "seed": run.seed}
+    return {**named, "kind": run.kind, "config": config_of(study, run)}
 
 
 def setting_of(study: Study, customer: str) -> Setting:

@@ -10,6 +10,7 @@ import pytest
 
 from evals import plots
 from evals import study as study_command
+from evals.scores import versions
 from evals.study_check import check
 from evals.study_file import Arm, Run, config_of, find_run, load, result_path, runs
 from evals.study_run import execute, train_arm
@@ -242,6 +243,32 @@ def test_a_result_made_for_other_entries_is_refused(
         with pytest.raises(TdGymError, match=f"{run}.*{said}"):
             study_command._main([str(changed), *words])
     assert started == []
+
+
+def test_an_equal_run_of_another_study_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = load(a_study(tmp_path))
+    known = versions(make_scenario(study.env))
+    result = {**a_result(3.0, training=True), "config": config_of(study, find_run(study, "cmpo-1"))}
+    result["provenance"] |= known
+    other = Path("results/other")
+    save(other / "controlled-1.json", {**result, "config": {**result["config"], "name": "controlled"}})
+    save(other / "cheaper-1.json", {**result, "config": {**result["config"], "steps": 1}})
+    save(other / "of_old-2.json", {**result, "config": config_of(study, find_run(study, "cmpo-2"))})
+    stale = json.loads((other / "of_old-2.json").read_text())
+    stale["provenance"]["scenario_version"] = "0"
+    save(other / "of_old-2.json", stale)
+    started: list[str] = []
+    monkeypatch.setattr(study_command, "run_all", lambda _, missing, jobs: started.extend(run.name for run in missing))
+    study_command._main([str(study.path)])
+    assert started == ["random-0", "sft-0", "cmpo-0", "sft-1", "sft-2", "cmpo-2"]
+    taken = json.loads(result_path(study, find_run(study, "cmpo-1")).read_text())
+    assert (taken["study"], taken["arm"], taken["taken_from"]) == ("small", "cmpo", "results/other/controlled-1.json")
+    assert taken["training"] == result["training"]
+    assert taken["provenance"] == result["provenance"]
+    assert "cmpo-1 is taken from results/other/controlled-1.json" in capsys.readouterr().out
 
 
 def test_results_stay_valid_for_entries_that_they_do_not_depend_on(tmp_path: Path) -> None:
