@@ -14,10 +14,11 @@ import numpy as np
 
 from agents import distributed
 from agents.config import TrainConfig
+from agents.rollout import token_arrays
 from agents.sampler import Answer, Line, sample, turn_uniforms
 from agents.sources import Batch, Source, hold, share_of
 from agents.token_policy import TokenPolicy
-from agents.trajectories import Trajectories, pad_rows
+from agents.trajectories import Trajectories
 from td_gym.draws import choice, mix
 from td_gym.envs.batch import ConversationBatch, Step
 from td_gym.errors import TdGymError
@@ -251,20 +252,17 @@ def _score(scenario: Scenario, terms: Mapping[str, float]) -> float:
 
 
 def record(policy: TokenPolicy, scenario: Scenario, groups: Sequence[Group]) -> Trajectories:
-    """Return the groups as rows of one service turn each; a reward that a group does not know is 0 in it."""
+    """Return the groups as rows of one service turn each; a reward that a group does not know is 0 in it.
+
+    Raises ``TdGymError`` when the model's probabilities are no longer finite.
+    """
     lines = [line for group in groups for line in group.lines]
     names = tuple(dict.fromkeys(name for group in groups for name in group.rewards[0]))
     rewards = [[found.get(name, 0.0) for name in names] for group in groups for found in group.rewards]
-    # A look-up and the words after it are one turn.
-    turn = np.minimum(pad_rows([line.turns for line in lines], np.int64, -1), 0)
+    arrays = token_arrays(lines, scenario.seats.index("service"), policy.pad_id)
+    arrays["turn"] = np.minimum(arrays["turn"], 0)  # a look-up and the words after it are one turn
     return Trajectories(
-        tokens=pad_rows([line.tokens for line in lines], np.int64, policy.pad_id),
-        agent_mask=turn >= 0,
-        turn=turn,
-        seat=np.where(turn >= 0, scenario.seats.index("service"), -1),
-        log_probs=pad_rows([line.log_probs for line in lines], np.float32),
-        allowed=np.full_like(turn, -1),
-        lengths=np.array([len(line.tokens) for line in lines]),
+        **arrays,
         turns=np.ones(len(lines), dtype=np.int64),
         turn_rewards=np.array(rewards, dtype=np.float32)[:, None],
         session_rewards=np.zeros(len(lines), dtype=np.float32),

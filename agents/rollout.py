@@ -110,13 +110,29 @@ def _text(policy: TokenPolicy, dialogue: _Dialogue) -> str:
     return policy.fill(policy.decode_reply(dialogue.line.reply), dialogue.messages)
 
 
-def _record(dialogues: Sequence[_Dialogue], groups: Sequence[int], batch: Any, pad_id: int) -> Trajectories:
-    scenario = batch.scenario
-    lines = [dialogue.line for dialogue in dialogues]
+def token_arrays(lines: Sequence[Line], seat: int, pad_id: int) -> dict[str, Any]:
+    """Return the fields of ``Trajectories`` that run along the tokens of ``lines``, and ``lengths``.
+
+    ``seat`` is the index of the seat that sampled.  Raises ``TdGymError`` when the model's probabilities are no
+    longer finite.
+    """
     turn = pad_rows([line.turns for line in lines], np.int64, -1)
     log_probs = pad_rows([line.log_probs for line in lines], np.float32)
     if not np.isfinite(log_probs).all():
         raise TdGymError("The policy's probabilities are not finite any more; lower the learning rate.")
+    return {
+        "tokens": pad_rows([line.tokens for line in lines], np.int64, pad_id),
+        "agent_mask": turn >= 0,
+        "turn": turn,
+        "seat": np.where(turn >= 0, seat, -1).astype(np.int64),
+        "log_probs": log_probs,
+        "allowed": np.full_like(turn, -1),
+        "lengths": np.array([len(line.tokens) for line in lines], dtype=np.int64),
+    }
+
+
+def _record(dialogues: Sequence[_Dialogue], groups: Sequence[int], batch: Any, pad_id: int) -> Trajectories:
+    scenario = batch.scenario
     term_names, cost_names = tuple(scenario.terms), tuple(scenario.costs)
     turns = np.array([len(dialogue.terms) for dialogue in dialogues], dtype=np.int64)
     terms = np.zeros((len(dialogues), int(turns.max(initial=0)), len(term_names)), dtype=np.float32)
@@ -125,13 +141,7 @@ def _record(dialogues: Sequence[_Dialogue], groups: Sequence[int], batch: Any, p
             terms[i, t] = [rewards.get(name, 0.0) for name in term_names]
     costs = [[dialogue.costs[name] for name in cost_names] for dialogue in dialogues]
     return Trajectories(
-        tokens=pad_rows([line.tokens for line in lines], np.int64, pad_id),
-        agent_mask=turn >= 0,
-        turn=turn,
-        seat=np.where(turn >= 0, scenario.seats.index(batch.seat), -1).astype(np.int64),
-        log_probs=log_probs,
-        allowed=np.full_like(turn, -1),
-        lengths=np.array([len(line.tokens) for line in lines], dtype=np.int64),
+        **token_arrays([dialogue.line for dialogue in dialogues], scenario.seats.index(batch.seat), pad_id),
         turns=turns,
         turn_rewards=terms,
         session_rewards=np.array([dialogue.reward for dialogue in dialogues], dtype=np.float32),

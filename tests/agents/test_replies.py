@@ -71,6 +71,13 @@ def test_log_probs_equal_a_training_forward_pass() -> None:
         np.testing.assert_allclose(batch.log_probs[:, 1:][mask], scores.numpy()[mask], atol=1e-4)
 
 
+def test_broken_weights_are_reported() -> None:
+    policy = fake_policy()
+    next(policy.model.parameters()).data[:] = float("nan")
+    with pytest.raises(TdGymError, match="not finite"):
+        task_source(config(), FakeScenario())(policy, 1)
+
+
 @pytest.mark.parametrize("source", [turn_source, task_source, merged_source])
 def test_draws_are_keyed_by_number_and_seed(source: Any) -> None:
     assert rows(from_fakes(source).rows) == rows(from_fakes(source).rows)
