@@ -51,14 +51,6 @@ def write_json(path: Path, data: Any) -> None:
     write_text(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON; ``TdGymError`` names the file when it is not JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise TdGymError(f"{str(path)!r} is not a JSON file: {error}.") from error
-
-
 def read_toml(path: Path) -> dict[str, Any]:
     """Read TOML; ``TdGymError`` names the file when it is not TOML."""
     try:

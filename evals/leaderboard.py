@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from evals import plots, tables
-from evals.files import read_json
 from evals.metrics import MetricSpec, headline_of, spending_of
 from td_gym.errors import TdGymError
+from td_gym.json_data import read_json
 
 Board = dict[tuple[str, str, str], dict[str, dict[str, Any]]]
 """(env, split, customer) -> agent -> its entry, as in ``results.json``."""

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evals.files import read_json, read_toml
+from evals.files import read_toml
 from td_gym.errors import TdGymError, unknown
+from td_gym.json_data import read_json
 
 ROOT = Path("results")
 RUNS = Path("runs")

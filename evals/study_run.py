@@ -12,12 +12,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from evals.files import check_writable, read_json, write_json
+from evals.files import check_writable, write_json
 from evals.provenance import public_path
 from evals.runner import Setting, evaluate, make_agents
 from evals.scores import versions
 from evals.study_file import ROOT, RUNS, Run, Study, asks_the_same, config_of, result_path
 from td_gym.errors import TdGymError, unknown
+from td_gym.json_data import read_json
 from td_gym.registration import make_scenario
 
 if TYPE_CHECKING:

@@ -13,13 +13,14 @@ from statistics import fmean
 from typing import Any
 
 from evals import leaderboard, plots, tables
-from evals.files import read_json, write_json, write_text
+from evals.files import write_json, write_text
 from evals.metrics import headline_of, metrics_of, spending_of
 from evals.provenance import public_path
 from evals.scores import entry
 from evals.statistics import mean_t, paired_t
 from evals.study_file import ROOT, Run, Study, finished, runs
 from td_gym.errors import TdGymError
+from td_gym.json_data import read_json
 
 NOTE = (
     "Intervals: 95 %. Arms: t-interval over training seeds (n = seeds, df = n - 1). "

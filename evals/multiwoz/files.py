@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-from evals.files import read_json
 from evals.multiwoz.database import DOMAINS, Database
 from evals.multiwoz.normalise import State, Value
 from evals.multiwoz.success import DomainGoal, Goal
 from td_gym.errors import TdGymError
+from td_gym.json_data import as_list, as_object, as_text, as_texts, field_of, read_json
 
-_Kind = TypeVar("_Kind", str, list[Any], dict[str, Any])
-_WORD_FOR: Mapping[type, str] = {str: "text", list: "a list", dict: "an object"}
 _FOLDERS = (".", "mwzeval_data", "mwzeval/data")
 """Where in a folder of data the files of the procedure may lie; the last is the standard repository's place."""
 
@@ -34,40 +32,39 @@ def read_predictions(path: Path) -> dict[str, list[Prediction]]:
 
     ``TdGymError`` names file, dialogue, turn (the first is 1) and field of whatever is wrong.
     """
-    dialogues = _expect(dict, read_json(path), str(path))
+    dialogues = as_object(read_json(path), str(path))
     if not dialogues:
         raise TdGymError(f"{path} holds no dialogues: write {{id: [{{'response': text}}, ...]}}.")
     return {name: _read_dialogue(turns, f"{path}: dialogue {name!r}") for name, turns in dialogues.items()}
 
 
 def _read_dialogue(turns: object, where: str) -> list[Prediction]:
-    entries = _expect(list, turns, where)
+    entries = as_list(turns, where)
     if not entries:
         raise TdGymError(f"{where} has no turns.")
     return [_read_turn(turn, f"{where}, turn {number}") for number, turn in enumerate(entries, 1)]
 
 
 def _read_turn(entry: object, where: str) -> Prediction:
-    turn = _expect(dict, entry, where)
-    response = _expect(str, _field(turn, "response", where), f"{where}, field 'response'")
+    turn = as_object(entry, where)
+    response = as_text(field_of(turn, "response", where), f"{where}, field 'response'")
     state = _read_state(turn["state"], f"{where}, field 'state'") if "state" in turn else None
     named = "active_domains"
-    active = _texts(turn[named], f"{where}, field {named!r}") if named in turn else None
+    active = as_texts(turn[named], f"{where}, field {named!r}") if named in turn else None
     return Prediction(response, state, active)
 
 
 def _read_state(entry: object, where: str) -> State:
     return {
-        domain: _read_slots(slots, f"{where}, domain {domain!r}")
-        for domain, slots in _expect(dict, entry, where).items()
+        domain: _read_slots(slots, f"{where}, domain {domain!r}") for domain, slots in as_object(entry, where).items()
     }
 
 
 def _read_slots(entry: object, where: str) -> dict[str, Value]:
-    slots = _expect(dict, entry, where)
+    slots = as_object(entry, where)
     for slot, value in slots.items():
-        if isinstance(value, list | dict):
-            raise TdGymError(f"{where}, slot {slot!r} must be text, not {_short(value)}.")
+        if not isinstance(value, float | int | None):
+            as_text(value, f"{where}, slot {slot!r}")
     return slots
 
 
@@ -108,18 +105,18 @@ class Benchmark:
     def goal(self, dialogue: str) -> Goal:
         """Return what the user of ``dialogue`` wants."""
         entry, where = _entry(self._goals, dialogue, self.folder / "goals.json")
-        domains = _expect(dict, entry, where)
+        domains = as_object(entry, where)
         return {domain: _read_goal(domains[domain], f"{where}, domain {domain!r}") for domain in domains}
 
     def booked(self, dialogue: str, turns: int) -> list[tuple[str, ...]]:
         """Return the domains booked at each of the first ``turns`` turns of ``dialogue``."""
         path = self.folder / "booked_domains.json"
-        return [_texts(domains, where) for domains, where in _turns(self._booked, dialogue, turns, path)]
+        return [as_texts(domains, where) for domains, where in _turns(self._booked, dialogue, turns, path)]
 
     def references(self, dialogue: str, turns: int) -> list[str]:
         """Return the normal reference responses of the first ``turns`` turns of ``dialogue``."""
         listed = _turns(self._references, dialogue, turns, self.references_path)
-        return [_expect(str, text, where) for text, where in listed]
+        return [as_text(text, where) for text, where in listed]
 
     def states(self, dialogue: str, turns: int) -> list[State]:
         """Return the benchmark's own states, in normal form, of the first ``turns`` turns of ``dialogue``."""
@@ -143,29 +140,29 @@ class Benchmark:
 
 
 def _read_goal(entry: object, where: str) -> DomainGoal:
-    goal = _expect(dict, entry, where)
-    wishes = _read_slots(_field(goal, "informable", where), f"{where}, field 'informable'")
-    questions = _texts(_field(goal, "requestable", where), f"{where}, field 'requestable'")
+    goal = as_object(entry, where)
+    wishes = _read_slots(field_of(goal, "informable", where), f"{where}, field 'informable'")
+    questions = as_texts(field_of(goal, "requestable", where), f"{where}, field 'requestable'")
     return DomainGoal(wishes, frozenset(questions))
 
 
 def _read_table(path: Path) -> list[dict[str, Any]]:
     key = "trainID" if path.name == "train_db.json" else "id"
-    rows = _expect(list, read_json(path), str(path))
+    rows = as_list(read_json(path), str(path))
     for number, row in enumerate(rows, 1):
         where = f"{path}: row {number}"
-        _field(_expect(dict, row, where), key, where)
+        field_of(row, key, where)
     return rows
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    return _expect(dict, read_json(path), str(path))
+    return as_object(read_json(path), str(path))
 
 
 def _turns(table: dict[str, Any], dialogue: str, turns: int, path: Path) -> list[tuple[object, str]]:
     """Return the first ``turns`` entries of a dialogue, each with its place for error messages."""
     entry, where = _entry(table, dialogue, path)
-    entries = _expect(list, entry, where)
+    entries = as_list(entry, where)
     if len(entries) < turns:
         raise TdGymError(f"{where} has {len(entries)} turns, but the predictions have {turns}.")
     return [(entry, f"{where}, turn {number}") for number, entry in enumerate(entries[:turns], 1)]
@@ -176,26 +173,3 @@ def _entry(table: dict[str, Any], dialogue: str, path: Path) -> tuple[object, st
     if dialogue not in table:
         raise TdGymError(f"{path} lacks the dialogue {dialogue!r} of the predictions.")
     return table[dialogue], f"{path}: dialogue {dialogue!r}"
-
-
-def _field(table: dict[str, Any], name: str, where: str) -> object:
-    if name not in table:
-        raise TdGymError(f"{where} lacks the field {name!r}.")
-    return table[name]
-
-
-def _texts(value: object, where: str) -> tuple[str, ...]:
-    return tuple(_expect(str, text, where) for text in _expect(list, value, where))
-
-
-def _expect(kind: type[_Kind], value: object, where: str) -> _Kind:
-    if not isinstance(value, kind):
-        raise TdGymError(f"{where} must be {_WORD_FOR[kind]}, not {_short(value)}.")
-    return value
-
-
-def _short(value: object) -> str:
-    if isinstance(value, list | dict):
-        return _WORD_FOR[type(value)]
-    text = "null" if value is None else repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

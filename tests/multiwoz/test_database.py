@@ -230,8 +230,10 @@ def test_published_tables_are_read_under_canonical_names(folder):
     [
         ("hotel_db.json", None, "Cannot read"),
         ("hotel_db.json", '[{"name": ', "not a whole JSON file"),
-        ("hotel_db.json", "{}", "list of objects"),
+        ("hotel_db.json", "{}", "must be a JSON list, not an object"),
         ("hotel_db.json", '[{"name": "inn"}]', "row 0 has no type"),
+        ("hotel_db.json", "[]", "at least one object"),
+        ("hotel_db.json", '["inn"]', "row 0 must be a JSON object, not 'inn'"),
         ("taxi_db.json", '[{"taxi_colors": []}]', "taxi_colors"),
         (
             "train_db.json",

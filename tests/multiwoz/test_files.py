@@ -178,7 +178,7 @@ def test_a_broken_dialogue_of_2_2_is_named_with_its_field(tmp_path, path, value,
         (("log", 0, "dialog_act"), {"Hotel-Inform": [["Area"]]}, r"log\[0\]\.dialog_act\.Hotel-Inform must hold pairs"),
         (("goal", "restaurant", "info", "colour"), "red", r"goal: restaurant\.inform: Unknown slot 'colour'"),
         (("goal", "restaurant", "reqt"), "phone", r"goal\.restaurant\.reqt must be a JSON list"),
-        (("goal",), None, "goal must be a JSON object, not None"),
+        (("goal",), None, "goal must be a JSON object, not null"),
     ],
 )
 def test_a_broken_dialogue_of_2_1_is_named_with_its_field(tmp_path, path, value, words):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from td_gym.draws import Stream
 from td_gym.errors import TdGymError, unknown
+from td_gym.json_data import as_list, as_object, read_json
 from td_gym.scenarios.multiwoz.schema import (
     DOMAINS,
     DONTCARE,
@@ -289,15 +289,11 @@ def _listed(details: Mapping[str, str]) -> str:
 
 def _read_objects(path: Path) -> list[dict[str, Any]]:
     """Return the non-empty list of objects in ``path``; ``TdGymError`` names the file when it holds none."""
-    try:
-        objects = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TdGymError(f"Cannot read {str(path)!r}: {error.strerror}; it is one of MultiWOZ's tables.") from error
-    except ValueError as error:
-        raise TdGymError(f"{str(path)!r} is not a whole JSON file ({error}); download it again.") from error
-    if not isinstance(objects, list) or not objects or not all(isinstance(row, dict) for row in objects):
-        raise TdGymError(f"{str(path)!r} must be a JSON list of objects, at least one.")
-    return objects
+    where = repr(str(path))
+    rows = as_list(read_json(path), where)
+    if not rows:
+        raise TdGymError(f"{where} must hold at least one object.")
+    return [as_object(row, f"{where}: row {place}") for place, row in enumerate(rows)]
 
 
 def _read_rows(path: Path, domain: str) -> list[dict[str, str]]:

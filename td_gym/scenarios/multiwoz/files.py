@@ -9,7 +9,6 @@ Every fault is one ``TdGymError`` that names file and field.
 from __future__ import annotations
 
 import io
-import json
 import lzma
 import re
 import tarfile
@@ -20,9 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from td_gym.errors import TdGymError, unknown
+from td_gym.json_data import as_list, as_object, parse_json
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.goals import Goal
-from td_gym.scenarios.multiwoz.records import Dialogue, as_list, as_object, dialogue_21, dialogue_22, goal_21, plain_id
+from td_gym.scenarios.multiwoz.records import Dialogue, dialogue_21, dialogue_22, goal_21, plain_id
 
 _FOLDERS = {"train": "train", "validation": "dev", "test": "test"}
 _ZIPS = {"train": "train", "validation": "val", "test": "test"}
@@ -101,7 +101,7 @@ class _Files(NamedTuple):
         """Return the content of a file."""
         if name not in self.read:
             raise TdGymError(f"There is no file {self.place(name)}; it belongs to MultiWOZ 2.2.")
-        return _parsed(self.read[name](), self.place(name))
+        return parse_json(self.read[name](), self.place(name))
 
     def place(self, name: str) -> str:
         """Return how an error names a file."""
@@ -155,7 +155,7 @@ def _unzipped(zips: Path, split: str) -> tuple[dict[str, Any], str]:
         raise TdGymError(f"{place} holds no {name}: it is of an unknown version; known: {_LAYOUTS}.") from error
     except _DAMAGE as error:
         raise _damaged(place, "zip", error) from error
-    records = {plain_id(name): record for name, record in as_object(_parsed(content, place), place).items()}
+    records = {plain_id(name): record for name, record in as_object(parse_json(content, place), place).items()}
     _check_split(records, zips, split, place)
     return records, place
 
@@ -173,13 +173,6 @@ def _check_split(ids: Iterable[str], zips: Path, split: str, place: str) -> None
         if name in listed:
             other, path = listed[name]
             raise TdGymError(f"{place}: dialogue {name} belongs to the {other} split, as {str(path)!r} says.")
-
-
-def _parsed(content: bytes, place: str) -> Any:
-    try:
-        return json.loads(content)
-    except ValueError as error:
-        raise TdGymError(f"{place} is not a whole JSON file ({error}); download it again.") from error
 
 
 def _damaged(place: str, kind: str, error: Exception) -> TdGymError:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from personas.splits import split_of_goal
 from td_gym.draws import Stream
 from td_gym.errors import TdGymError, unknown
+from td_gym.json_data import as_named_texts, as_object, as_texts
 from td_gym.scenarios.multiwoz.database import Database, Entity
 from td_gym.scenarios.multiwoz.schema import DOMAINS, UNKNOWN, minutes
 
@@ -66,7 +67,7 @@ class Goal:
     @classmethod
     def from_json(cls, data: Any, where: str = "the goal") -> Goal:
         """Read what ``to_json`` returns; ``TdGymError`` names ``where`` and the field that is wrong."""
-        domains = _object(data, where)
+        domains = as_object(data, where)
         return cls({name: _domain_goal(name, part, f"{where}: {name}") for name, part in domains.items()})
 
     @property
@@ -99,31 +100,15 @@ def _domain_goal(domain: str, data: Any, where: str) -> DomainGoal:
         "fail_book": spec.book,
         "same": (*spec.lookup, *spec.book),
     }
-    parts = _object(data, where)
+    parts = as_object(data, where)
     for name, value in parts.items():
         if name not in allowed:
             raise TdGymError(f"{where}: {unknown('field', name, allowed)}")
         place = f"{where}.{name}"
-        if name == "request" and not isinstance(value, list):
-            raise TdGymError(f"{place} must be a JSON list, not {value!r}.")
-        for slot in value if name == "request" else _words(value, place):
+        for slot in as_texts(value, place) if name == "request" else as_named_texts(value, place):
             if slot not in allowed[name]:
                 raise TdGymError(f"{place}: {unknown('slot', slot, allowed[name])}")
     return DomainGoal(**{**parts, "request": tuple(parts.get("request", ()))})
-
-
-def _words(data: Any, where: str) -> Mapping[str, str]:
-    for slot, value in _object(data, where).items():
-        if not isinstance(value, str):
-            raise TdGymError(f"{where}.{slot} must be text, not {value!r}.")
-    words: Mapping[str, str] = data
-    return words
-
-
-def _object(data: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(data, Mapping):
-        raise TdGymError(f"{where} must be a JSON object, not {data!r}.")
-    return data
 
 
 @lru_cache(maxsize=1)

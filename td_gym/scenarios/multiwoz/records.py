@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from td_gym.errors import TdGymError, unknown
+from td_gym.json_data import as_list, as_object, field_of, text_of
 from td_gym.scenarios.multiwoz.goals import DomainGoal, Goal
 from td_gym.scenarios.multiwoz.schema import DOMAINS, Act, canonical_slot, normal_value
 
@@ -56,34 +57,34 @@ def dialogue_21(name: str, split: str, record: Any, where: str) -> Dialogue:
     """Return dialogue ``name`` from its ``record`` in 2.1."""
     turns: list[Turn] = []
     state: State = {}
-    log = as_list(entry(record, "log", where), f"{where}: log")
+    log = as_list(field_of(record, "log", where), f"{where}: log")
     for number, message in enumerate(log):
         at = f"{where}: log[{number}]"
         from_system = number % 2 == 1
         if not from_system and number + 1 < len(log):  # what the customer had said is noted at the answer
             answered = f"{where}: log[{number + 1}]"
-            state = _state_21(entry(log[number + 1], "metadata", answered), f"{answered}.metadata")
+            state = _state_21(field_of(log[number + 1], "metadata", answered), f"{answered}.metadata")
         acts = _acts(as_object(message, at).get("dialog_act", {}), f"{at}.dialog_act")
-        turns.append(Turn("system" if from_system else "user", as_text(message, "text", at), state, acts))
+        turns.append(Turn("system" if from_system else "user", text_of(message, "text", at), state, acts))
     return Dialogue(name, split, tuple(turns), goal_21(record, where))
 
 
 def dialogue_22(split: str, record: Any, spoken: Any, goals: Mapping[str, Goal], where: str) -> Dialogue:
     """Return a dialogue from its ``record`` in 2.2; ``spoken`` are all of ``dialog_acts.json``, ``goals`` by id."""
-    identity = as_text(record, "dialogue_id", where)
+    identity = text_of(record, "dialogue_id", where)
     where = f"{where}: {identity}"
     acts_of = as_object(spoken.get(identity, {}), f"dialog_acts.json: {identity}")
     turns: list[Turn] = []
     state: State = {}
-    for message in as_list(entry(record, "turns", where), f"{where}: turns"):
-        number = as_text(message, "turn_id", f"{where}: turns")
+    for message in as_list(field_of(record, "turns", where), f"{where}: turns"):
+        number = text_of(message, "turn_id", f"{where}: turns")
         at = f"{where}: turn {number}"
-        speaker = as_text(message, "speaker", at).lower()
+        speaker = text_of(message, "speaker", at).lower()
         if speaker == "user":
-            state = _state_22(entry(message, "frames", at), at)
+            state = _state_22(field_of(message, "frames", at), at)
         said = f"dialog_acts.json: {identity}: turn {number}"
         acts = _acts(as_object(acts_of.get(number, {}), said).get("dialog_act", {}), f"{said}: dialog_act")
-        turns.append(Turn(speaker, as_text(message, "utterance", at), state, acts))
+        turns.append(Turn(speaker, text_of(message, "utterance", at), state, acts))
     return Dialogue(plain_id(identity), split, tuple(turns), goals.get(plain_id(identity)))
 
 
@@ -93,7 +94,7 @@ def _state_21(metadata: Any, where: str) -> State:
         said = {
             slot: [value]
             for part in ("semi", "book")
-            for slot, value in as_object(entry(parts, part, f"{where}.{domain}"), f"{where}.{domain}.{part}").items()
+            for slot, value in as_object(field_of(parts, part, f"{where}.{domain}"), f"{where}.{domain}.{part}").items()
             if slot not in _NOT_SAID and not (isinstance(value, str) and value in _EMPTY)
         }
         state[domain] = _slot_values(domain, said, f"{where}.{domain}")
@@ -104,8 +105,8 @@ def _state_22(frames: Any, where: str) -> State:
     state = {}
     for number, frame in enumerate(as_list(frames, f"{where}: frames")):
         at = f"{where}: frames[{number}]"
-        values = as_object(entry(entry(frame, "state", at), "slot_values", at), f"{at}.slot_values")
-        domain = as_text(frame, "service", at)
+        values = as_object(field_of(field_of(frame, "state", at), "slot_values", at), f"{at}.slot_values")
+        domain = text_of(frame, "service", at)
         state[domain] = _slot_values(domain, values, f"{at}.slot_values")
     return {domain: values for domain, values in state.items() if values}
 
@@ -155,7 +156,7 @@ _RIDE = re.compile(
 def goal_21(record: Any, where: str) -> Goal:
     """Return the goal of a dialogue of 2.1, its domains in the order in which the instructions come to them."""
     where = f"{where}: goal"
-    goal = as_object(entry(record, "goal", where), where)
+    goal = as_object(field_of(record, "goal", where), where)
     message = goal.get("message", "")
     told = message if isinstance(message, str) else " ".join(map(str, message))
     mentioned = [_CALLED.get(name, name) for name in _MENTIONED.findall(told)]
@@ -194,37 +195,3 @@ def _ends(told: str, names: list[str], where: str) -> dict[str, str]:
         raise TdGymError(f"{where}.taxi: neither its info nor the message says from where to where.")
     first, last = (ride[2], others[0]) if ride[1] else (others[0], ride[2])
     return {"departure": first, "destination": last}
-
-
-def as_object(data: Any, where: str) -> Mapping[str, Any]:
-    """Return ``data``, which must be a JSON object."""
-    if not isinstance(data, dict):
-        raise TdGymError(f"{where} must be a JSON object, not {_short(data)}.")
-    return data
-
-
-def as_list(data: Any, where: str) -> list[Any]:
-    """Return ``data``, which must be a JSON list."""
-    if not isinstance(data, list):
-        raise TdGymError(f"{where} must be a JSON list, not {_short(data)}.")
-    return data
-
-
-def entry(data: Any, name: str, where: str) -> Any:
-    """Return what the object ``data`` has under ``name``."""
-    if name not in as_object(data, where):
-        raise TdGymError(f"{where} has no field {name!r}.")
-    return data[name]
-
-
-def as_text(data: Any, name: str, where: str) -> str:
-    """Return the text that the object ``data`` has under ``name``."""
-    value = entry(data, name, where)
-    if not isinstance(value, str):
-        raise TdGymError(f"{where}.{name} must be text, not {_short(value)}.")
-    return value
-
-
-def _short(data: Any) -> str:
-    text = repr(data)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -75,17 +75,20 @@ def test_dropped_placeholders_are_named(tmp_path: Path, capsys: pytest.CaptureFi
 
 TURN: dict[str, Any] = PREDICTIONS["mul2"][0]
 BAD_PREDICTIONS: dict[str, tuple[object, str]] = {
-    "no object": ([TURN], "predictions.json must be an object, not a list."),
+    "no object": ([TURN], "predictions.json must be a JSON object, not a list."),
     "empty": ({}, "predictions.json holds no dialogues"),
-    "a dialogue that is no list": ({"mul2": TURN}, "predictions.json: dialogue 'mul2' must be a list, not an object."),
+    "a dialogue that is no list": (
+        {"mul2": TURN},
+        "predictions.json: dialogue 'mul2' must be a JSON list, not an object.",
+    ),
     "a dialogue without turns": ({"mul2": []}, "predictions.json: dialogue 'mul2' has no turns."),
-    "a turn that is no object": ({"mul2": ["hello"]}, "dialogue 'mul2', turn 1 must be an object, not 'hello'."),
-    "no response": ({"mul2": [{"state": {}}]}, "dialogue 'mul2', turn 1 lacks the field 'response'."),
+    "a turn that is no object": ({"mul2": ["hello"]}, "dialogue 'mul2', turn 1 must be a JSON object, not 'hello'."),
+    "no response": ({"mul2": [{"state": {}}]}, "dialogue 'mul2', turn 1 has no field 'response'."),
     "a response of another type": ({"mul2": [{**TURN, "response": 5}]}, "field 'response' must be text, not 5."),
-    "a state of another type": ({"mul2": [{**TURN, "state": None}]}, "field 'state' must be an object, not null."),
+    "a state of another type": ({"mul2": [{**TURN, "state": None}]}, "field 'state' must be a JSON object, not null."),
     "a domain of another type": (
         {"mul2": [{**TURN, "state": {"hotel": "north"}}]},
-        "dialogue 'mul2', turn 1, field 'state', domain 'hotel' must be an object, not 'north'.",
+        "dialogue 'mul2', turn 1, field 'state', domain 'hotel' must be a JSON object, not 'north'.",
     ),
     "a value of another type": (
         {"mul2": [{**TURN, "state": {"hotel": {"area": ["north"]}}}]},
@@ -93,11 +96,11 @@ BAD_PREDICTIONS: dict[str, tuple[object, str]] = {
     ),
     "domains of another type": (
         {"mul2": [{**TURN, "active_domains": "hotel"}]},
-        "field 'active_domains' must be a list, not 'hotel'.",
+        "field 'active_domains' must be a JSON list, not 'hotel'.",
     ),
     "a domain that is no text": (
         {"mul2": [{**TURN, "active_domains": [1]}]},
-        "field 'active_domains' must be text, not 1.",
+        "field 'active_domains'[0] must be text, not 1.",
     ),
     "an unknown dialogue": ({"MUL2.json": [TURN]}, "predictions.json: dialogue 'MUL2.json' is not in"),
     "more turns than the dialogue has": ({"mul2": [TURN, TURN]}, "dialogue 'mul2' has 1 turns, but"),
@@ -126,15 +129,15 @@ def test_predictions_that_are_no_json(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "predictions.json" in one_line(capsys)
     path.write_text('{"mul2": [', encoding="utf-8")
     assert cli.main(words) == 2
-    assert "predictions.json' is not a JSON file" in one_line(capsys)
+    assert "predictions.json' is not a whole JSON file" in one_line(capsys)
 
 
 BAD_BENCHMARK: dict[str, tuple[str, object, str]] = {
-    "goals of another type": ("goals.json", [], "goals.json must be an object, not a list."),
+    "goals of another type": ("goals.json", [], "goals.json must be a JSON object, not a list."),
     "a goal without a field": (
         "goals.json",
         {"sng1": {"restaurant": {"informable": {}}}},
-        "goals.json: dialogue 'sng1', domain 'restaurant' lacks the field 'requestable'.",
+        "goals.json: dialogue 'sng1', domain 'restaurant' has no field 'requestable'.",
     ),
     "a wish of another type": (
         "goals.json",
@@ -149,10 +152,10 @@ BAD_BENCHMARK: dict[str, tuple[str, object, str]] = {
     "bookings of another type": (
         "booked_domains.json",
         {"sng1": [[], "hotel"]},
-        "booked_domains.json: dialogue 'sng1', turn 2 must be a list, not 'hotel'.",
+        "booked_domains.json: dialogue 'sng1', turn 2 must be a JSON list, not 'hotel'.",
     ),
-    "a table that is no list": ("database/train_db.json", {}, "train_db.json must be a list, not an object."),
-    "a row without an id": ("database/hotel_db.json", [{"name": "x"}], "hotel_db.json: row 1 lacks the field 'id'."),
+    "a table that is no list": ("database/train_db.json", {}, "train_db.json must be a JSON list, not an object."),
+    "a row without an id": ("database/hotel_db.json", [{"name": "x"}], "hotel_db.json: row 1 has no field 'id'."),
     "a reference of another type": (
         "references/mwz21_derived.json",
         {"sng1": ["hello", 5]},
