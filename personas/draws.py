@@ -8,7 +8,7 @@ twenty.  ``Stream`` makes several draws for one purpose at the price of one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
@@ -107,6 +107,10 @@ class Stream:
     def weighted(self, options: Sequence[T], weights: Sequence[float]) -> T:
         """Return one of ``options`` with probability proportional to ``weights`` (non-negative)."""
         return options[_fall(self.uniform() * sum(weights), weights)]
+
+    def weighted_key(self, weights: Mapping[T, float]) -> T:
+        """Return one key of ``weights`` with probability proportional to its weight (non-negative)."""
+        return self.weighted(list(weights), list(weights.values()))
 
 
 def _fall(point: float, weights: Sequence[float]) -> int:

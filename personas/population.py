@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from personas.checks import check_known, check_seed
 from personas.draws import Stream
 from personas.identities import check_locale, identity
-from personas.persona import HONESTY, Persona
+from personas.persona import Persona
 from personas.raking import Table
 from personas.splits import SPLITS, check_split
 from personas.tables import Entry, cell_table, population_data, profile_facts
@@ -63,8 +63,8 @@ class Population:
 
 def draw_honesty(population: str, draws: Stream) -> str:
     """Draw a value of honesty for a customer of a known ``population``."""
-    shares = population_data()["populations"][population]["honesty"]
-    return draws.weighted(HONESTY, [shares[value] for value in HONESTY])
+    shares: Mapping[str, float] = population_data()["populations"][population]["honesty"]
+    return draws.weighted_key(shares)
 
 
 def draw_patience(cooperativeness: int, draws: Stream) -> int:

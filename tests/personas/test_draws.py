@@ -59,4 +59,6 @@ def test_shares_of_a_stream() -> None:
     deciles = Counter(int(draws.uniform() * 10) for _ in range(n))
     assert all(abs(deciles[k] / n - 0.1) < 0.012 for k in range(10))
     across = Counter(Stream(seed, "share").weighted("abc", [1, 2, 7]) for seed in range(n))
+    by_key = Counter(Stream(seed, "share").weighted_key({"a": 1, "b": 2, "c": 7}) for seed in range(n))
+    assert by_key == across
     assert all(abs(across[letter] / n - share) < 0.018 for letter, share in zip("abc", (0.1, 0.2, 0.7), strict=True))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, TypeVar
+from typing import Any
 
 from personas.splits import split_of_goal
 from td_gym.draws import Stream
@@ -22,7 +22,6 @@ _NIGHT = 24 * 60
 _MOST_ORDERS = 20
 _MOST_DRAWS = 100
 _VENUES = ("restaurant", "hotel", "attraction")
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +124,7 @@ def draw_goal(seed: int, split: str, database: Database) -> Goal:
     """
     draws = Stream(seed, f"goal/{split}")
     for _ in range(_MOST_ORDERS):
-        order = _share(draws, _figures()["orders"]).split()
+        order = draws.weighted_key(_figures()["orders"]).split()
         for _ in range(_MOST_DRAWS):
             goal = _draw(draws, database, order)
             if goal.split == split:
@@ -172,7 +171,7 @@ def _domain(draws: Stream, database: Database, domain: str, others: Mapping[str,
     fail_book = {}
     if draws.uniform() < figures.get("fail_book", 0.0):
         weights = {slot: weight for slot, weight in figures["rebook"].items() if slot not in same_details}
-        slot = _share(draws, weights)
+        slot = draws.weighted_key(weights)
         fail_book = {**book, slot: _other(draws, domain, slot, book[slot])}
     return DomainGoal(inform, fail_inform, (), book, fail_book, {**same, **same_details})
 
@@ -189,14 +188,10 @@ def _slots(draws: Stream, domain: str) -> list[str]:
 def _several(draws: Stream, weights: Mapping[str, float], counts: Mapping[str, float]) -> list[str]:
     """Draw as many different keys of ``weights`` as ``counts`` says."""
     left, chosen = dict(weights), []
-    for _ in range(min(int(_share(draws, counts)), len(left))):
-        chosen.append(_share(draws, left))
+    for _ in range(min(int(draws.weighted_key(counts)), len(left))):
+        chosen.append(draws.weighted_key(left))
         del left[chosen[-1]]
     return chosen
-
-
-def _share(draws: Stream, weights: Mapping[_T, float]) -> _T:
-    return draws.weighted(list(weights), list(weights.values()))
 
 
 def _shared(
@@ -217,7 +212,7 @@ def _train_time(draws: Stream, train: Entity) -> dict[str, str]:
     leave, arrive = minutes(train["leaveat"]) or 0, minutes(train["arriveby"]) or 0
     off = draws.integer(0, 9) * _QUARTER
     by = -(-arrive // _QUARTER) * _QUARTER + off
-    if _share(draws, _figures()["train"]["times"]) == "arriveby" and by < _NIGHT:
+    if draws.weighted_key(_figures()["train"]["times"]) == "arriveby" and by < _NIGHT:
         return {"arriveby": _clock(by)}
     return {"leaveat": _clock(max(0, leave // _QUARTER * _QUARTER - off))}
 
@@ -231,7 +226,7 @@ def _unsatisfied(
     if not left or len(inform) == 1 or draws.uniform() >= _figures()[domain]["fail"]:
         return {}
     while left:
-        slot = _share(draws, left)
+        slot = draws.weighted_key(left)
         del left[slot]
         others = [{**inform, slot: value} for value in database.values(domain, slot)]
         failing = [other for other in others if not database.query(domain, other)]
@@ -265,7 +260,7 @@ def _other(draws: Stream, domain: str, slot: str, value: str) -> str:
 
 def _taxi(draws: Stream, database: Database, others: Mapping[str, DomainGoal]) -> DomainGoal:
     """Draw a ride between the two venues of ``others``, or without them between any two of the city."""
-    time = _share(draws, _figures()["taxi"]["times"])
+    time = draws.weighted_key(_figures()["taxi"]["times"])
     when = {time: _clock(draws.integer(5 * 4, 24 * 4) * _QUARTER)}
     request = DOMAINS["taxi"].request
     if not others:

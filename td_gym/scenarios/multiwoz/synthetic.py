@@ -54,10 +54,6 @@ def _words() -> Mapping[str, Any]:
     return tomllib.loads(files(__package__).joinpath("synthetic.toml").read_text(encoding="utf-8"))
 
 
-def _share(draws: Stream, shares: Mapping[str, float]) -> str:
-    return draws.weighted(list(shares), list(shares.values()))
-
-
 def _unlike(draw: Callable[[], str]) -> Iterator[str]:
     """Yield what ``draw`` returns, none of it twice."""
     seen: set[str] = set()
@@ -96,36 +92,36 @@ def _venues(
         row = look(draws, words[domain])
         if row["name"] not in names:
             names.add(row["name"])
-            yield {**row, "area": _share(draws, words["areas"][domain])}
+            yield {**row, "area": draws.weighted_key(words["areas"][domain])}
 
 
 def _restaurant(draws: Stream, words: Mapping[str, Any]) -> Row:
     return {
         "name": f"the {draws.choice(words['first'])} {draws.choice(words['last'])}",
-        "food": _share(draws, words["food"]),
-        "pricerange": _share(draws, words["pricerange"]),
+        "food": draws.weighted_key(words["food"]),
+        "pricerange": draws.weighted_key(words["pricerange"]),
     }
 
 
 def _hotel(draws: Stream, words: Mapping[str, Any]) -> Row:
-    kind = _share(draws, words["type"])
+    kind = draws.weighted_key(words["type"])
     return {
         "name": f"{draws.choice(words['first'])} {draws.choice(words[kind])}",
         "type": kind,
-        "pricerange": _share(draws, words["pricerange"]),
-        "stars": _share(draws, words["stars"]),
+        "pricerange": draws.weighted_key(words["pricerange"]),
+        "stars": draws.weighted_key(words["stars"]),
         "internet": _yes(draws, words["internet"]),
         "parking": _yes(draws, words["parking"]),
     }
 
 
 def _attraction(draws: Stream, words: Mapping[str, Any]) -> Row:
-    kind = _share(draws, words["type"])
+    kind = draws.weighted_key(words["type"])
     return {
         "name": f"{draws.choice(words['first'])} {draws.choice(words['last'][kind])}",
         "type": kind,
-        "entrancefee": _share(draws, words["entrancefee"]),
-        "openhours": _share(draws, words["openhours"]),
+        "entrancefee": draws.weighted_key(words["entrancefee"]),
+        "openhours": draws.weighted_key(words["openhours"]),
     }
 
 

@@ -78,11 +78,11 @@ def draw_case(seed: int, split: str, persona: Prospect) -> Case:
     draws = Stream(seed, f"offer/{split}")
     profile = draw_profile(draws, persona.identity.phone_tail)
     specs = tables()["questions"]
-    names = list(QUESTIONS)
+    weights = {name: specs[name]["weight"] for name in QUESTIONS}
     questions = []
     for _ in range(persona.curiosity):
-        name = draws.weighted(names, [specs[name]["weight"] for name in names])
-        names.remove(name)
+        name = draws.weighted_key(weights)
+        del weights[name]
         amount, days = 0.0, 0
         if name == "cost_of_days":
             asked = tables()["asked"]
