@@ -1,6 +1,6 @@
 import pytest
 
-from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, Act, canonical_slot, minutes, normal_value
+from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, Act, canonical_slot, clock, minutes, normal_value
 
 
 def test_an_act_is_the_field_s_list_of_four():
@@ -72,3 +72,4 @@ def test_values_are_spelled_as_in_the_tables(slot, value, normal):
 )
 def test_minutes_of_a_time(time, count):
     assert minutes(time) == count
+    assert count is None or clock(count) == time

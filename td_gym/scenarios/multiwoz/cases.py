@@ -14,7 +14,7 @@ from td_gym.errors import TdGymError
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.files import goal_splits, load_database, load_goals
 from td_gym.scenarios.multiwoz.goals import Goal, draw_goal
-from td_gym.scenarios.multiwoz.schema import WEEK
+from td_gym.scenarios.multiwoz.schema import WEEK, clock
 from td_gym.scenarios.multiwoz.synthetic import synthetic_database
 
 _OPENS, _CLOSES = 8 * 60, 20 * 60
@@ -38,7 +38,7 @@ def draw_case(seed: int, persona: Persona, goal: Goal) -> Case:
     """Return the case of conversation ``seed`` with this customer and goal."""
     draws = Stream(seed, "case")
     time = draws.integer(_OPENS, _CLOSES)
-    return Case(persona, goal, draws.choice(WEEK), f"{time // 60:02d}:{time % 60:02d}")
+    return Case(persona, goal, draws.choice(WEEK), clock(time))
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from td_gym.draws import Stream
 from td_gym.errors import TdGymError, unknown
 from td_gym.json_data import as_named_texts, as_object, as_texts
 from td_gym.scenarios.multiwoz.database import Database, Entity
-from td_gym.scenarios.multiwoz.schema import DOMAINS, UNKNOWN, minutes
+from td_gym.scenarios.multiwoz.schema import DOMAINS, UNKNOWN, clock, minutes
 
 _QUARTER = 15
 _NIGHT = 24 * 60
@@ -213,8 +213,8 @@ def _train_time(draws: Stream, train: Entity) -> dict[str, str]:
     off = draws.integer(0, 9) * _QUARTER
     by = -(-arrive // _QUARTER) * _QUARTER + off
     if draws.weighted_key(_figures()["train"]["times"]) == "arriveby" and by < _NIGHT:
-        return {"arriveby": _clock(by)}
-    return {"leaveat": _clock(max(0, leave // _QUARTER * _QUARTER - off))}
+        return {"arriveby": clock(by)}
+    return {"leaveat": clock(max(0, leave // _QUARTER * _QUARTER - off))}
 
 
 def _unsatisfied(
@@ -246,7 +246,7 @@ def _requests(draws: Stream, domain: str, inform: Mapping[str, str], target: Ent
 
 def _detail(draws: Stream, domain: str, slot: str) -> str:
     if slot == "time":
-        return _clock(draws.integer(9 * 4, 20 * 4) * _QUARTER)
+        return clock(draws.integer(9 * 4, 20 * 4) * _QUARTER)
     if slot == "stay":
         return str(draws.integer(1, 6))
     return draws.choice(DOMAINS[domain].closed[slot])
@@ -261,7 +261,7 @@ def _other(draws: Stream, domain: str, slot: str, value: str) -> str:
 def _taxi(draws: Stream, database: Database, others: Mapping[str, DomainGoal]) -> DomainGoal:
     """Draw a ride between the two venues of ``others``, or without them between any two of the city."""
     time = draws.weighted_key(_figures()["taxi"]["times"])
-    when = {time: _clock(draws.integer(5 * 4, 24 * 4) * _QUARTER)}
+    when = {time: clock(draws.integer(5 * 4, 24 * 4) * _QUARTER)}
     request = DOMAINS["taxi"].request
     if not others:
         places = [place["name"] for domain in _VENUES for place in database.tables[domain]]
@@ -280,7 +280,3 @@ def _taxi(draws: Stream, database: Database, others: Mapping[str, DomainGoal]) -
             same={"departure": ends[0], "destination": ends[1], "arriveby": "restaurant"},
         )
     return DomainGoal(when, request=request, same={"departure": ends[0], "destination": ends[1]})
-
-
-def _clock(time: int) -> str:
-    return f"{time // 60:02d}:{time % 60:02d}"

@@ -188,3 +188,8 @@ def minutes(time: str) -> int | None:
     if not (colon and hours.isdecimal() and rest.isdecimal() and len(hours) == len(rest) == 2 and int(rest) < 60):
         return None
     return int(hours) * 60 + int(rest)
+
+
+def clock(time: int) -> str:
+    """Return minutes after midnight as ``HH:MM``; the inverse of ``minutes``."""
+    return f"{time // 60:02d}:{time % 60:02d}"

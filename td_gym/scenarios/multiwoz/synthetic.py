@@ -10,7 +10,7 @@ from typing import Any
 
 from td_gym.draws import Stream
 from td_gym.scenarios.multiwoz.database import Database
-from td_gym.scenarios.multiwoz.schema import WEEK
+from td_gym.scenarios.multiwoz.schema import WEEK, clock
 
 _EVENING = 19 * 60
 
@@ -145,12 +145,8 @@ def _trains(draws: Stream, words: Mapping[str, Any]) -> Iterator[Row]:
                         "departure": departure,
                         "destination": destination,
                         "day": day,
-                        "leaveat": _clock(leave),
-                        "arriveby": _clock(leave + duration),
+                        "leaveat": clock(leave),
+                        "arriveby": clock(leave + duration),
                         "duration": f"{duration} minutes",
                         "price": f"{pence * share / 100:.2f} pounds",
                     }
-
-
-def _clock(minutes: int) -> str:
-    return f"{minutes // 60:02d}:{minutes % 60:02d}"
