@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from td_gym.draws import Stream
 from td_gym.errors import TdGymError
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.files import goal_splits, load_database, load_goals
-from td_gym.scenarios.multiwoz.goals import Goal, draw_goal
+from td_gym.scenarios.multiwoz.goals import Goal, asked_values, draw_goal
 from td_gym.scenarios.multiwoz.schema import WEEK, clock
 from td_gym.scenarios.multiwoz.synthetic import synthetic_database
 
@@ -82,9 +83,4 @@ def load_city(data_dir: str | Path | None) -> City:
         return City(synthetic_database())
     folder = Path(data_dir)
     goals = {split: tuple(load_goals(folder, split).values()) for split in goal_splits(folder)}
-    asked: dict[tuple[str, str], list[str]] = {}
-    for goal in (goal for split in goals.values() for goal in split):
-        for domain, part in goal.domains.items():
-            for slot, value in [*part.inform.items(), *part.fail_inform.items()]:
-                asked.setdefault((domain, slot), []).append(value)
-    return City(load_database(folder, asked), goals, str(data_dir))
+    return City(load_database(folder, asked_values(chain(*goals.values()))), goals, str(data_dir))
