@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -45,6 +45,11 @@ def counted(count: int, noun: str) -> str:
 def joined(*pieces: str) -> str:
     """Return the pieces of a message that are not empty, in order."""
     return " ".join(filter(None, pieces))
+
+
+def listed(pieces: Sequence[str], word: str = "and") -> str:
+    """Return ``a, b and c``; ``word`` stands before the last of at least one piece."""
+    return f" {word} ".join(filter(None, (", ".join(pieces[:-1]), pieces[-1])))
 
 
 def led_in(text: str, before: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 from td_gym.scenarios.multiwoz.goals import DomainGoal, Goal
+from td_gym.scenarios.wording import listed
 
 
 def card(goal: Goal) -> str:
@@ -25,10 +26,10 @@ def _sentences(domain: str, part: DomainGoal) -> list[str]:
     first = part.fail_inform or part.inform
     constraints = [_constraint(domain, part, slot, value) for slot, value in {**_places(part), **first}.items()]
     opening = _texts()["wanted"][domain]
-    sentences = [f"{opening} that {_listed(constraints)}." if constraints else f"{opening}."]
+    sentences = [f"{opening} that {listed(constraints)}." if constraints else f"{opening}."]
     if part.fail_inform:
         instead = [_constraint(domain, part, slot, part.inform[slot]) for slot in _changed(first, part.inform)]
-        sentences.append(f"If there is none, look for one that {_listed(instead)} instead.")
+        sentences.append(f"If there is none, look for one that {listed(instead)} instead.")
     if part.book:
         details = [_detail(domain, part, slot, value) for slot, value in (part.fail_book or part.book).items()]
         sentences.append(f"Book it {' '.join(details)} and get the reference number.")
@@ -37,7 +38,7 @@ def _sentences(domain: str, part: DomainGoal) -> list[str]:
         sentences.append(f"If that fails, try to book it {' '.join(instead)} instead.")
     if part.request:
         asked = [_text("slot", domain, slot) for slot in part.request]
-        sentences.append(f"Find out {_listed(asked)}.")
+        sentences.append(f"Find out {listed(asked)}.")
     return sentences
 
 
@@ -68,7 +69,3 @@ def _text(section: str, domain: str, slot: str, value: str = "") -> str:
     """Return the text of ``slot``, or the more special one of the slot in this domain or with this value."""
     texts: Mapping[str, str] = _texts()[section]
     return texts.get(f"{domain} {slot}") or texts.get(f"{slot} {value}") or texts[slot]
-
-
-def _listed(phrases: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(phrases[:-1]), phrases[-1])))

@@ -171,7 +171,8 @@ class Database:
             raise QueryError(f"No {domain} has been offered that could be booked.")
         details = self._booking_details(domain, details, slots)
         if refused and refused.items() <= details.items():
-            raise TakenError(f"{entity[DOMAINS[domain].key]} is not available for {_listed(details)}.")
+            wanted = ", ".join(f"{slot} {value}" for slot, value in details.items())
+            raise TakenError(f"{entity[DOMAINS[domain].key]} is not available for {wanted}.")
         draws = Stream(seed, f"booking/{domain}/{sorted(entity.items())}/{sorted(details.items())}")
         return {"ref": "".join(draws.choice(_REFERENCE) for _ in range(8))}
 
@@ -281,10 +282,6 @@ def _unknown_value(domain: str, slot: str, value: str, known: Sequence[str]) -> 
     if len(known) > _MOST_LISTED:
         error = error.partition(" Known: ")[0]
     return QueryError(error)
-
-
-def _listed(details: Mapping[str, str]) -> str:
-    return ", ".join(f"{slot} {value}" for slot, value in details.items())
 
 
 def _read_objects(path: Path) -> list[dict[str, Any]]:

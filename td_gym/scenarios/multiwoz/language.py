@@ -63,13 +63,13 @@ class Voice:
             return self.say(section, act)
         if section == "request" or act == "dontcare":
             nouns = [self.say("noun", _NOUNS.get((move.domain, move.slot), move.slot)) for move in moves]
-            what = _listed(nouns, "or" if act == "dontcare" else "and")
+            what = wording.listed(nouns, "or" if act == "dontcare" else "and")
         elif section == "book":
             what = " ".join(self.say("detail", _detail(move), value=move.value) for move in moves)
         elif act == "choice":
             what = moves[0].value
         else:
-            what = _listed([self.say("what", _what(move), value=_spelled(move.value)) for move in moves], "and")
+            what = wording.listed([self.say("what", _what(move), value=_spelled(move.value)) for move in moves])
         return _tidy(self.say(section, act, what=what))
 
     def colour(self, text: str, irritated: bool = False, opening: bool = False) -> str:
@@ -125,11 +125,6 @@ def _detail(move: Move) -> str:
 
 def _spelled(value: str) -> str:
     return _SPELLED.get(value, value)
-
-
-def _listed(pieces: Sequence[str], word: str) -> str:
-    """Return ``a, b and c``."""
-    return f" {word} ".join(filter(None, (", ".join(pieces[:-1]), pieces[-1])))
 
 
 def _tidy(sentence: str) -> str:
