@@ -153,11 +153,6 @@ class State:
                 if act.slot == DOMAINS[domain].key:
                     need.offered, need.wants_offer = act.value, False
 
-    def told(self, domain: str, slots: Iterable[str]) -> None:
-        """Take ``slots`` of ``domain`` for answered."""
-        for slot in slots:
-            self.need(domain).asked.pop(slot, None)
-
 
 def _may_be(domain: str, slot: str, value: str) -> bool:
     """Return whether a bare ``value`` can be one of ``slot``."""
