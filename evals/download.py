@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
-from importlib.resources import files
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from evals.files import check_writable
 from evals.progress import Progress
+from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError
 
 MIRROR = "https://raw.githubusercontent.com"
@@ -42,7 +41,7 @@ class RemoteFile:
 
 def multiwoz_files() -> list[RemoteFile]:
     """Return MultiWOZ's files: 2.2, the tables, and ConvLab's zips of 2.1 with the goals."""
-    table = tomllib.loads(files(__package__).joinpath("multiwoz_files.toml").read_text(encoding="utf-8"))
+    table = packaged_toml(__package__, "multiwoz_files.toml")
     return [
         RemoteFile(f"{folder}/{name}", f"{part['address']}/{name}", facts["checksum"], facts.get("size"))
         for folder, part in table.items()

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import Field, asdict, fields
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from personas.checks import PersonaError, check_keys
 from personas.identities import Identity
+from personas.packaged import packaged_toml
 
 Phrases = Mapping[str, Mapping[str, str]]
 """The words of a card: a phrase for each value of a field, by field, and the ``frame`` around them."""
@@ -79,10 +78,9 @@ def load_phrases(file: str, needed: Mapping[str, Collection[str]]) -> Phrases:
 
     A table without exactly the ``needed`` keys, or a frame without its own, raises :class:`PersonaError`.
     """
-    path = Path(__file__).with_name(file)
-    phrases = tomllib.loads(path.read_text(encoding="utf-8"))
+    phrases = packaged_toml(__package__, file)
     for key, values in {**needed, "frame": _FRAME}.items():
-        check_keys(f"{path}: the table [{key}]", phrases.get(key, {}), values)
+        check_keys(f"{file}: the table [{key}]", phrases.get(key, {}), values)
     return phrases
 
 

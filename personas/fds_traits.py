@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import re
-import tomllib
+from collections.abc import Mapping
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 
 from personas.checks import PersonaError
+from personas.packaged import packaged_toml
 from personas.persona import DEMANDS, TRAITS
 
 _CLAUSE = re.compile(r"[.;:,()—]\s")
 
 
 @cache
-def fds_tables() -> dict[str, Any]:
+def fds_tables() -> Mapping[str, Any]:
     """Load ``fds.toml``: issues, demands, negators, trait keywords; wrong trait or demand names raise PersonaError."""
-    path = Path(__file__).with_name("fds.toml")
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    tables = packaged_toml(__package__, "fds.toml")
     if tuple(tables["demands"].values()) != DEMANDS:
-        raise PersonaError(f"{path}: [demands] must name {', '.join(DEMANDS)}.")
+        raise PersonaError(f"fds.toml: [demands] must name {', '.join(DEMANDS)}.")
     for trait, values in TRAITS.items():
         if set(tables["traits"].get(trait, {})) != {"fields", *values}:
-            raise PersonaError(f"{path}: [traits.{trait}] must have fields and {', '.join(values)}.")
+            raise PersonaError(f"fds.toml: [traits.{trait}] must have fields and {', '.join(values)}.")
     return tables
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 from personas.checks import check_keys, check_known, check_seed, check_shares
 from personas.draws import Stream
 from personas.identities import check_locale, identity
+from personas.packaged import packaged_toml
 from personas.prospect import DO_NOT_CALL, LEVELS, OBJECTIONS, QUESTIONS, STYLES, Prospect, interest_band
 from personas.raking import Axis, Table, rake
 from personas.splits import SPLITS, ProspectCell, check_split, split_of_prospect
@@ -78,12 +77,11 @@ def _table(population: str, split: str) -> Table[Entry]:
 
 
 @cache
-def prospect_data() -> dict[str, Any]:
+def prospect_data() -> Mapping[str, Any]:
     """Load ``prospect_populations.toml``; shares that are not positive or don't sum to 1 raise PersonaError."""
-    path = Path(__file__).with_name("prospect_populations.toml")
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    data = packaged_toml(__package__, "prospect_populations.toml")
     for name, population in data["populations"].items():
-        where = f"{path}: populations.{name}"
+        where = f"prospect_populations.toml: populations.{name}"
         for key, values in Prospect.choices.items():
             check_keys(f"{where}.{key}", population[key], values)
             check_shares(f"{where}.{key}", population[key].values())

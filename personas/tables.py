@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from personas.checks import PersonaError, check_keys, check_shares
+from personas.packaged import packaged_toml
 from personas.persona import CLASSES, DEMANDS, HONESTY, TRAITS
 from personas.raking import Axis, Table, rake
 from personas.splits import Cell, split_of_cell
@@ -50,15 +49,14 @@ def cell_table(population: str, split: str) -> Table[Entry]:
 
 
 @cache
-def population_data() -> dict[str, Any]:
+def population_data() -> Mapping[str, Any]:
     """Load ``populations.toml``; shares that are not positive or don't sum to 1 raise :class:`PersonaError`."""
-    path = Path(__file__).with_name("populations.toml")
-    data = tomllib.loads(path.read_text(encoding="utf-8"))
-    _check_columns(f"{path}: [demand]", data["demand"], DEMANDS)
+    data = packaged_toml(__package__, "populations.toml")
+    _check_columns("populations.toml: [demand]", data["demand"], DEMANDS)
     for trait, values in TRAITS.items():
-        _check_columns(f"{path}: [traits.{trait}]", data["traits"][trait], values)
+        _check_columns(f"populations.toml: [traits.{trait}]", data["traits"][trait], values)
     for name, population in data["populations"].items():
-        where = f"{path}: populations.{name}.honesty"
+        where = f"populations.toml: populations.{name}.honesty"
         check_keys(where, population["honesty"], HONESTY)
         check_shares(where, population["honesty"].values())
     return data

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Any
 
 from agents.methods.base import Advantages, Method
@@ -16,6 +14,7 @@ from agents.methods.grpo import GRPO, GRPOConfig
 from agents.methods.more import MORE, MOREConfig
 from agents.methods.ppo import PPO, PPOConfig
 from agents.methods.sft import SFT, SFTConfig
+from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError, unknown
 
 __all__ = ["ALGORITHMS", "Advantages", "Method", "budget_methods", "build_method", "method_names", "presets"]
@@ -32,7 +31,7 @@ ALGORITHMS: dict[str, tuple[Any, Any]] = {
 }
 """Class and configuration of each algorithm a preset may name."""
 
-_PRESETS: dict[str, dict[str, dict[str, Any]]] = tomllib.loads((files(__package__) / "presets.toml").read_text("utf-8"))
+_PRESETS: Mapping[str, Mapping[str, Mapping[str, Any]]] = packaged_toml(__package__, "presets.toml")
 
 
 def method_names() -> tuple[str, ...]:

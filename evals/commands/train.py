@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from evals.commands.arguments import budget, non_negative_int, positive_float, positive_int
 from evals.errors import missing_extra
 from evals.files import check_writable
+from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError, unknown
 from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
@@ -93,8 +93,7 @@ def add(commands: Any) -> None:
 
 def known_presets() -> dict[str, list[str]]:
     """Return every method with its presets, read as data so that help needs no torch."""
-    text = files("agents").joinpath("methods/presets.toml").read_text(encoding="utf-8")
-    return {method: list(presets) for method, presets in tomllib.loads(text).items()}
+    return {method: list(presets) for method, presets in packaged_toml("agents", "methods/presets.toml").items()}
 
 
 def _listed(presets: Mapping[str, Sequence[str]]) -> str:

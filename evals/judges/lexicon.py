@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import cache
-from pathlib import Path
 
+from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError
 
 
@@ -17,16 +16,14 @@ def load(name: str) -> Mapping[str, re.Pattern[str]]:
 
     A line is a regular expression without flags; a space stands for any white space.
     """
-    path = Path(__file__).with_name(f"{name}.toml")
-    tables = tomllib.loads(path.read_text(encoding="utf-8"))
     patterns = {}
-    for table, content in tables.items():
+    for table, content in packaged_toml(__package__, f"{name}.toml").items():
         lines = [line.strip() for line in content["lines"].splitlines() if line.strip()]
         try:
             patterns[table] = re.compile("|".join(f"(?:{line})" for line in lines).replace(" ", r"\s+"), re.IGNORECASE)
         except re.error as error:
             raise TdGymError(
-                f"Table {table!r} of {path.name} holds a pattern that does not compile: {error}."
+                f"Table {table!r} of {name}.toml holds a pattern that does not compile: {error}."
             ) from error
     return patterns
 
@@ -34,5 +31,4 @@ def load(name: str) -> Mapping[str, re.Pattern[str]]:
 @cache
 def load_words(name: str, table: str) -> frozenset[str]:
     """Return the plain words of ``table`` in ``NAME.toml`` beside this file."""
-    tables = tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text(encoding="utf-8"))
-    return frozenset(tables[table]["words"].split())
+    return frozenset(packaged_toml(__package__, f"{name}.toml")[table]["words"].split())

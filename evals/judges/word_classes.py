@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
-from pathlib import Path
+
+from personas.packaged import packaged_toml
 
 _NUMBER = re.compile(r"[#$£€]?\d[\d.,:]*%?$")
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)$")
@@ -99,9 +99,8 @@ def _inflection(table: str) -> dict[str, str]:
     return {word: form for word, _, form in (entry.partition("/") for entry in entries)}
 
 
-@cache
-def _source() -> dict[str, dict[str, str]]:
-    return tomllib.loads(Path(__file__).with_name("fluency_words.toml").read_text(encoding="utf-8"))
+def _source() -> Mapping[str, Mapping[str, str]]:
+    return packaged_toml(__package__, "fluency_words.toml")
 
 
 def is_no_command(found: list[str]) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
 
 from sacremoses import MosesDetokenizer, MosesTokenizer
 
-_ONTOLOGY = tomllib.loads(files(__package__).joinpath("ontology.toml").read_text(encoding="utf-8"))
+from personas.packaged import packaged_toml
+
+_ONTOLOGY = packaged_toml(__package__, "ontology.toml")
 _CLASS_OF = {
     f"{prefix}_{name}".removeprefix("_"): kind
     for kind, names in _ONTOLOGY["placeholders"].items()

@@ -7,19 +7,18 @@ words of both seats, the numbers that the agent could know, and the engine's gra
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Collection
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
+from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError
 from td_gym.judges.wellformed import wellformed
 from td_gym.reading.numerals import numbers
 from td_gym.reading.repetition import repetition
 from td_gym.reading.sentences import is_curt, sentences
 
-_LISTS = tomllib.loads(files(__package__).joinpath("replies.toml").read_text(encoding="utf-8"))
+_LISTS = packaged_toml(__package__, "replies.toml")
 _COMMON = frozenset(_LISTS["common"])
 _STEM = 5
 """Letters by which two forms of a word are recognised as one."""

@@ -6,15 +6,14 @@ lists earn nothing in training.  Evaluation measures fluency by other code.
 
 from __future__ import annotations
 
-import tomllib
 from functools import lru_cache
-from importlib.resources import files
 from itertools import pairwise, product
 from operator import eq
 
+from personas.packaged import packaged_toml
 from td_gym.reading.sentences import sentences, zeroed
 
-_LISTS = tomllib.loads(files(__package__).joinpath("wellformed.toml").read_text(encoding="utf-8"))
+_LISTS = packaged_toml(__package__, "wellformed.toml")
 
 
 def _lists(*names: str) -> tuple[str, ...]:

@@ -22,13 +22,12 @@ Builtin classes: ``NUM`` any number, ``MONEY``, ``TIME``, ``PCT`` numbers of tha
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
+from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError
 from td_gym.reading.lexicon import MONEY, NUM, PCT, SPACED, TIME, UNK, Lexicon, read_lexicon
 from td_gym.reading.sentences import sentences, zeroed
@@ -134,8 +133,7 @@ class Reader:
 
 def load_reader(package: str, acts: Sequence[str]) -> Reader:
     """Return the reader of exactly ``acts``, compiled from the ``acts.toml`` of ``package``."""
-    source = resources.files(package).joinpath("acts.toml").read_text(encoding="utf-8")
-    return build_reader(tomllib.loads(source), acts)
+    return build_reader(packaged_toml(package, "acts.toml"), acts)
 
 
 def build_reader(data: Mapping[str, Any], acts: Sequence[str]) -> Reader:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from importlib.resources import files
 
+from personas.packaged import packaged_toml
 from td_gym.draws import choice
 from td_gym.protocol import Messages, parse_message
 from td_gym.scenario import Episode
@@ -58,7 +57,7 @@ class EpisodePolicy(ABC):
 
 def wordings(package: str) -> Mapping[str, list[str]]:
     """Return a scenario's ``service.toml``: sentences with slots, by act."""
-    return tomllib.loads(files(package).joinpath("service.toml").read_text(encoding="utf-8"))
+    return packaged_toml(package, "service.toml")
 
 
 def word(table: Mapping[str, list[str]], acts: Iterable[str], used: frozenset[str], seed: int, turn: int) -> list[str]:

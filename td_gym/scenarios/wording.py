@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
+from personas.packaged import packaged_toml
 from td_gym.draws import Stream
 from td_gym.errors import TdGymError
 
@@ -21,7 +20,7 @@ def phrases(package: str, manners: tuple[str, ...]) -> Mapping[str, Any]:
 
     Raises ``TdGymError`` for an act that has not exactly ten.
     """
-    table = tomllib.loads(files(package).joinpath("customer.toml").read_text(encoding="utf-8"))
+    table = packaged_toml(package, "customer.toml")
     for section in table.keys() - set(manners):
         for act, wordings in table[section].items():
             if len(wordings) != WORDINGS:

@@ -6,9 +6,7 @@ import copy
 import json
 import re
 import time
-import tomllib
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError
 from td_gym.reading.grammar import build_reader
 from td_gym.reading.lexicon import MEMO_LIMIT
 from td_gym.reading.sentences import sentences
+from td_gym.scenarios import food_dispute
 from td_gym.scenarios.food_dispute.acts import SERVICE_ACTS, detect_acts, service_reader
 
 DATA = Path(__file__).parent / "data"
@@ -61,8 +61,7 @@ def test_service_acts_agree_with_labelled_utterances(name: str, least: int, floo
 
 
 def _wordings() -> list[tuple[str, str]]:
-    folder = resources.files("td_gym.scenarios.food_dispute")
-    table = tomllib.loads(folder.joinpath("service.toml").read_text(encoding="utf-8"))
+    table = packaged_toml(food_dispute.__name__, "service.toml")
     orders = [
         {
             "item": "Chicken Tikka",
@@ -214,8 +213,7 @@ def test_sentences_end_at_their_marks_and_at_line_breaks() -> None:
 
 
 def _source() -> dict[str, Any]:
-    folder = resources.files("td_gym.scenarios.food_dispute")
-    return tomllib.loads(folder.joinpath("acts.toml").read_text(encoding="utf-8"))
+    return copy.deepcopy(dict(packaged_toml(food_dispute.__name__, "acts.toml")))
 
 
 @pytest.mark.parametrize(
@@ -233,7 +231,7 @@ def _source() -> dict[str, Any]:
     ],
 )
 def test_a_broken_file_is_named(change: Callable[[dict[str, Any]], object], message: str) -> None:
-    data = copy.deepcopy(_source())
+    data = _source()
     change(data)
     with pytest.raises(TdGymError, match=message):
         build_reader(data, SERVICE_ACTS)

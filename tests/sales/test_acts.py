@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-import tomllib
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from personas.packaged import packaged_toml
+from td_gym.scenarios import sales
 from td_gym.scenarios.sales.acts import SERVICE_ACTS, detect_acts, service_reader
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, customer_reader, detect_customer_acts
 from td_gym.scenarios.sales.offers import eligibility
@@ -76,14 +76,9 @@ def test_acts_that_break_a_rule_are_told_from_honest_words_about_the_same(row: d
     assert found >= {row["rule"]} if row["rule"] else not found
 
 
-def _table(name: str) -> dict[str, Any]:
-    source = resources.files("td_gym.scenarios.sales").joinpath(name).read_text(encoding="utf-8")
-    return tomllib.loads(source)
-
-
 def _service_wordings() -> list[tuple[str, str]]:
     wordings = []
-    for key, drafts in _table("service.toml").items():
+    for key, drafts in packaged_toml(sales.__name__, "service.toml").items():
         for draft in drafts:
             for slot, value in SLOTS.items():
                 draft = draft.replace(f"[{slot}]", value)
@@ -108,7 +103,7 @@ def test_one_kind_of_scripted_wording_alone_says_that_the_customer_is_not_eligib
 
 
 def _customer_wordings() -> list[tuple[str, str]]:
-    table = _table("customer.toml")
+    table = packaged_toml(sales.__name__, "customer.toml")
     acts = {
         **{("opening", key): "who_is_this" for key in table["opening"]},
         **{("question", key): "ask_question" for key in table["question"]},

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
-from importlib.resources import files
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from personas.packaged import packaged_toml
 from personas.prospect_population import Prospects
 from td_gym.scenarios import sales
 from td_gym.scenarios.sales.briefing import customer_briefing, read_facts, service_briefing, slot_values
@@ -90,7 +89,7 @@ def test_slots_hold_the_profile(seed: int) -> None:
 @given(seeds, st.integers(0, 9))
 def test_slots_answer_every_question(seed: int, wording: int) -> None:
     case = drawn(seed)
-    asked = tomllib.loads(files(sales).joinpath("customer.toml").read_text(encoding="utf-8"))["question"]
+    asked = packaged_toml(sales.__name__, "customer.toml")["question"]
     wordings = {
         "cost_of_days": "The interest for that is [cost].",
         "monthly_payment": "You would pay [payment] a month.",

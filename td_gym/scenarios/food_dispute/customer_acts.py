@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from itertools import chain
 from typing import NamedTuple
 
+from personas.packaged import packaged_toml
 from td_gym.reading.sentences import sentences
 
 _GROUP = re.compile(r"\([^()]*\)[?*+]?|\[[^\]]*\][?*+]?")
@@ -45,7 +44,7 @@ class Rule(NamedTuple):
 @lru_cache(maxsize=1)
 def _rules() -> Mapping[str, tuple[Rule, ...]]:
     """Return the rules by three letters that every match contains, those of shorter literals under the empty key."""
-    table = tomllib.loads(files(__package__).joinpath("customer_acts.toml").read_text(encoding="utf-8"))
+    table = packaged_toml(__package__, "customer_acts.toml")
     rules = [
         Rule(_literal(pattern), re.compile(pattern), act, kind == "unless")
         for act in CUSTOMER_ACTS

@@ -9,19 +9,18 @@ rules are in ``customer_b.toml``.
 from __future__ import annotations
 
 import re
-import tomllib
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from itertools import pairwise
-from typing import Any
+
+from personas.packaged import packaged_toml
 
 _TOKEN = re.compile(r"\[(?:end|hangup):|[0-9]+(?:[:.][0-9]+)?|[a-z](?:[a-z'-]*[a-z])?|[,:()-]+")
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 _SPACES = re.compile(r"[^a-z0-9]+")
-DATA: Mapping[str, Any] = tomllib.loads(files(__package__).joinpath("customer_b.toml").read_text(encoding="utf-8"))
+DATA = packaged_toml(__package__, "customer_b.toml")
 """The tables of ``customer_b.toml``."""
 
 _BREAK_WORDS = frozenset(DATA["grammar"]["contrast"])

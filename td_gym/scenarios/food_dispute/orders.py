@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 from personas.fds import FdsRow
+from personas.packaged import packaged_toml
 from personas.persona import Persona
 from personas.splits import split_of_order
 from td_gym.draws import Stream, mix
@@ -79,10 +78,9 @@ class Case:
         return {"persona": self.persona.to_json(), "order": self.order.to_json(), "has_photo": self.has_photo}
 
 
-@lru_cache(maxsize=1)
 def menu() -> Mapping[str, Any]:
     """Return the table of restaurants, issues and chat lines (``orders.toml``)."""
-    return tomllib.loads(files(__package__).joinpath("orders.toml").read_text(encoding="utf-8"))
+    return packaged_toml(__package__, "orders.toml")
 
 
 class _Shares(NamedTuple):

@@ -8,11 +8,10 @@ Intents: ``recommend`` (an entity by its key), ``inform``, ``select`` (values to
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
-from importlib.resources import files
 
+from personas.packaged import packaged_toml
 from td_gym.reading.grammar import Reader, load_reader
 from td_gym.reading.sentences import sentences
 from td_gym.scenarios.multiwoz.database import Database
@@ -169,5 +168,5 @@ def _nouns() -> Mapping[str, str]:
 
 
 def _by_word(table: str) -> dict[str, str]:
-    lists = tomllib.loads(files(__package__).joinpath("acts.toml").read_text(encoding="utf-8"))[table]
+    lists = packaged_toml(__package__, "acts.toml")[table]
     return {word: name for name, words in lists.items() for word in words.split()}

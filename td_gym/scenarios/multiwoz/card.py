@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from functools import lru_cache
-from importlib.resources import files
-from typing import Any
 
+from personas.packaged import packaged_toml
 from td_gym.scenarios.multiwoz.goals import DomainGoal, Goal
 from td_gym.scenarios.wording import listed
+
+_TEXTS = packaged_toml(__package__, "card.toml")
 
 
 def card(goal: Goal) -> str:
@@ -17,15 +16,10 @@ def card(goal: Goal) -> str:
     return "\n".join(" ".join(_sentences(domain, part)) for domain, part in goal.domains.items())
 
 
-@lru_cache(maxsize=1)
-def _texts() -> Mapping[str, Any]:
-    return tomllib.loads(files(__package__).joinpath("card.toml").read_text(encoding="utf-8"))
-
-
 def _sentences(domain: str, part: DomainGoal) -> list[str]:
     first = part.fail_inform or part.inform
     constraints = [_constraint(domain, part, slot, value) for slot, value in {**_places(part), **first}.items()]
-    opening = _texts()["wanted"][domain]
+    opening = _TEXTS["wanted"][domain]
     sentences = [f"{opening} that {listed(constraints)}." if constraints else f"{opening}."]
     if part.fail_inform:
         instead = [_constraint(domain, part, slot, part.inform[slot]) for slot in _changed(first, part.inform)]
@@ -62,10 +56,10 @@ def _detail(domain: str, part: DomainGoal, slot: str, value: str) -> str:
 def _phrase(section: str, domain: str, part: DomainGoal, slot: str, value: str) -> str:
     text = _text(section, domain, slot, value)
     other = part.same.get(slot, "")
-    return text.format(value=value, other=_texts()["called"].get(other, other))
+    return text.format(value=value, other=_TEXTS["called"].get(other, other))
 
 
 def _text(section: str, domain: str, slot: str, value: str = "") -> str:
     """Return the text of ``slot``, or the more special one of the slot in this domain or with this value."""
-    texts: Mapping[str, str] = _texts()[section]
+    texts: Mapping[str, str] = _TEXTS[section]
     return texts.get(f"{domain} {slot}") or texts.get(f"{slot} {value}") or texts[slot]

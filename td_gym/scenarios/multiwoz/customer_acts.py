@@ -9,11 +9,10 @@ question explains; ``state`` knows which are meant.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, lru_cache
-from importlib.resources import files
 
+from personas.packaged import packaged_toml
 from td_gym.reading.sentences import sentences
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.forms import Value
@@ -229,9 +228,5 @@ def _pattern(table: str, name: str) -> re.Pattern[str]:
 @cache
 def _cues(table: str) -> Mapping[str, re.Pattern[str]]:
     """Return a table of ``customer_acts.toml``, every entry compiled to one expression."""
-    return {name: re.compile("|".join(patterns)) for name, patterns in _tables()[table].items()}
-
-
-@cache
-def _tables() -> Mapping[str, Mapping[str, list[str]]]:
-    return tomllib.loads(files(__package__).joinpath("customer_acts.toml").read_text(encoding="utf-8"))
+    entries = packaged_toml(__package__, "customer_acts.toml")[table]
+    return {name: re.compile("|".join(patterns)) for name, patterns in entries.items()}

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.resources import files
-from typing import Any
 
+from personas.packaged import packaged_toml
 from personas.persona import Persona
 from td_gym.draws import Stream
 from td_gym.scenarios.wording import in_split
 
 _REMARKS = 0.15
 _LOWER_CASE = 0.5
-_WORDS: dict[str, Any] = tomllib.loads(files(__package__).joinpath("customer_b_words.toml").read_text(encoding="utf-8"))
+_WORDS = packaged_toml(__package__, "customer_b_words.toml")
 
 
 @lru_cache(maxsize=512)

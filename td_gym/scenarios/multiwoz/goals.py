@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
+from personas.packaged import packaged_toml
 from personas.splits import split_of_goal
 from td_gym.draws import Stream
 from td_gym.errors import TdGymError, unknown
@@ -17,6 +15,7 @@ from td_gym.json_data import as_named_texts, as_object, as_texts
 from td_gym.scenarios.multiwoz.database import Database, Entity
 from td_gym.scenarios.multiwoz.schema import DOMAINS, UNKNOWN, clock, minutes
 
+_FIGURES = packaged_toml(__package__, "goals.toml")
 _QUARTER = 15
 _NIGHT = 24 * 60
 _MOST_ORDERS = 20
@@ -110,11 +109,6 @@ def _domain_goal(domain: str, data: Any, where: str) -> DomainGoal:
     return DomainGoal(**{**parts, "request": tuple(parts.get("request", ()))})
 
 
-@lru_cache(maxsize=1)
-def _figures() -> Mapping[str, Any]:
-    return tomllib.loads(files(__package__).joinpath("goals.toml").read_text(encoding="utf-8"))
-
-
 def draw_goal(seed: int, split: str, database: Database) -> Goal:
     """Draw the goal of conversation ``seed`` in ``split`` (``train``, ``validation`` or ``test``).
 
@@ -124,7 +118,7 @@ def draw_goal(seed: int, split: str, database: Database) -> Goal:
     """
     draws = Stream(seed, f"goal/{split}")
     for _ in range(_MOST_ORDERS):
-        order = draws.weighted_key(_figures()["orders"]).split()
+        order = draws.weighted_key(_FIGURES["orders"]).split()
         for _ in range(_MOST_DRAWS):
             goal = _draw(draws, database, order)
             if goal.split == split:
@@ -153,7 +147,7 @@ def _draw(draws: Stream, database: Database, order: Sequence[str]) -> Goal:
 
 
 def _domain(draws: Stream, database: Database, domain: str, others: Mapping[str, DomainGoal]) -> DomainGoal:
-    figures = _figures()[domain]
+    figures = _FIGURES[domain]
     slots = ("departure", "destination", "day") if domain == "train" else _slots(draws, domain)
     same, shared = _shared(draws, slots, others)
     pool = database.query(domain, shared)
@@ -177,7 +171,7 @@ def _domain(draws: Stream, database: Database, domain: str, others: Mapping[str,
 
 
 def _slots(draws: Stream, domain: str) -> list[str]:
-    figures = _figures()[domain]
+    figures = _FIGURES[domain]
     if draws.uniform() < figures["key"]:
         return [DOMAINS[domain].key]
     if "inform" not in figures:
@@ -202,7 +196,7 @@ def _shared(
     for slot in slots:
         for domain, other in others.items():
             value = other.book.get(slot) or other.inform.get(slot)
-            if value and slot not in same and draws.uniform() < _figures()["same"].get(slot, 0.0):
+            if value and slot not in same and draws.uniform() < _FIGURES["same"].get(slot, 0.0):
                 same[slot], values[slot] = domain, value
     return same, values
 
@@ -212,7 +206,7 @@ def _train_time(draws: Stream, train: Entity) -> dict[str, str]:
     leave, arrive = minutes(train["leaveat"]) or 0, minutes(train["arriveby"]) or 0
     off = draws.integer(0, 9) * _QUARTER
     by = -(-arrive // _QUARTER) * _QUARTER + off
-    if draws.weighted_key(_figures()["train"]["times"]) == "arriveby" and by < _NIGHT:
+    if draws.weighted_key(_FIGURES["train"]["times"]) == "arriveby" and by < _NIGHT:
         return {"arriveby": clock(by)}
     return {"leaveat": clock(max(0, leave // _QUARTER * _QUARTER - off))}
 
@@ -221,9 +215,9 @@ def _unsatisfied(
     draws: Stream, database: Database, domain: str, inform: Mapping[str, str], same: Mapping[str, str]
 ) -> dict[str, str]:
     """Return ``inform`` with another value in one slot so that nothing satisfies it, or nothing."""
-    changed = _figures()[domain].get("changed", {})
+    changed = _FIGURES[domain].get("changed", {})
     left = {slot: changed[slot] for slot in inform if slot in changed and slot not in same}
-    if not left or len(inform) == 1 or draws.uniform() >= _figures()[domain]["fail"]:
+    if not left or len(inform) == 1 or draws.uniform() >= _FIGURES[domain]["fail"]:
         return {}
     while left:
         slot = draws.weighted_key(left)
@@ -237,7 +231,7 @@ def _unsatisfied(
 
 def _requests(draws: Stream, domain: str, inform: Mapping[str, str], target: Entity) -> tuple[str, ...]:
     """Draw what to ask about ``target``, of what is known of it and not said already."""
-    figures = _figures()[domain]
+    figures = _FIGURES[domain]
     weights = {
         slot: weight for slot, weight in figures["requested"].items() if slot not in inform and target[slot] != UNKNOWN
     }
@@ -260,7 +254,7 @@ def _other(draws: Stream, domain: str, slot: str, value: str) -> str:
 
 def _taxi(draws: Stream, database: Database, others: Mapping[str, DomainGoal]) -> DomainGoal:
     """Draw a ride between the two venues of ``others``, or without them between any two of the city."""
-    time = draws.weighted_key(_figures()["taxi"]["times"])
+    time = draws.weighted_key(_FIGURES["taxi"]["times"])
     when = {time: clock(draws.integer(5 * 4, 24 * 4) * _QUARTER)}
     request = DOMAINS["taxi"].request
     if not others:
@@ -272,7 +266,7 @@ def _taxi(draws: Stream, database: Database, others: Mapping[str, DomainGoal]) -
     if draws.uniform() < 0.5:
         ends.reverse()
     table = others.get("restaurant", DomainGoal()).book
-    if table and draws.uniform() < _figures()["same"]["arriveby"]:
+    if table and draws.uniform() < _FIGURES["same"]["arriveby"]:
         ends.sort(key=lambda domain: domain == "restaurant")
         return DomainGoal(
             {"arriveby": table["time"]},

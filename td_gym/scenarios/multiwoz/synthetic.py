@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any
 
+from personas.packaged import packaged_toml
 from td_gym.draws import Stream
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.schema import WEEK, clock
@@ -23,7 +22,7 @@ def synthetic_database(seed: int = 0) -> Database:
 
     Some foods may be asked for that nobody serves.
     """
-    words = _words()
+    words = packaged_toml(__package__, "synthetic.toml")
     draws = Stream(seed, "city")
     phones, postcodes = _phones(draws, words), _postcodes(draws, words)
     venues = {
@@ -47,11 +46,6 @@ def synthetic_database(seed: int = 0) -> Database:
     }
     fleet = [words["taxi"]["colour"], words["taxi"]["make"]]
     return Database(tables, fleet, {("restaurant", "food"): words["restaurant"]["asked"]})
-
-
-@lru_cache(maxsize=1)
-def _words() -> Mapping[str, Any]:
-    return tomllib.loads(files(__package__).joinpath("synthetic.toml").read_text(encoding="utf-8"))
 
 
 def _unlike(draw: Callable[[], str]) -> Iterator[str]:

@@ -5,11 +5,9 @@ The lexicon is that of ``acts.toml``, so that both seats' words are read alike.
 
 from __future__ import annotations
 
-import tomllib
 from functools import cache
-from importlib.resources import files
-from typing import Any
 
+from personas.packaged import packaged_toml
 from personas.prospect import OBJECTIONS
 from td_gym.reading.grammar import Reader, build_reader
 
@@ -44,10 +42,6 @@ def detect_customer_acts(text: str) -> frozenset[str]:
 @cache
 def customer_reader() -> Reader:
     """Return the reader compiled from the package's ``customer_acts.toml`` and the lexicon of ``acts.toml``."""
-    shared, own = _table("acts.toml"), _table("customer_acts.toml")
+    shared, own = (packaged_toml(__package__, name) for name in ("acts.toml", "customer_acts.toml"))
     data = {**shared, "classes": shared["classes"] | own["classes"], "service": own["customer"]}
     return build_reader(data, CUSTOMER_ACTS)
-
-
-def _table(name: str) -> dict[str, Any]:
-    return tomllib.loads(files(__package__).joinpath(name).read_text(encoding="utf-8"))

@@ -7,16 +7,15 @@ counts as denied.  Sentences whose words do not hold together are about nothing.
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from importlib.resources import files
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from personas.packaged import packaged_toml
 from td_gym.scenarios.sales.credit import Question
 
-DATA: Mapping[str, Any] = tomllib.loads(files(__package__).joinpath("customer_b.toml").read_text(encoding="utf-8"))
+DATA = packaged_toml(__package__, "customer_b.toml")
 """The tables of ``customer_b.toml``."""
 
 _READ_LIMIT = 3000

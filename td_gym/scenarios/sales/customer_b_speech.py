@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
+from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 
+from personas.packaged import packaged_toml
 from personas.prospect import Prospect
 from td_gym.draws import Stream
 from td_gym.scenarios.wording import in_split, with_typo
 
-WORDS: dict[str, list[str]] = tomllib.loads(
-    files(__package__).joinpath("customer_b_words.toml").read_text(encoding="utf-8")
-)
+WORDS: Mapping[str, list[str]] = packaged_toml(__package__, "customer_b_words.toml")
 """The wordings by act."""
 
 _REMARKS, _REMARKS_WHEN_CROSS = 0.25, 0.5

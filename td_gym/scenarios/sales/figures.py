@@ -7,20 +7,18 @@ its clause; the words are in ``offers.toml``.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
+from personas.packaged import packaged_toml
 from td_gym.reading.numerals import Number, find_numbers
 from td_gym.reading.sentences import sentences
 
 
-@lru_cache(maxsize=1)
 def tables() -> Mapping[str, Any]:
     """Return the tables of ``offers.toml``."""
-    return tomllib.loads(files(__package__).joinpath("offers.toml").read_text(encoding="utf-8"))
+    return packaged_toml(__package__, "offers.toml")
 
 
 class Figure(NamedTuple):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
 from functools import lru_cache
-from importlib.resources import files
 
+from personas.packaged import packaged_toml
 from td_gym.reading.sentences import sentences
 from td_gym.scenarios.sales.credit import Profile
 from td_gym.scenarios.sales.sop import Progress
@@ -24,7 +23,7 @@ RULES = (
 )
 """The named rules that make up ``noncompliance``."""
 
-_STOCK = tuple(tomllib.loads(files(__package__).joinpath("manners.toml").read_text(encoding="utf-8"))["stock"])
+_STOCK = tuple(packaged_toml(__package__, "manners.toml")["stock"])
 _INTEREST_FREE = re.compile(
     r"\b(?:no|zero|without|free of)\b[^.!?]{0,30}\b(?:interest|costs?)\b|"
     r"\bfree (?:credit|loan|money)\b|\b(?:costs?|pay)\b[^.!?]{0,20}\bnothing\b"

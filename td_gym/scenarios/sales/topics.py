@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from functools import cache, lru_cache
-from importlib.resources import files
 
+from personas.packaged import packaged_toml
 from td_gym.reading.sentences import sentences
 
 _READ_LIMIT = 1000
@@ -14,7 +13,7 @@ _READ_LIMIT = 1000
 
 @cache
 def _topics() -> dict[str, tuple[re.Pattern[str], ...]]:
-    table = tomllib.loads(files(__package__).joinpath("topics.toml").read_text(encoding="utf-8"))
+    table = packaged_toml(__package__, "topics.toml")
     return {topic: tuple(map(_any_of, lines)) for topic, lines in table.items()}
 
 
