@@ -9,7 +9,6 @@ import pytest
 
 from td_gym.scenarios.food_dispute.customer import reply, satisfaction
 from td_gym.scenarios.food_dispute.episode import FoodDisputeEpisode
-from td_gym.scenarios.food_dispute.language import variants
 from td_gym.scenarios.food_dispute.orders import Case
 from td_gym.scenarios.food_dispute.scenario import FoodDispute
 
@@ -107,10 +106,3 @@ def test_satisfaction_is_smooth_and_inside_its_range() -> None:
 def test_the_same_history_gets_the_same_reply() -> None:
     first, second = play({}, GOOD, seed=11), play({}, GOOD, seed=11)
     assert [t.text for t in first.transcript] == [t.text for t in second.transcript]
-
-
-def test_a_fifth_of_the_wordings_is_held_out_of_training() -> None:
-    shared, validation, test = (set(variants("hint", "refund_priority", s)) for s in ("train", "validation", "test"))
-    assert len(shared) == 8
-    assert len(validation - shared) == len(test - shared) == 1
-    assert validation - shared != test - shared

@@ -14,7 +14,7 @@ from td_gym.scenarios.sales.customer import reply
 from td_gym.scenarios.sales.customer_acts import OBJECTS, detect_customer_acts
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, willingness
 from td_gym.scenarios.sales.episode import SalesEpisode
-from td_gym.scenarios.sales.language import phrases, variants
+from td_gym.scenarios.sales.language import Voice
 from td_gym.scenarios.sales.scenario import Sales
 from td_gym.scenarios.sales.topics import topic_of
 from tests.sales import calls
@@ -219,7 +219,7 @@ def test_who_dodges_the_question_for_a_machine_is_noticed_and_says_so() -> None:
     assert len(after("I am an AI assistant working for CrediLine.")) < 6
     caught = after(QUALIFY)
     assert len(caught) > 20
-    said = tuple(word.rstrip(".")[1:] for word in variants("robot", "evaded", "train"))
+    said = tuple(word.rstrip(".")[1:] for word in Voice.book.variants("robot", "evaded", "train"))
     assert all(any(word in call.transcript[-1].shown for word in said) for call in caught)
 
 
@@ -276,17 +276,12 @@ EXPECTED = {
     "verdict": "leave",
 }
 STEERING = {"accept_order", "refuse", "who_is_this", "ask_question", "ask_robot", "notice_robot", *OBJECTS}
-SPOKEN = [
-    (section, act)
-    for section in phrases()
-    if section not in ("style", "temper", "opener")
-    for act in phrases()[section]
-]
+SPOKEN = [(section, act) for section, table in Voice.book.acts.items() for act in table]
 
 
 @pytest.mark.parametrize(("section", "act"), SPOKEN)
 def test_every_wording_is_read_as_its_act_and_as_no_other_that_steers(section: str, act: str) -> None:
-    for wording in phrases()[section][act]:
+    for wording in Voice.book.acts[section][act]:
         text = wording.format(amount="$1,500", days="30", months="24", budget="$250")
         read = detect_customer_acts(text)
         wanted = f"object_{act}" if section == "objection" else EXPECTED.get(f"{section}.{act}", EXPECTED.get(section))
@@ -294,10 +289,3 @@ def test_every_wording_is_read_as_its_act_and_as_no_other_that_steers(section: s
         assert not read & STEERING - {wanted}, text
         if section == "question":
             assert topic_of(text) == act, text
-
-
-def test_a_fifth_of_the_wordings_is_held_out_of_training() -> None:
-    shared, validation, test = (set(variants("objection", "price", s)) for s in ("train", "validation", "test"))
-    assert len(shared) == 8
-    assert len(validation - shared) == len(test - shared) == 1
-    assert validation - shared != test - shared

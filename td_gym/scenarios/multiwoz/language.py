@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Any
 
-from personas.persona import Persona
-from td_gym.draws import Stream
 from td_gym.scenarios import wording
 from td_gym.scenarios.multiwoz.agenda import Move
 from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE
 
-_MANNERS = ("style", "temper", "opener")
 _SPELLED = {"swimmingpool": "swimming pool", "concerthall": "concert hall"}
 _THEMES = frozenset(("architecture", "entertainment", "multiple sports", "boat"))
 """Types of attractions that are no thing one could visit one of."""
@@ -23,30 +18,15 @@ _VOWEL = re.compile(r"(?!eu|uni|one\b)[aeiou]")
 _ONE_OF_MANY = re.compile(r"\b1 (star|night)s\b")
 
 
-def phrases() -> Mapping[str, Any]:
-    """Return ``customer.toml``."""
-    return wording.phrases(__package__, _MANNERS)
+class Voice(wording.Voice):
+    """How a customer words one message."""
 
-
-@lru_cache(maxsize=512)
-def variants(section: str, act: str, split: str) -> tuple[str, ...]:
-    """Return the wordings of an act in ``split``."""
-    return wording.in_split(phrases()[section][act], split)
-
-
-class Voice:
-    """How a customer words one message; ``draws`` belong to this conversation and turn alone."""
-
-    __slots__ = ("_persona", "_split", "draws")
-
-    def __init__(self, persona: Persona, split: str, draws: Stream) -> None:
-        self._persona = persona
-        self._split = split
-        self.draws = draws
+    __slots__ = ()
+    book = wording.Phrasebook(__package__)
 
     def say(self, section: str, act: str, **values: str) -> str:
         """Return one wording of an act with its ``{values}`` filled in."""
-        chosen = self.draws.choice(variants(section, act, self._split))
+        chosen = self.pick(section, act)
         if _VOWEL.match(values.get("value", "")):
             chosen = chosen.replace("a {value}", "an {value}")
         return chosen.format_map(values) if values else chosen
@@ -74,17 +54,10 @@ class Voice:
 
     def colour(self, text: str, irritated: bool = False, opening: bool = False) -> str:
         """Return ``text`` as this persona would write it: lead-ins, temper."""
-        table, draws, manner = phrases(), self.draws, self._persona.communication_style
-        style = table["style"][manner]
         if opening:
-            return str(draws.choice(table["opener"][manner])) + text
-        lead, tail = draws.uniform(), draws.uniform()
-        if lead < 0.2:
-            text = wording.led_in(text, draws.choice(style["before"]))
-        if tail < 0.2:
-            after = draws.choice(table["temper"]["irritated" if irritated else "calm"])
-            text = wording.exclaimed(text) if after == "!" else text + draws.choice(style["after"]) + after
-        return text
+            return self.opened(text)
+        lead, tail = self.draws.uniform(), self.draws.uniform()
+        return self.in_temper(text, irritated, lead < 0.2, tail < 0.2)
 
 
 def _frame(move: Move) -> tuple[str, str]:
