@@ -17,7 +17,7 @@ from agents.token_policy import TokenPolicy
 from agents.trajectories import pad_rows
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
-from td_gym.scenario import Scenario
+from td_gym.scenario import Scenario, play_on
 from td_gym.slots import fill_slots
 
 Ints = npt.NDArray[np.int64]
@@ -86,16 +86,15 @@ def demonstrate(scenario: Scenario, count: int, seed: int, split: str = "train")
     if split == "test":
         raise TdGymError("The test split is for evaluation only; learn from split 'train'.")
     teacher = scenario.demonstrator(seed)
-    customer = scenario.customer(scenario.customers[0])
+    others = {"customer": scenario.customer(scenario.customers[0])}
     for number in range(count):
         episode = scenario.begin(mix(seed, "demonstration", number) >> 1, split)
         drafts: list[str] = []
+        play_on(episode, others)
         while episode.outcome is None:
-            if episode.next_seat == "service":
-                drafts.append(teacher.draft(episode))
-                episode.submit("service", fill_slots(drafts[-1], episode.messages("service"), scenario.slot_values))
-            else:
-                episode.submit(episode.next_seat, customer.reply_batch([episode])[0])
+            drafts.append(teacher.draft(episode))
+            episode.submit("service", fill_slots(drafts[-1], episode.messages("service"), scenario.slot_values))
+            play_on(episode, others)
         yield _demonstration(episode.messages("service"), drafts)
 
 

@@ -20,7 +20,7 @@ from evals.errors import guarded
 from evals.files import write_json
 from evals.plots import paired_shares
 from evals.tables import text as as_table
-from td_gym.scenario import SPLITS
+from td_gym.scenario import SPLITS, play_on
 from td_gym.scenarios.multiwoz.customer_acts import read_customer
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.files import load_dialogues
@@ -92,9 +92,7 @@ def simulated(scenario: MultiWOZ, split: str, episodes: int) -> Talk:
     seats = {"customer": scenario.customer(scenario.customers[0]), "service": scenario.expert()}
     for row in range(episodes):
         episode = scenario.begin(row, split, row)
-        while episode.outcome is None:
-            (text,) = seats[episode.next_seat].reply_batch([episode])
-            episode.submit(episode.next_seat, text)
+        play_on(episode, seats)
         talk.hear([turn.shown for turn in episode.transcript if turn.seat == "customer"], scenario.database)
     return talk
 

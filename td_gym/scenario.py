@@ -241,6 +241,18 @@ class Episode(ABC):
         }
 
 
+def play_on(episode: Episode, seats: Mapping[str, SeatPolicy]) -> list[TurnResult]:
+    """Let ``seats``, policies by seat, speak until ``episode`` is over or it is the turn of a seat not among them.
+
+    Returns what each message brought about.
+    """
+    results = []
+    while episode.outcome is None and episode.next_seat in seats:
+        (text,) = seats[episode.next_seat].reply_batch([episode])
+        results.append(episode.submit(episode.next_seat, text))
+    return results
+
+
 def _as_messages(turn: Turn, seat: str) -> tuple[dict[str, str], ...]:
     """Return a turn as ``seat`` has it in its chat: not at all, as one message, or with a tool's answer behind."""
     if turn.seat == seat:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gymnasium
@@ -11,10 +11,17 @@ import pytest
 import td_gym
 from td_gym.draws import uniform
 from td_gym.registration import make_scenario
-from td_gym.scenario import Episode, Scenario
+from td_gym.scenario import Episode, Scenario, SeatPolicy
 
-Player = Callable[[Episode, int], str]
-"""Chooses the service seat's next message, given the conversation and the turn."""
+
+class Speaker:
+    """A seat that says what a function of the conversation returns."""
+
+    def __init__(self, say: Callable[[Episode], str]) -> None:
+        self._say = say
+
+    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+        return [self._say(episode) for episode in episodes]
 
 
 @pytest.fixture(params=td_gym.env_ids())
@@ -28,31 +35,33 @@ def scenario(env_id: str) -> Scenario:
     return make_scenario(env_id)
 
 
-def players(scenario: Scenario) -> dict[str, Player]:
+def players(scenario: Scenario) -> dict[str, SeatPolicy]:
     """Return the scripted agents and two that make trouble, by name."""
-    policies = {"expert": scenario.expert(), "oracle": scenario.oracle()}
-    policies |= {name: scenario.floor(name) for name in scenario.floors}
 
-    def policy(name: str) -> Player:
-        return lambda episode, turn: policies[name].reply_batch([episode])[0]
-
-    def caller(episode: Episode, turn: int) -> str:
-        tools = sorted(scenario.tools)
+    def caller(episode: Episode) -> str:
+        tools, turn = sorted(scenario.tools), episode.service_turns
         tool = tools[int(uniform(episode.seed, turn, "tool") * len(tools))]
         return f"<think>why not</think><action>{tool}</action><response>There you are, {turn}.</response>"
 
-    def breaker(episode: Episode, turn: int) -> str:
-        return "<action>" if turn == 2 else f"Well, {turn}."
+    def breaker(episode: Episode) -> str:
+        return "<action>" if episode.service_turns == 2 else f"Well, {episode.service_turns}."
 
-    return {name: policy(name) for name in policies} | {"caller": caller, "breaker": breaker}
+    return {
+        "expert": scenario.expert(),
+        "oracle": scenario.oracle(),
+        **{name: scenario.floor(name) for name in scenario.floors},
+        "caller": Speaker(caller),
+        "breaker": Speaker(breaker),
+    }
 
 
-def dialogue(env: gymnasium.Env[Any, Any], player: Player, **reset: Any) -> Iterator[tuple[Any, ...]]:
+def dialogue(env: gymnasium.Env[Any, Any], player: SeatPolicy, **reset: Any) -> Iterator[tuple[Any, ...]]:
     """Yield ``(observation, reward, terminated, truncated, info)`` from reset to the end."""
     observation, info = env.reset(**reset)
     yield observation, 0.0, False, False, info
-    over, turn = False, 0
+    over = False
     while not over:
-        result = env.step(player(env.unwrapped.episode, turn))  # type: ignore[attr-defined]
+        (text,) = player.reply_batch([env.unwrapped.episode])  # type: ignore[attr-defined]
+        result = env.step(text)
         yield result
-        over, turn = result[2] or result[3], turn + 1
+        over = result[2] or result[3]

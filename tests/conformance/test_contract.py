@@ -12,7 +12,7 @@ import pytest
 
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
-from td_gym.scenario import Episode, Scenario
+from td_gym.scenario import Episode, Scenario, play_on
 from tests.conformance.conftest import dialogue, players
 
 SEEDS = range(6)
@@ -22,15 +22,9 @@ FORBIDDEN = ("hidden", "persona", "demand", "fault")
 
 def converse(scenario: Scenario, name: str, seed: int) -> tuple[Episode, list[Any]]:
     """Return a finished conversation of the service agent ``name`` and all turn results."""
-    customer = scenario.customer(scenario.customers[0])
-    player, episode = players(scenario)[name], scenario.begin(seed)
-    results = []
-    while episode.outcome is None:
-        if episode.next_seat == "customer":
-            results.append(episode.submit("customer", customer.reply_batch([episode])[0]))
-        else:
-            results.append(episode.submit("service", player(episode, episode.service_turns)))
-    return episode, results
+    episode = scenario.begin(seed)
+    seats = {"customer": scenario.customer(scenario.customers[0]), "service": players(scenario)[name]}
+    return episode, play_on(episode, seats)
 
 
 def keys_of(value: Any) -> list[str]:
@@ -128,18 +122,17 @@ def test_the_breaker_ends_by_format_error(scenario: Scenario) -> None:
 
 
 def test_all_strategies_of_the_procedure_are_admissible_somewhere(scenario: Scenario) -> None:
-    customer = scenario.customer(scenario.customers[0])
+    customer = {"customer": scenario.customer(scenario.customers[0])}
     for name, player in players(scenario).items():
         for seed in SEEDS:
             episode = scenario.begin(seed)
+            play_on(episode, customer)
             while episode.outcome is None:
-                if episode.next_seat == "customer":
-                    episode.submit("customer", customer.reply_batch([episode])[0])
-                    continue
                 allowed = scenario.admissible(episode)
                 assert allowed, (name, seed)
                 assert list(allowed) == [strategy for strategy in scenario.strategies if strategy in allowed]
-                episode.submit("service", player(episode, episode.service_turns))
+                episode.submit("service", *player.reply_batch([episode]))
+                play_on(episode, customer)
 
 
 def test_scaffold_answers_stand_in_the_briefing(scenario: Scenario) -> None:

@@ -52,18 +52,15 @@ def test_seeds(env_id: str) -> None:
 def replay(env: Any, scenario: Scenario, name: str, seed: int | None) -> list[Any]:
     """Return all that both seats are told in one dialogue of ``name`` with the simulated customer."""
     env.reset(seed=seed)
-    service, customer = players(scenario)[name], scenario.customer(scenario.customers[0])
+    seats = {"customer": scenario.customer(scenario.customers[0]), "service": players(scenario)[name]}
     told = []
     for seat in env.agent_iter():
         last = env.last()
         told.append((seat, last, dict(env.rewards)))
-        episode = env.unwrapped.episode
         if last[2] or last[3]:
             env.step(None)
-        elif seat == "customer":
-            env.step(customer.reply_batch([episode])[0])
         else:
-            env.step(service(episode, episode.service_turns))
+            env.step(*seats[seat].reply_batch([env.unwrapped.episode]))
     return told
 
 
@@ -92,14 +89,13 @@ def test_rewards_and_costs_are_those_of_the_gym_view(env_id: str, scenario: Scen
 
 def test_parallel_steps_add_up(env_id: str, scenario: Scenario) -> None:
     env = pettingzoo.make("parallel", env_id)
-    service, customer = players(scenario)["expert"], scenario.customer(scenario.customers[0])
+    seats = {"customer": scenario.customer(scenario.customers[0]), "service": scenario.expert()}
     observations, infos = env.reset(seed=3)
     total = dict.fromkeys(scenario.costs, 0.0)
     paid = dict.fromkeys(env.agents, 0.0)
     speaker = "customer"
     while env.agents:
-        episode = env.unwrapped.episode
-        text = customer.reply_batch([episode])[0] if speaker == "customer" else service(episode, episode.service_turns)
+        (text,) = seats[speaker].reply_batch([env.unwrapped.episode])
         observations, rewards, _, _, infos = env.step({**dict.fromkeys(env.agents, "ignored"), speaker: text})
         for name, amount in infos["service"]["costs"].items():
             total[name] += amount

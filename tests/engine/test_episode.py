@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from td_gym.errors import TdGymError
-from td_gym.scenario import MAX_ASIDES
+from td_gym.scenario import MAX_ASIDES, play_on
 from td_gym.turns import EndMark, split_end_mark
-from tests.engine.echo_scenario import EchoEpisode, EchoScenario
+from tests.engine.echo_scenario import EchoCustomer, EchoEpisode, EchoScenario, EchoService
 
 ANY_TEXT = st.one_of(
     st.text(st.characters(), max_size=80),
@@ -174,6 +174,17 @@ def test_snapshots_are_refused_by_another_version() -> None:
     snapshot = begin().snapshot() | {"version": "0"}
     with pytest.raises(TdGymError, match="Echo 0"):
         EchoScenario().restore(snapshot)
+
+
+def test_seats_speak_until_it_is_the_turn_of_another_or_over() -> None:
+    episode, customer = begin(), EchoCustomer()
+    (opening,) = play_on(episode, {"customer": customer})
+    assert (opening.seat, episode.next_seat, episode.outcome) == ("customer", "service", None)
+    assert play_on(episode, {"customer": customer}) == []
+    results = play_on(episode, {"customer": customer, "service": EchoService()})
+    assert [turn.text for turn in episode.transcript][-2:] == ["plum.", "Goodbye. [end:5]"]
+    assert [result.terminated for result in results] == [False] * (len(results) - 1) + [True]
+    assert play_on(episode, {"customer": customer}) == []
 
 
 @given(st.lists(ANY_TEXT, max_size=8))

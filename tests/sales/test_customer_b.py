@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from td_gym.scenario import SeatPolicy
+from td_gym.scenario import SeatPolicy, play_on
 from td_gym.scenarios.sales.customer_acts import detect_customer_acts
 from td_gym.scenarios.sales.customer_b import reply
 from td_gym.scenarios.sales.customer_b_scales import State, led, missing
@@ -161,13 +161,12 @@ def rates(name: str, episodes: int = 150) -> dict[str, float]:
     scenario = Sales()
     agents: dict[str, SeatPolicy] = {"expert": scenario.expert(), "oracle": scenario.oracle(), **scenario.references()}
     agent = agents[name] if name in agents else scenario.floor(name)
-    customer = scenario.customer("scripted_b")
+    seats = {"customer": scenario.customer("scripted_b"), "service": agent}
     totals = {"converted": 0.0, "identity_detected": 0.0}
     for seed in range(episodes):
         episode = scenario.begin(seed, "validation")
-        while episode.outcome is None:
-            policy = customer if episode.next_seat == "customer" else agent
-            episode.submit(episode.next_seat, policy.reply_batch([episode])[0])
+        play_on(episode, seats)
+        assert episode.outcome is not None
         assert episode.outcome["identity_detected"] == episode.memory["customer"]["noticed"]
         for key in totals:
             totals[key] += episode.outcome[key] / episodes

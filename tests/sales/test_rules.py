@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from td_gym.scenario import SeatPolicy
+from td_gym.scenario import SeatPolicy, play_on
 from td_gym.scenarios.sales.credit import QUESTIONS, Question
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.scenario import Sales
@@ -56,12 +56,10 @@ def call_with_question(name: str) -> tuple[SalesEpisode, Question]:
 
 def mean_conversion(policy: SeatPolicy, dialogues: int) -> float:
     scenario = Sales()
-    customer, sold = scenario.customer("scripted"), 0
+    seats, sold = {"customer": scenario.customer("scripted"), "service": policy}, 0
     for seed in range(dialogues):
         episode = scenario.begin(seed, "validation")
-        while episode.outcome is None:
-            seat = customer if episode.next_seat == "customer" else policy
-            episode.submit(episode.next_seat, seat.reply_batch([episode])[0])
+        play_on(episode, seats)
         sold += outcome_of(episode)["converted"] is True
     return sold / dialogues
 
@@ -256,13 +254,11 @@ def test_any_customer_that_says_so_has_noticed_the_machine(remark: str, detected
 
 def test_a_finished_call_is_restored_with_its_outcome() -> None:
     scenario = Sales()
-    customer, repeater = scenario.customer("scripted"), scenario.floor("repeater")
+    seats = {"customer": scenario.customer("scripted"), "service": scenario.floor("repeater")}
     noticed = False
     for seed in range(12):
         episode = scenario.begin(seed)
-        while episode.outcome is None:
-            seat = customer if episode.next_seat == "customer" else repeater
-            episode.submit(episode.next_seat, seat.reply_batch([episode])[0])
+        play_on(episode, seats)
         assert scenario.restore(episode.snapshot()).outcome == episode.outcome
         noticed |= outcome_of(episode)["identity_detected"] is True
     assert noticed
@@ -282,15 +278,11 @@ def test_nothing_can_be_sold_to_who_is_not_eligible() -> None:
 
 def test_the_expert_tells_who_is_not_eligible_and_offers_nothing() -> None:
     scenario = Sales()
-    customer, expert = scenario.customer("scripted"), scenario.expert()
+    seats = {"customer": scenario.customer("scripted"), "service": scenario.expert()}
     calls = [episode for episode in map(scenario.begin, range(100)) if not episode.case.profile.eligible]
     assert calls
     for episode in calls:
-        costs: set[str] = set()
-        while episode.outcome is None:
-            seat = customer if episode.next_seat == "customer" else expert
-            costs |= episode.submit(episode.next_seat, seat.reply_batch([episode])[0]).costs.keys()
-        assert not costs
+        assert not any(result.costs for result in play_on(episode, seats))
         assert not episode.progress.pitched
         assert outcome_of(episode)["ended_by"] == "resolved"
 
