@@ -42,15 +42,15 @@ class RecordedCustomers(MultiWOZ):
     """MultiWOZ with the customers of ``recordings``: conversation ``seed`` is with number ``seed``.
 
     They say what they once said, whatever they are told.  An episode has an empty goal, so that only the customer's
-    words come into it; hence no booking of what is there is refused.
+    words come into it; hence no booking of what is there is refused.  ``data_dir`` is as for ``MultiWOZ``.
     """
 
     customers: ClassVar[tuple[str, ...]] = ("recorded",)
 
-    def __init__(self, data_dir: Path, recordings: Sequence[Recording]) -> None:
+    def __init__(self, data_dir: Path | None, recordings: Sequence[Recording]) -> None:
         self.ids = [recording.id for recording in recordings]
         self._lines = list(map(customer_lines, recordings))
-        super().__init__(data_dir, max_turns=max(_LEAST_TURNS, *map(len, self._lines)))
+        super().__init__(data_dir, max_turns=max((_LEAST_TURNS, *map(len, self._lines))))
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> MultiWOZEpisode:
         """Start conversation ``seed``; there is no row to pick."""

@@ -14,7 +14,7 @@ from evals.commands import train as train_command
 
 ENV = "td_gym/FoodDispute-v0"
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("envs", "play", "train", "evaluate", "leaderboard", "data", "score-multiwoz")
+COMMANDS = ("envs", "play", "train", "evaluate", "leaderboard", "data", "respond-multiwoz", "score-multiwoz")
 
 
 def shell(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

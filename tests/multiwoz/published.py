@@ -7,6 +7,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from td_gym.scenarios.multiwoz.database import Database
+
 MESSAGE = [
     "You are looking for a <span class='emphasis'>train</span>. It goes to <span class='emphasis'>ely</span>.",
     "You are also looking for a <span class='emphasis'>place to dine</span>. It serves german food.",
@@ -110,3 +112,12 @@ def write_22(folder: Path, split: str = "train", record: Any = None) -> Path:
     path.write_text(json.dumps([record or record_22()]))
     (folder / "dialog_acts.json").write_text(json.dumps(ACTS_22))
     return path
+
+
+def write_tables(folder: Path, database: Database) -> None:
+    """Write the tables of a city as ``restaurant_db.json`` and so on."""
+    folder.mkdir(parents=True)
+    tables: dict[str, Any] = {domain: [*rows] for domain, rows in database.tables.items()}
+    tables["taxi"] = [{"taxi_colors": ["red", "black"], "taxi_types": ["tesla", "skoda"]}]
+    for domain, rows in tables.items():
+        (folder / f"{domain}_db.json").write_text(json.dumps(rows), encoding="utf-8")
