@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from evals.progress import Progress
     from evals.provenance import provenance
     from evals.runner import agent_names
-    from td_gym.protocol import PROTOCOL_VERSION
+    from evals.scores import versions
     from td_gym.scenarios.multiwoz.files import load_dialogues
 
     if args.out.is_dir():
@@ -85,10 +85,7 @@ def run(args: argparse.Namespace) -> int:
         invalid_messages=agent.silenced,
         seed=args.seed,
         temperature=args.temperature,
-        scenario=scenario.name,
-        scenario_version=scenario.version,
-        wording_version=scenario.wording_version,
-        protocol_version=PROTOCOL_VERSION,
+        **versions(scenario),
     )
     write_json(args.out.with_name(f"{args.out.name}.provenance.json"), source)
     turns = sum(map(len, predictions.values()))
