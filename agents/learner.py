@@ -49,12 +49,14 @@ class Learner:
             self.reference = copy.deepcopy(self.model).requires_grad_(False)
             self._frozen = list(self.reference.parameters())
 
-    def update(self, batch: Trajectories, number: int, prefix: str = "") -> dict[str, float]:
+    def update(self, batch: Trajectories, number: int, prefix: str = "", pace: float = 1.0) -> dict[str, float]:
         """Learn from this process's share of a batch; return figures equal on all processes.
 
         The method's own state (controllers, running scales) moves first, then the policy, once per
-        minibatch.  ``prefix`` stands before the names of the losses.
+        minibatch, at ``pace`` times the learning rate.  ``prefix`` stands before the names of the losses.
         """
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = self.config.lr * pace
         found = self.method.advantages(batch, self.method.measure(batch, self))
         reference = None
         if self.reference is not None:

@@ -131,7 +131,8 @@ def train_policy(
                     learner.freeze()
                 batch = sources[phase.source](policy, phase.number)
                 held = describe(batch.dialogues, list(budgets)) if batch.dialogues is not None else {}
-                for name, value in (held | learner.update(batch.rows, phase.number, phase.prefix)).items():
+                learnt = learner.update(batch.rows, phase.number, phase.prefix, phase.pace)
+                for name, value in (held | learnt).items():
                     figures[name].append(value)
             learner.take_into_mean(update)
             metrics = {name: fmean(values) for name, values in figures.items()}

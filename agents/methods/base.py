@@ -39,6 +39,8 @@ class Phase(NamedTuple):
     """Stands before the names of the losses; no two phases of an update may log under one name."""
     freezes: bool = False
     """The policy, as it stands when the phase begins, becomes the reference."""
+    pace: float = 1.0
+    """What the learning rate is multiplied by."""
 
 
 class Probe(Protocol):

@@ -6,7 +6,8 @@ weight follows from the rank of its gradient's norm among the n of them, ``w = 1
 
 Ours: what is rewarded by which rule (``td_gym.judges``); that norms are those of the whole batch and of the last block;
 that rewards are centred on their group first, without which a norm tells a reward's size rather than what can be learnt
-from it (``center=False`` is the paper's letter); one optimiser for both phases; and that a refreshed reference serves
+from it (``center=False`` is the paper's letter); one optimiser for both phases, which goes slower over reasoning, since
+a small policy that learns to answer questions forgets how to talk to customers; and that a refreshed reference serves
 for two optimiser steps at least, since at the first its KL gradient is zero.
 
 Budgets are taken like every method's and leave the advantage alone.
@@ -43,6 +44,8 @@ class MOREConfig:
     """Weight of the tasks that ask for an attribute."""
     pnr_weight: float = 0.5
     """Weight of the tasks that ask for a number to be worked out."""
+    reasoning_pace: float = 0.2
+    """Learning rate of reasoning in batches of its own, as a share of that of replies (ours)."""
     weighting: str = "rank"
     """Weights of the rewards: by the ``rank`` of their gradients, or ``equal``."""
     center: bool = True
@@ -59,6 +62,10 @@ class MOREConfig:
             raise unknown("scaffold", self.scaffold, PLANS)
         if self.weighting not in WEIGHTINGS:
             raise unknown("weighting", self.weighting, WEIGHTINGS)
+        if self.reasoning_pace <= 0:
+            raise TdGymError(
+                f"reasoning_pace must be above 0, it is {self.reasoning_pace}; scaffold none leaves reasoning out."
+            )
         if self.ref_every < 1:
             raise TdGymError(f"ref_every must be at least 1, it is {self.ref_every}.")
         if min(self.mac_weight, self.pnr_weight) < 0 or self.mac_weight + self.pnr_weight == 0:
@@ -67,8 +74,8 @@ class MOREConfig:
             raise TdGymError("rouge is not among the rewards of a merged batch; leave one of them out.")
 
 
-def _reasoning(number: int) -> Phase:
-    return Phase("tasks", number, prefix="reasoning/")
+def _reasoning(number: int, c: MOREConfig) -> Phase:
+    return Phase("tasks", number, prefix="reasoning/", pace=c.reasoning_pace)
 
 
 def _replies(number: int, c: MOREConfig, freezes: bool) -> Phase:
@@ -76,13 +83,13 @@ def _replies(number: int, c: MOREConfig, freezes: bool) -> Phase:
 
 
 def _separate(update: int, total: int, c: MOREConfig) -> tuple[Phase, ...]:
-    return (_reasoning(update), *_alone(update, total, c))
+    return (_reasoning(update, c), *_alone(update, total, c))
 
 
 def _first(update: int, total: int, c: MOREConfig) -> tuple[Phase, ...]:
     # Twice as many phases as updates: the first half of them reasoning, two to an update.
     return tuple(
-        _reasoning(step) if step <= total else _replies(step - total, c, freezes=step == total + 1)
+        _reasoning(step, c) if step <= total else _replies(step - total, c, freezes=step == total + 1)
         for step in (2 * update - 1, 2 * update)
     )
 

@@ -87,6 +87,7 @@ def test_which_methods_use_budgets() -> None:
         ({"method": "more", "options": {"scaffold": "merge"}}, "Did you mean 'merged'"),
         ({"method": "more", "options": {"weighting": "ranks"}}, "Did you mean 'rank'"),
         ({"method": "more", "options": {"ref_every": 0}}, "ref_every must be at least 1"),
+        ({"method": "more", "options": {"reasoning_pace": 0.0}}, "reasoning_pace must be above 0"),
         ({"method": "more", "options": {"mac_weight": 0, "pnr_weight": 0}}, "nor both 0"),
         ({"method": "more", "preset": "merged", "options": {"rouge": True}}, "rouge is not among the rewards"),
     ],

@@ -154,6 +154,25 @@ def test_phases_of_each_preset() -> None:
     ]
     assert [phases[-1][2] for phases in sources_of("default", 5, ref_every=2)] == [True, False, True, False, True]
     assert sources_of("default", rouge=True)[0][1][0] == "turns_with_rouge"
+    paces = [phase.pace for phase in build_method("more", options={"reasoning_pace": 0.3}).phases(1, 3)]
+    assert paces == [0.3, 1.0]
+
+
+def test_a_slower_phase_takes_shorter_steps(tmp_path: Path) -> None:
+    config = toy_config(tmp_path / "run", method="more", preset="no_scaffold", minibatches=1)
+    batch = toy_replies(config)(toy_policy(), 1).rows
+    moved = []
+    for paces in ([1.0], [0.2], [1.0, 0.2]):
+        policy = toy_policy()
+        built = Learner(policy.model, None, build_method("more", "no_scaffold"), config)
+        for pace in paces:
+            before = {name: values.clone() for name, values in policy.model.state_dict().items()}
+            built.update(batch, 1, pace=pace)
+        moved.append({name: values - before[name] for name, values in policy.model.state_dict().items()})
+    for name, step in moved[0].items():
+        torch.testing.assert_close(moved[1][name], 0.2 * step, atol=1e-6, rtol=1e-3)  # Adam's first step
+    longest = [max(step.abs().max().item() for step in each.values()) for each in moved]
+    assert longest[2] < 0.5 * longest[0]
 
 
 def test_a_fresh_reference_needs_two_steps(tmp_path: Path) -> None:
