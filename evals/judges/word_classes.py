@@ -14,7 +14,13 @@ _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th)$")
 _ADJECTIVE = re.compile(r"(ous|ful|ive|able|ible|less|ish|al|ic|ary|-\w+)$")
 _CONTRACTION = re.compile(r"(.+)('(?:m|s|re|ve|ll|d))$", re.IGNORECASE)
 _NEGATION = re.compile(r"(.+)n't$", re.IGNORECASE)
-_TOKEN = re.compile(r"\d+(?:st|nd|rd|th)\b|[#$£€]?\d+(?:[.,:]\d+)*%?|[A-Za-z]+(?:['-][A-Za-z]+)*'?|[,;:–—-]|\S")
+_REFERENCE = r"(?!\d+[A-Z]{1,3}\b)(?=\d*[A-Z])(?=[A-Z]*\d)[A-Z\d]{6,}\b"
+"""Six or more capitals and digits in one, such as a train's id, but no sum with its unit."""
+_POSTCODE = r"[A-Za-z]{1,2}\d{1,2} ?\d[A-Za-z]{2}\b"
+_CODE = re.compile(rf"(?<!\w)(?:{_REFERENCE}|{_POSTCODE})")
+_TOKEN = re.compile(
+    _CODE.pattern + r"|\d+(?:st|nd|rd|th)\b|[#$£€]?\d+(?:[.,:]\d+)*%?|[A-Za-z]+(?:['-][A-Za-z]+)*'?|[,;:–—-]|\S"
+)
 _SEPARATORS = frozenset(",;:–—-")
 NAME, COUNT, MASS, PLURAL, ADJECTIVE = "name", "count", "mass", "plural", "adj"
 
@@ -63,6 +69,8 @@ def classes(token: str, first: bool, followed_by_capital: bool = False) -> froze
         return frozenset((ADJECTIVE, COUNT))
     if _NUMBER.match(token):
         return frozenset(("num",))
+    if _CODE.fullmatch(token):
+        return frozenset((NAME,))
     if not token[0].isalpha() and not token.startswith("'"):
         return known
     if lower.endswith("ly") and known:

@@ -21,7 +21,7 @@ def passing(sentences: list[str]) -> float:
 
 GOOD = listed("good")
 HELD_OUT = listed("held_out")
-"""Written after the grammar was finished and never used to change it, like the ``sales_held_out`` ones."""
+"""Written after the grammar was finished and never used to change it, like the other ``held_out`` ones."""
 
 FUSED = [
     "I am sorry that your rice was cold the voucher for 12 to you as an apology.",
@@ -50,20 +50,22 @@ def test_sentences_nobody_tuned_on_pass() -> None:
     assert passing(HELD_OUT) >= 0.95
 
 
-@pytest.mark.parametrize(("name", "at_least"), [("sales_good", 0.94), ("sales_held_out", 0.94)])
-def test_sentences_of_a_credit_agent_pass(name: str, at_least: float) -> None:
-    assert passing(listed(name)) >= at_least
+@pytest.mark.parametrize("name", ["sales_good", "sales_held_out", "visitors_good", "visitors_held_out"])
+def test_sentences_of_other_desks_pass(name: str) -> None:
+    assert passing(listed(name)) >= 0.94
 
 
-@pytest.mark.parametrize("name", ["sales_broken", "sales_held_out_broken"])
-def test_broken_sentences_of_a_credit_agent_are_noticed(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["sales_broken", "sales_held_out_broken", "visitors_broken", "visitors_held_out_broken"]
+)
+def test_broken_sentences_of_other_desks_are_noticed(name: str) -> None:
     assert passing(listed(name)) <= 0.12
 
 
 @pytest.mark.parametrize("kind", SPOILS)
-@pytest.mark.parametrize("source", [GOOD, HELD_OUT, listed("sales_good")], ids=["good", "held_out", "sales_good"])
-def test_spoilt_sentences_are_noticed(kind: str, source: list[str]) -> None:
-    bad = spoilt(kind, source, 400)
+@pytest.mark.parametrize("name", ["good", "held_out", "sales_good", "visitors_good"])
+def test_spoilt_sentences_are_noticed(kind: str, name: str) -> None:
+    bad = spoilt(kind, listed(name), 400)
     assert passing(bad) <= 0.45
 
 
@@ -125,7 +127,12 @@ def test_words_come_apart_and_phrases_together() -> None:
     assert tokens("I can't say, of course, the courier's late") == [
         "I", "can", "n't", "say", ",", "of-course", ",", "the", "courier", "'s", "late",
     ]  # fmt: skip
+    assert tokens("The visitors' desk") == ["The", "visitors", "'s", "desk"]
+    assert tokens("Its reference is 48M1JC7J, at WM9 4GU for 100SAR") == [
+        "Its", "reference", "is", "48M1JC7J", ",", "at", "WM9 4GU", "for", "100", "SAR",
+    ]  # fmt: skip
     assert {"tB", "count"} <= classes("order", first=False)
     assert "name" in classes("Shawarma", first=False)
+    assert classes("TR0052", first=True) == {"name"}
     assert "name" not in classes("The", first=False)
     assert "tD" in classes("delivered", first=False)
