@@ -47,6 +47,8 @@ class Habits:
     """Probability of each step of good service being taken."""
     offers_from: int = 10
     """Entities found at or below which the agent offers one without asking for more."""
+    looks_again: bool = False
+    """Whether the agent repeats its last look-up in every domain before each message."""
 
 
 class Plan(NamedTuple):
@@ -75,6 +77,9 @@ class Planner:
             for domain in domains:
                 if call := self._call(domain):
                     return Plan(call=call, domain=domain)
+            for domain, sought in self.reading.looked_up.items() if self.habits.looks_again else ():
+                if not self._looked_now(domain):
+                    return Plan(call=_call("query", domain, sought), domain=domain)
         acts = [act for domain in domains for act in self._speak(domain)]
         if not self.reading.own:
             acts.insert(0, Act("greet", "general"))
@@ -92,9 +97,9 @@ class Planner:
         if self._skips("look", domain):
             return ""
         if domain != "taxi" and self._is_due(domain, need):
-            return _call("query", domain, {slot: f"wanted_{slot}" for slot in need.sought(domain)})
+            return _call("query", domain, {slot: f"[wanted_{slot}]" for slot in need.sought(domain)})
         if domain != "taxi" and self._passes(domain, need):
-            return _call("query", domain, {DOMAINS[domain].key: "next"})
+            return _call("query", domain, {DOMAINS[domain].key: "[next]"})
         return self._booking(domain, need)
 
     def _is_due(self, domain: str, need: Need) -> bool:
@@ -116,12 +121,12 @@ class Planner:
             slots = [slot for slot in spec.inform if need.inform.get(slot, DONTCARE) != DONTCARE]
             if self._missing(domain) or self.reading.booked_with.get(domain) == {s: need.inform[s] for s in slots}:
                 return ""
-            return _call("book", domain, {slot: f"wanted_{slot}" for slot in slots})
+            return _call("book", domain, {slot: f"[wanted_{slot}]" for slot in slots})
         if not (need.wants_booking and spec.book and self._key(domain)) or self._missing_details(domain):
             return ""
         if self.reading.booked_with.get(domain) == {spec.key: self._key(domain), **need.book}:
             return ""
-        return _call("book", domain, {spec.key: spec.key, **{slot: f"wanted_{slot}" for slot in spec.book}})
+        return _call("book", domain, {spec.key: f"[{spec.key}]", **{slot: f"[wanted_{slot}]" for slot in spec.book}})
 
     # Words.
 
@@ -152,7 +157,7 @@ class Planner:
                 return
             if domain not in ("police", "hospital") or not asked:
                 yield Act("recommend", domain)
-        elif booking is None and any((a.tool, a.domain) == ("query", domain) for a in self.reading.since):
+        elif booking is None and self._looked_now(domain):
             yield Act("recommend", domain, "again")
         for slot in asked:
             yield Act("inform", domain, slot, self._value(domain, slot))
@@ -185,6 +190,10 @@ class Planner:
 
     def _found(self, domain: str) -> Answer | None:
         return self.reading.latest(domain, "query")
+
+    def _looked_now(self, domain: str) -> bool:
+        """Return whether ``domain`` was looked up since the customer last spoke."""
+        return any((answer.tool, answer.domain) == ("query", domain) for answer in self.reading.since)
 
     def _key(self, domain: str) -> str:
         """Return the name or train id that was found last, empty for none."""
@@ -221,8 +230,8 @@ class Planner:
         return care < 1.0 and uniform(self.seed, len(self.reading.own), "care", step, what) >= care
 
 
-def _call(tool: str, domain: str, slots: dict[str, str]) -> str:
-    return " ".join([f"{tool} domain={domain}", *(f'{name}="[{slot}]"' for name, slot in slots.items())])
+def _call(tool: str, domain: str, arguments: dict[str, str]) -> str:
+    return " ".join([f"{tool} domain={domain}", *(f'{name}="{value}"' for name, value in arguments.items())])
 
 
 def draft(reading: Reading, habits: Habits, seed: int, header: bool = False) -> str:

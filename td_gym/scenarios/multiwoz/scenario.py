@@ -137,12 +137,13 @@ class MultiWOZ(Desk[Persona]):
         return Oracle(self.database)
 
     def references(self) -> Mapping[str, SeatPolicy]:
-        """Return the rule agent that asks for everything before it offers, and one that asks for nothing."""
+        """Return the rule agent that asks for all before it offers, that asks for nothing, and that looks up always."""
         from td_gym.scenarios.multiwoz.expert import Habits, RuleAgent
 
         return {
             "asks_first": RuleAgent(self.database, Habits(offers_from=1)),
             "offers_first": RuleAgent(self.database, Habits(offers_from=10_000)),
+            "looks_up_always": RuleAgent(self.database, Habits(looks_again=True)),
         }
 
     def demonstrator(self, seed: int) -> SeatPolicy:
