@@ -109,9 +109,10 @@ def _take_values(heard: Heard, sentence: str, domain: str, database: Database) -
     heard.told |= {slot for slot, pattern in _TELL.items() if pattern.search(sentence)}
     if domain == "taxi" and _CAR.search(sentence):
         heard.told.add("type")
+    told = sentence.replace(heard.name.removeprefix("the "), "") if heard.name else sentence  # names hold such words too
     for slot in (*DOMAINS[domain].inform, *DOMAINS[domain].request):
         for value in _few(domain, slot, database):
-            if value in sentence:
+            if value in told:
                 heard.told.add(slot)
                 if heard.name:
                     heard.values.setdefault(slot, []).append(value.removesuffix(" star"))
