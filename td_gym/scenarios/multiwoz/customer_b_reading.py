@@ -106,10 +106,11 @@ def _take_question(heard: Heard, sentence: str, domain: str) -> None:
 
 
 def _take_values(heard: Heard, sentence: str, domain: str, database: Database) -> None:
+    """Note what is told, and the values of slots that have few; words in the name of the place are none."""
     heard.told |= {slot for slot, pattern in _TELL.items() if pattern.search(sentence)}
     if domain == "taxi" and _CAR.search(sentence):
         heard.told.add("type")
-    told = sentence.replace(heard.name.removeprefix("the "), "") if heard.name else sentence  # names hold such words too
+    told = sentence.replace(heard.name.removeprefix("the "), "") if heard.name else sentence
     for slot in (*DOMAINS[domain].inform, *DOMAINS[domain].request):
         for value in _few(domain, slot, database):
             if value in told:
