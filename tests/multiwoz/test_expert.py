@@ -6,6 +6,7 @@ from itertools import groupby
 
 import pytest
 
+from td_gym.scenario import play_on
 from td_gym.scenarios.multiwoz.episode import MultiWOZEpisode
 from td_gym.scenarios.multiwoz.expert import Habits, RuleAgent
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
@@ -20,12 +21,8 @@ BOOK = "Please book it for 2 people on monday at 17:30."
 
 def turn(episode: MultiWOZEpisode, habits: Habits = SKILLED) -> tuple[int, str]:
     """Let the agent act until it speaks; return how many calls it made first, and what it said, in small letters."""
-    agent = RuleAgent(CITY, habits)
-    calls = -1
-    while episode.next_seat == "service":
-        episode.submit("service", agent.reply_batch([episode])[0])
-        calls += 1
-    return calls, episode.transcript[-1].shown.lower()
+    messages = play_on(episode, {"service": RuleAgent(CITY, habits)})
+    return len(messages) - 1, episode.transcript[-1].shown.lower()
 
 
 def test_it_asks_before_it_offers_where_much_is_found() -> None:
@@ -67,6 +64,14 @@ def test_it_books_and_passes_the_reference_on() -> None:
     assert reference in said
 
 
+def test_it_says_a_reference_that_was_asked_for_once() -> None:
+    episode = conversation({}, WANTS)
+    turn(episode)
+    episode.submit("customer", f"{BOOK} I need the reference number too.")
+    _, said = turn(episode)
+    assert said.count(answer_of(episode).partition("ref=")[2][:8].lower()) == 1
+
+
 def test_it_asks_for_what_a_booking_lacks() -> None:
     episode = conversation({}, WANTS)
     turn(episode)
@@ -103,9 +108,7 @@ def test_no_conversation_has_more_calls_in_a_row(customer: str) -> None:
     seats = {"customer": scenario.customer(customer), "service": scenario.references()["looks_up_always"]}
     for seed in range(10):
         episode = scenario.begin(seed)
-        while episode.outcome is None:
-            seat = episode.next_seat
-            episode.submit(seat, seats[seat].reply_batch([episode])[0])
+        play_on(episode, seats)
         runs = [len(list(run)) for aside, run in groupby(episode.transcript, lambda each: each.aside) if aside]
         assert max(runs) <= 4
 

@@ -149,7 +149,8 @@ class Planner:
         elif answer is not None and not answer.count:
             yield Act("no_offer", domain)
             return
-        asked = [slot for slot in need.asked if not self._skips("answer", slot)][:_MOST_ANSWERS]
+        told = () if booking is None else DOMAINS[domain].confirmed
+        asked = [slot for slot in need.asked if slot not in told and not self._skips("answer", slot)][:_MOST_ANSWERS]
         if booking is None and answer is not None and (need.wants_offer or need.offered != self._key(domain)):
             narrowing = self._narrowing(domain, answer) if not asked else ()
             if narrowing:

@@ -60,6 +60,11 @@ class Domain:
         """Slots by which entities are looked up: those of ``inform``, and the key."""
         return self.inform if self.key in self.inform else (*self.inform, self.key)
 
+    @property
+    def confirmed(self) -> tuple[str, ...]:
+        """Slots that only a booking has: its ``ref``, or those of a taxi; none where nothing is booked."""
+        return ("ref",) if self.book else () if self.key else self.request
+
 
 def _domain(key: str, inform: str, request: str, book: str = "", **closed: tuple[str, ...]) -> Domain:
     return Domain(key, tuple(inform.split()), tuple(request.split()), tuple(book.split()), MappingProxyType(closed))
