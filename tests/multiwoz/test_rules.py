@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from td_gym.errors import TdGymError
-from td_gym.scenarios.multiwoz.cases import City
+from td_gym.scenario import SPLITS
+from td_gym.scenarios.multiwoz.cases import City, load_city
+from td_gym.scenarios.multiwoz.goals import draw_goal
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from tests.multiwoz.desk import (
     CITY,
@@ -21,6 +23,7 @@ from tests.multiwoz.desk import (
     ended,
     say,
 )
+from tests.multiwoz.published import write_22, write_tables
 
 INDIAN = {"food": "indian", "area": "centre"}
 EATING = {"restaurant": {"inform": INDIAN, "request": ["phone"]}}
@@ -244,7 +247,17 @@ def test_published_goals_are_picked_by_row(shared_data: Path) -> None:
 
 
 def test_a_folder_without_goals_of_a_split_makes_up_those_of_train_alone() -> None:
-    city = City(CITY, {}, "some/folder")
+    city = City(CITY, {"validation": [draw_goal(0, "validation", CITY)]}, "some/folder")
     assert city.goal(0, "train", None).domains
     with pytest.raises(TdGymError, match="no goals of test"):
         city.goal(0, "test", None)
+
+
+def test_goals_are_made_up_for_a_folder_of_2_2_alone(tmp_path: Path) -> None:
+    write_tables(tmp_path / "db", CITY)
+    with pytest.raises(TdGymError, match="holds no test split"):
+        load_city(tmp_path)
+    write_22(tmp_path / "MultiWOZ_2.2")
+    city = load_city(str(tmp_path))
+    assert not city.goals
+    assert all(city.goal(0, split, None) == draw_goal(0, split, city.database) for split in SPLITS)

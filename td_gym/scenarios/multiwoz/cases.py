@@ -54,9 +54,9 @@ class City:
     def goal(self, seed: int, split: str, row: int | None) -> Goal:
         """Return the goal of conversation ``seed`` in ``split``: one drawn, or published goal number ``row``.
 
-        Published goals are drawn from where there are some.  Otherwise goals are made up: always in an invented city,
-        and for ``train`` alone with a folder that lacks its goals.  Raises ``TdGymError`` for any other split without
-        goals, and for a row that is not there.
+        Published goals are drawn from where there are some.  Otherwise goals are made up: always in an invented city
+        and with a folder that has no goals at all, and for ``train`` with one that lacks its goals alone.  Raises
+        ``TdGymError`` for any other split without goals, and for a row that is not there.
         """
         known = self.goals.get(split, ())
         if row is not None:
@@ -68,7 +68,7 @@ class City:
             return known[row]
         if known:
             return Stream(seed, f"goal/{split}").choice(known)
-        if self.folder and split != "train":
+        if self.goals and split != "train":
             raise TdGymError(f"{self.folder!r} holds no goals of {split}; known: {', '.join(self.goals)}.")
         return draw_goal(seed, split, self.database)
 
@@ -77,7 +77,8 @@ class City:
 def load_city(data_dir: str | Path | None) -> City:
     """Return the city of MultiWOZ's data in ``data_dir``, an invented one for None; ``TdGymError`` names what is wrong.
 
-    Values that the goals name may be asked for though the database has none of them.
+    Values that the goals name may be asked for though the database has none of them.  Where only the dialogues of 2.2
+    are there, which have no goals, goals are made up.
     """
     if data_dir is None:
         return City(synthetic_database())

@@ -44,7 +44,7 @@ def load_dialogues(data_dir: Path, split: str) -> list[Dialogue]:
     The goals of 2.2's dialogues are those of ConvLab's zips, when these are there too.
     """
     zips = _zips(data_dir, split)
-    layout = data_dir if data_dir.is_file() else _find(data_dir, "MultiWOZ_2.2", f"{_FOLDERS[split]}/dialogues_*.json")
+    layout = _layout_22(data_dir, split)
     if layout is not None:
         return _dialogues_22(_files(layout), split, load_goals(data_dir, split) if zips else {})
     if zips is None:
@@ -63,11 +63,16 @@ def load_goals(data_dir: Path, split: str) -> dict[str, Goal]:
 
 
 def goal_splits(data_dir: Path) -> tuple[str, ...]:
-    """Return the splits whose goals are there; ``TdGymError`` for none."""
+    """Return the splits whose goals are there, none with 2.2 alone; ``TdGymError`` where there is neither."""
     there = tuple(split for split in _ZIPS if _zips(data_dir, split))
-    if not there:
+    if not there and not any(_layout_22(data_dir, split) for split in _FOLDERS):
         raise _not_there(data_dir, "test")
     return there
+
+
+def _layout_22(data_dir: Path, split: str) -> Path | None:
+    """Return the folder or archive with the dialogues of 2.2."""
+    return data_dir if data_dir.is_file() else _find(data_dir, "MultiWOZ_2.2", f"{_FOLDERS[split]}/dialogues_*.json")
 
 
 def _zips(data_dir: Path, split: str) -> Path | None:
