@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.values import find_values, masked
 
+TIMES = {"leaveat": "09:00", "arriveby": "09:51"}
 CITY = Database(
     {
         "restaurant": [
@@ -26,16 +27,24 @@ CITY = Database(
                 "address": "53-57 lensfield road",
             }
         ],
-        "attraction": [{"name": "jesus green pool", "type": "swimmingpool", "area": "north"}],
+        "attraction": [
+            {"name": "jesus green pool", "type": "swimmingpool", "area": "north"},
+            {"name": "all saints church", "type": "architecture", "area": "centre"},
+            {"name": "museum of a time", "type": "museum", "area": "centre"},
+            {"name": "cambridge artworks", "type": "museum", "area": "east"},
+        ],
         "train": [
             {
                 "trainid": "tr0001",
                 "departure": "cambridge",
                 "destination": "london kings cross",
                 "day": "monday",
-                "leaveat": "09:00",
-                "arriveby": "09:51",
-            }
+                **TIMES,
+            },
+            *(
+                {"trainid": "tr0002", "departure": town, "destination": "cambridge", "day": "monday", **TIMES}
+                for town in ("kings lynn", "london liverpool street", "stansted airport")
+            ),
         ],
     },
     [["red"], ["audi"]],
@@ -80,6 +89,22 @@ def said(text: str) -> list[tuple[str, str]]:
         ("reference number is yf86ge4j or OXVTBQHH", [("ref", "YF86GE4J"), ("ref", "OXVTBQHH")]),
         ("a red audi", [("type", "red audi")]),
         ("at 25:99", []),
+        ("King 's Lynn or king's lynn", [("place", "kings lynn")] * 2),
+        ("London Liverpool, Liverpool Street", [("place", "london liverpool street")] * 2),
+        ("to Stansted or the airport", [("destination", "stansted airport"), ("place", "stansted airport")]),
+        ("a train from London", []),  # there are two of them
+        ("Saint Johns Chop House", [("name", "saint john's chop house")]),
+        ("All Saints, the artworks", [("name", "all saints church"), ("name", "cambridge artworks")]),
+        ("the museum of a kind", [("type", "museum")]),
+        ("wendesday, Tusday, thursdya", [("day", "wednesday"), ("day", "tuesday"), ("day", "thursday")]),
+        ("to Cambrige or camb", [("destination", "cambridge")]),
+        ("I am looking for help in Cambridge.", [("place", "cambridge")]),
+        ("a ride for Cambridge", [("destination", "cambridge")]),
+        (
+            "between the Gardenia and the Lensfield",
+            [("departure", "the gardenia"), ("destination", "lensfield hotel")],
+        ),
+        ("pick me up at the Gardenia by 9:00", [("departure", "the gardenia"), ("leaveat", "09:00")]),
     ],
 )
 def test_values_are_found_as_people_write_them(text, values):

@@ -80,7 +80,7 @@ _COUNTED = re.compile(
     r"|(?P<money> ?(?:pounds?|gbp|quid)\b)"
 )
 _UNITS = {"duration": " minutes", "money": " pounds"}
-_RATED = re.compile(r"\b(?:(?P<stars>stars? (?:rating )?(?:of|is)|rating of)|(?P<people>party of)) $")
+_RATED = re.compile(r"\b(?:(?P<stars>stars? (?:rating )?(?:of|is)|rating of)|(?P<people>(?:party|group) of)) $")
 _CAR = re.compile(rf"\b(?:{_COLOURS}) (?!cars?\b|taxi\b|cab\b|and\b|or\b)[a-z]+")
 _REFERENCE = re.compile(r"\b(?=[A-Z\d]*[A-Z])[A-Z\d]{8}\b")
 _LOWER_REFERENCE = re.compile(r"\breference(?: (?:number|code|no))?\.?(?: is)? ?:? ?#?(?=[a-z]*\d)([a-z\d]{8})\b")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from functools import lru_cache
 
 from td_gym.scenarios.multiwoz.database import Database
@@ -76,16 +76,30 @@ _SYNONYMS = {
     ("type", "architecture"): ("architectural",),
     ("type", "guesthouse"): ("guest houses", "bed and breakfast"),
     ("type", "boat"): ("boating",),
+    ("type", "multiple sports"): ("multi sport", "multi sports", "multiple sport"),
 }
-_TRAILERS = "restaurant", "hotel", "guest house", "guesthouse", "lodge", "bed and breakfast", "cambridge", "city centre"
-"""Ends of a name that people leave out."""
+_TRAILERS = {
+    "name": (
+        *("restaurant", "hotel", "guest house", "guesthouse", "lodge", "bed and breakfast", "cambridge", "city centre"),
+        *("cinema", "noodle bar"),
+    ),
+    "place": ("street", "new street", "airport"),
+}
+"""Ends of a name that people leave out, even where only one word is left."""
 _COMMON = frozenset(
-    ("ask", "place", "bridge", "home", "city", "golden", "grand", "royal", "hotel", "museum", "college", "park")
+    (
+        *("ask", "place", "bridge", "home", "city", "golden", "grand", "royal", "hotel", "museum", "college", "park"),
+        *("restaurant", "street", "station", "common"),
+    )
 )
 """Words that are no name by themselves."""
 _NAMING = re.compile(r"\b(?:called|named|name|recommend|suggest)\s+$")
+_JOINING = frozenset(("a", "and", "at", "from", "in", "of", "on", "the"))
+"""Words that no name ends in."""
 _SHORTEST_PART = 5
 """Letters that a single word left of a name must have to stand for it."""
+_MISSPELLED = range(7, 20)
+"""Letters of a word that is read in spite of a slip of the pen; shorter ones are too like others."""
 _NAMED = ("name", "department", "departure", "destination", "address", "food", "type", "area", "pricerange")
 """Slots whose values are known by name; what comes first has a phrase that two would claim."""
 
@@ -95,19 +109,16 @@ class _Lexicon:
 
     def __init__(self, database: Database) -> None:
         known: dict[tuple[str, ...], dict[tuple[str, str], list[str]]] = {}
-        names = {(domain, value) for domain, kind, value in _known(database) if kind == "name"}
         for domain, kind, value in _known(database):
             for form in _forms(kind, value):
                 known.setdefault(form, {}).setdefault((kind, value), []).append(domain)
-        chains = Counter(
-            form[:end]
-            for form in {_words(name.removeprefix("the ")) for _, name in names}
-            for end in range(1, len(form))
-        )
-        for domain, name in sorted(names):
-            for form in _short_forms(name):
-                if chains[form] == 1 and form not in known:  # a chain's name stands for none of its houses
-                    known[form] = {("name", name): [domain]}
+        long = {(kind, value): domain for domain, kind, value in _known(database) if kind in _TRAILERS}
+        places = {_words(value) for kind, value in long if kind == "place"}
+        parts = Counter(part for form in {_name_words(value) for _, value in long} for part in _ends_of(form))
+        for (kind, value), domain in sorted(long.items()):
+            for form in _short_forms(kind, value, places):
+                if parts[form] == 1 and form not in known:  # a chain's name stands for none of its houses
+                    known[form] = {(kind, value): [domain]}
         for phrase, meaning in WORDS.items():
             known.setdefault(_words(phrase), {meaning: []})
         self._by_word: dict[str, list[tuple[tuple[str, ...], str, str, tuple[str, ...]]]] = {}
@@ -115,11 +126,26 @@ class _Lexicon:
             (kind, value), domains = next(iter(known[form].items()))
             where = tuple(filter(None, dict.fromkeys(domains)))
             self._by_word.setdefault(form[0], []).append((form, kind, value, where))
+        self._words = {word for form in known for word in form}
+        self._near: dict[str, list[str]] = {}
+        """Words by what is left of them without one letter."""
+        for word in sorted(self._words):
+            for part in _slips(word) if len(word) in _MISSPELLED else ():
+                self._near.setdefault(part, []).append(word)
+        self._spelled = lru_cache(maxsize=1 << 14)(self._spell)
+
+    def _spell(self, word: str) -> str:
+        """Return a word as the database spells it, also with one letter too many, too few, wrong or out of place."""
+        word = _SPELLINGS.get(word, word)
+        if word in self._words or len(word) + 1 not in _MISSPELLED:
+            return word
+        near = {other for part in _slips(word) for other in self._near.get(part, ()) if _is_slip(word, other)}
+        return near.pop() if len(near) == 1 else word
 
     def find(self, plain: str) -> Iterator[Value]:
         """Yield the known values in a text of small letters."""
         matches = list(_WORD.finditer(plain))
-        words = tuple([_SPELLINGS.get(match[0], match[0]) for match in matches])
+        words = tuple([self._spelled(match[0]) for match in matches])
         place = 0
         while place < len(words):
             for form, kind, value, domains in self._by_word.get(words[place], ()):
@@ -166,35 +192,72 @@ def _forms(kind: str, value: str) -> Iterator[tuple[str, ...]]:
         if words[0] == "the" and not (len(words) == 2 and words[1] in _COMMON):
             words = words[1:]
         split = [part for word in words for part in _JOINED.get(word, (word,))]
-        for form in (words, tuple(split)):
+        for form in (words, tuple(split), *(_genitives(words) if kind in _TRAILERS else ())):
             yield form
             if kind == "type":
                 yield (*form[:-1], form[-1] + "s")
 
 
-def _short_forms(name: str) -> Iterator[tuple[str, ...]]:
-    """Yield what people say for a long name."""
-    words = _words(name.removeprefix("the "))
-    for trailer in map(_words, _TRAILERS):
-        short = words[: -len(trailer)]
-        ends = words[-len(trailer) :] == trailer
-        if ends and (len(short) > 1 or (short and len(short[0]) >= _SHORTEST_PART and short[0] not in _COMMON)):
-            yield short
+def _genitives(words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield a name with a genitive written in two ways: ``kings lynn`` as ``king 's lynn``, and the other way round."""
+    for place, word in enumerate(words):
+        if word == "s" and place:
+            yield (*words[: place - 1], words[place - 1] + word, *words[place + 1 :])
+        elif word.endswith("s") and len(word) > _SHORTEST_PART - 1:
+            yield (*words[:place], word[:-1], "s", *words[place + 1 :])
+
+
+def _name_words(name: str) -> tuple[str, ...]:
+    return _words(name.removeprefix("the "))
+
+
+def _ends_of(form: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield what a name begins or ends with."""
+    for place in range(1, len(form)):
+        yield form[:place]
+        yield form[place:]
+
+
+def _short_forms(kind: str, name: str, places: Container[tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
+    """Yield what people say for a long name: without its last word, or its first where that is one of ``places``."""
+    words = _name_words(name)
+    shorter = [words[: -len(end)] for end in map(_words, _TRAILERS[kind]) if words[-len(end) :] == end]
+    if len(words) > 2:
+        shorter.append(words[:-1])
+    if kind == "place" or words[:1] in places:
+        shorter.append(words[1:])
+    for form in shorter:
+        long = len(form) > 1 or len("".join(form)) >= _SHORTEST_PART
+        if long and form[-1] not in _JOINING and not all(word in _COMMON or word in WORDS for word in form):
+            yield form
+
+
+def _slips(word: str) -> Iterator[str]:
+    """Yield a word, and it without any one letter but the first."""
+    yield word
+    yield from (word[:place] + word[place + 1 :] for place in range(1, len(word)))
+
+
+def _is_slip(word: str, other: str) -> bool:
+    """Return whether of two words that are alike but for a letter in each, one is the other with one slip."""
+    wrong = sum(a != b for a, b in zip(word, other, strict=False))
+    return len(word) != len(other) or wrong == 1 or (wrong == 2 and sorted(word) == sorted(other))
 
 
 # What the words before a time or a place make of it.
 
 _TIME_ROLES = re.compile(
-    r"\b(?:(?P<leaveat>leav\w*|depart\w*|start\w*)|"
+    r"\b(?:(?P<leaveat>leav\w*|depart\w*|start\w*|pick\w* (?:(?:me|us) )?up)|"
     r"(?P<arriveby>arriv\w*|get(?:s|ting)? (?:there|in|to|you)|be there|reach\w*|drop\w*))"
 )
 _TIME_PREPOSITIONS = re.compile(r"\b(?:(?P<leaveat>after|from|later than)|(?P<arriveby>by|before|until))\b")
 _PLACE_ROLES = re.compile(
-    r"\b(?:(?P<departure>from|leav\w*|depart\w*|out of|pick\w* up)|"
-    r"(?P<destination>to|arriv\w*|destination|into|towards|for|reach\w*))\b"
+    r"\b(?:(?P<destination>between (?:the|my|our) \w+ and|to|arriv\w*|destination|into|towards|for(?=(?: the)? $)|"
+    r"reach\w*|drop\w*)|(?P<between>between)|"
+    r"(?P<departure>from|leav\w*|depart\w*|out of|pick\w* (?:(?:me|us) )?up))\b"
 )
 _LIST = re.compile(r"[\s,]*(?:and|or|to|-|until)?\s*")
-_WINDOW = 40
+_WINDOW = 60
 
 
 def _with_roles(plain: str, values: list[Value]) -> Iterator[Value]:
@@ -210,9 +273,9 @@ def _with_roles(plain: str, values: list[Value]) -> Iterator[Value]:
             elif kind == "time":
                 role = _role(_TIME_ROLES, before) or _role(_TIME_PREPOSITIONS, before)
             else:
-                role = _role(_PLACE_ROLES, before)
+                role = _role(_PLACE_ROLES, before) or ("destination" if last[kind] == "between" else "")
             ends[kind], last[kind] = value.end, role
-            value = value._replace(role=role)
+            value = value._replace(role="departure" if role == "between" else role)
         yield value
 
 
