@@ -17,6 +17,9 @@ NAME = RESTAURANT["name"]
 TOWN = next(town for town in CITY.values("train", "destination") if town != "wellminster")
 
 
+BY_THE_TABLE = {"taxi arriveby as restaurant", "taxi book"}
+
+
 @pytest.mark.parametrize(
     ("text", "acts"),
     [
@@ -56,7 +59,34 @@ TOWN = next(town for town in CITY.values("train", "destination") if town != "wel
             {"taxi departure as hotel", "taxi destination as restaurant"},
         ),
         ("An attraction in the same area as the restaurant.", {"attraction area as restaurant"}),
+        ("A restaurant in the same area please.", {"restaurant area as "}),
+        ("It is for the same day as the hotel.", {" day as hotel"}),
+        ("A train for the same number of people as my restaurant", {"train people as restaurant"}),
+        ("Get me a taxi between the two places.", {"taxi departure as ", "taxi destination as "}),
+        (
+            f"I want a taxi between the hotel and {NAME}.",
+            {"taxi departure as hotel", f"taxi destination={NAME}"},
+        ),
+        (
+            "A taxi between the hotel and the museum, I leave the museum by 18:00",
+            {"taxi departure as hotel", "taxi destination as attraction"}
+            | {"taxi departure as attraction", "taxi leaveat=18:00"},
+        ),
+        ("A taxi to be at the restaurant for our booking", {"taxi destination as restaurant"} | BY_THE_TABLE),
+        ("A taxi to the train station", {"taxi"}),
         ("I don't care about the area.", {" area=dontcare"}),
+        ("I do n't have an area preference.", {" area=dontcare"}),
+        ("A hotel with parking in any part of town", {"hotel parking=yes", "hotel area=dontcare"}),
+        ("Is there anything that would work for me?", set()),
+        ("I do n't want a guesthouse. I do n't like indian food.", {"hotel", "restaurant"}),
+        ("a guesthouse hotel", {"hotel type=guesthouse"}),
+        ("Is it a guesthouse or a hotel?", {"? hotel type"}),
+        ("It should have internet if possible.", {"hotel internet=yes"}),
+        ("Somewhere to eat near " + HOTEL["name"], {"restaurant"}),
+        ("A hotel for 2 with parking for my car", {"hotel people=2", "hotel parking=yes"}),
+        ("a table for two, please", {"restaurant people=2"}),
+        ("I am looking for one", {" =1"}),
+        ("I would like help in wellminster.", {" =wellminster"}),
         ("No preference.", {" =dontcare"}),
         ("for 5 people", {" people=5"}),
         ("Does it have free parking? What is the postcode?", {"? hotel parking", "? hotel postcode"}),
@@ -163,6 +193,48 @@ def test_the_same_as_elsewhere_is_looked_up() -> None:
     state.hear_service([Act("recommend", "restaurant", "name", NAME)])
     state.hear_customer(read_customer("I need a taxi to the restaurant.", CITY))
     assert state.need("taxi").inform == {"destination": NAME}
+
+
+def met(*domains: str) -> State:
+    """Return what is wanted after something was found in each of ``domains``."""
+    state = State()
+    for domain in domains:
+        state.hear_service([Act("recommend", domain, "name", f"the {domain}")])
+    return state
+
+
+def test_a_ride_between_two_places_goes_from_where_one_leaves() -> None:
+    for venue, other in (("restaurant", "hotel"), ("hotel", "restaurant")):
+        state = met("restaurant", "hotel")
+        state.hear_customer(read_customer("I need a taxi between the two of them.", CITY, state.domain))
+        assert set(state.need("taxi").inform.values()) == {"the restaurant", "the hotel"}
+        state.hear_customer(read_customer(f"I want to leave the {venue} by 18:00.", CITY, state.domain))
+        ends = {"departure": f"the {venue}", "destination": f"the {other}"}
+        assert state.need("taxi").inform == {**ends, "leaveat": "18:00"}
+
+
+def test_a_ride_with_one_end_known_gets_no_empty_one() -> None:
+    state = met("hotel")
+    for text in ("I need a taxi to the hotel.", "From the hotel."):
+        state.hear_customer(read_customer(text, CITY, state.domain))
+    assert state.need("taxi").inform == {"departure": "the hotel"}
+
+
+def test_a_name_answers_where_a_ride_goes() -> None:
+    state = heard("I need a taxi.", NAME, requested="destination")
+    assert state.need("taxi").inform == {"destination": NAME}
+    assert "restaurant" not in state.needs
+    assert heard("I need a taxi.", f"And the restaurant {NAME}.").need("restaurant").inform == {"name": NAME}
+
+
+def test_a_taxi_is_there_in_time_for_the_table() -> None:
+    state = heard("A table at 17:30.", "A taxi that arrives by the booked time.")
+    assert state.need("taxi").inform == {"arriveby": "17:30"}
+
+
+def test_where_a_train_goes_is_never_all_the_same() -> None:
+    state = heard("I need a train.", "Anything is fine.", requested="destination")
+    assert not state.need("train").inform
 
 
 def test_questions_stay_open_until_they_are_answered() -> None:

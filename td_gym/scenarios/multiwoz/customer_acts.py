@@ -9,7 +9,7 @@ question explains; ``state`` knows which are meant.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 
 from personas.packaged import packaged_toml
@@ -26,12 +26,19 @@ GENERAL = {"affirms": "affirm", "denies": "deny", "thanks": "thank", "leaves": "
 _CLAUSE = re.compile(
     r"[.!?;]+(?=\s|$)|,? (?=(?:and|but|also|then|plus) (?:also |then |please )?"
     r"(?:i|we|can|could|what|which|when|how|is|are|does|do|book|find|tell|give|it|they|that|a|an|the|my|need)\b)"
-    r"|,? (?=(?:as|so) long as\b)|, (?=(?:what|which|when|how|can|could|is|does|i|please|and)\b)"
+    r"|,? (?=(?:as|so) long as\b|just (?:an?|some\w+)\b)|, (?=(?:what|which|when|how|can|could|is|does|i|please|and)\b)"
 )
 _STATED = frozenset(slot for spec in DOMAINS.values() for slot in (*spec.lookup, *spec.book)) | {"time", ""}
 _NOT = re.compile(r"\b(?:not|rather than|instead of)(?: an?| the)? $")
 """What before a value says that it is not wanted."""
+_UNWANTED = re.compile(r"(?:\bnot|n't|\bdont) (?:want|need|like)(?: an?| any| the)? $")
+"""The same for all but amenities, of which one may do without."""
+_NEAR = re.compile(r"\b(?:near(?:by)?|close to|next to|beside|distance (?:of|from|to))(?: the)? $")
+"""What before a name says that something else is looked for."""
+_BETWEEN = re.compile(r"\bbetween (?:(?! and )[^,.;?!]){1,60}$")
+"""What before a clause says that it is the second of two places."""
 _NO_NUMBER = re.compile(r"\b(?:another|other|which|that|this|the|any|no|first|last|new|different) $")
+_COUNTED_FOR = re.compile(r"\b(?:table|room|booking|reservation|tickets?|seats?|it|just|please),? for $")
 _PRONOUN = re.compile(r"one (?:that|which|with|like|in|on|of|is|would|should|near|called|named)\b")
 """What makes a pronoun of ``one``."""
 _TELLING = ("name", "food", "type", "place", "department")
@@ -83,9 +90,12 @@ def _clauses(text: str, values: Sequence[Value]) -> Iterator[tuple[str, list[Val
 
 
 def _counted(plain: str, value: Value) -> Value:
-    """Return ``for 4`` as a number of people; ``for one`` is not, since one looks for one."""
-    figure = value.kind == "number" and plain[value.start].isdigit()
-    return value._replace(kind="people") if figure and plain[: value.start].endswith(" for ") else value
+    """Return ``for 4`` as a number of people; ``for one`` is one only after what is booked, since one looks for one."""
+    before = plain[: value.start]
+    if value.kind != "number" or not before.endswith(" for "):
+        return value
+    one = value.value == "1" and not plain[value.start].isdigit()
+    return value if one and not _COUNTED_FOR.search(before) else value._replace(kind="people")
 
 
 def _is_meant(clause: str, value: Value) -> bool:
@@ -93,7 +103,9 @@ def _is_meant(clause: str, value: Value) -> bool:
     before = clause[: value.start]
     if value.kind == "number" and (_NO_NUMBER.search(before) or _PRONOUN.match(clause, value.start)):
         return False
-    return _NOT.search(before) is None
+    if value.kind == "name" and _NEAR.search(before):
+        return False
+    return _NOT.search(before) is None and (value.kind in _AMENITIES or _UNWANTED.search(before) is None)
 
 
 def _kind(value: Value) -> str:
@@ -105,7 +117,8 @@ def _kind(value: Value) -> str:
 
 def _ends(plain: str, values: Sequence[Value]) -> Iterator[int]:
     for found in _CLAUSE.finditer(plain):
-        if not any(value.start < found.end() < value.end for value in values):
+        inside = any(value.start < found.end() < value.end for value in values)
+        if not inside and not _BETWEEN.search(plain, 0, found.start()):
             yield found.end()
 
 
@@ -122,23 +135,32 @@ def _domain(clause: str, values: Sequence[Value], before: str) -> str:
         return "taxi"
     if told:
         return min(told, key=told.__getitem__)
-    return next((value.domains[0] for value in values if len(value.domains) == 1 and value.kind in _TELLING), "")
+    telling = (value for value in values if len(value.domains) == 1 and value.kind in _TELLING)
+    left = (value for value in telling if f"x{_kind(value)}" in clause and (value.kind != "place" or value.role))
+    return next((value.domains[0] for value in left), "")
 
 
 def _read_clause(clause: str, values: Sequence[Value], domain: str, before: str) -> Iterator[Act]:
     asks, searches = _says(clause, "asks"), _says(clause, "searches")
     careless = _says(clause, "dontcare")
+    stated = set()
     for slot, other in _same(clause):
+        stated.add(slot)
         yield Act("same", domain, slot, other)
     if domain == "taxi":
-        yield from _ends_of_ride(clause)
-    stated = set()
+        yield from _ends_of_ride(clause, [value.role for value in values])
+        values = [value for value in values if value.kind != "type"]
+    values = _one_type(clause, values)
     for value in values:
         if value.kind in _AMENITIES and (careless or (_says(clause, "wonders") and not searches)):
             continue
         if (act := _inform(value, domain, clause, before)) is not None:
             stated.add(act.slot)
             yield act
+    for found in _pattern("cues", "any").finditer(clause):
+        for slot in [slot for slot in _found("named_slots", found["any"]) if slot not in stated]:
+            stated.add(slot)
+            yield Act("inform", domain, slot, DONTCARE)
     if careless:
         named = [slot for slot in _found("named_slots", clause) if slot not in stated]
         for slot in named if named or stated else [""]:
@@ -173,23 +195,45 @@ def _inform(value: Value, domain: str, clause: str, before: str) -> Act | None:
         return None  # said of guesthouses too
     if slot == "type" and not value.domains:
         return None  # a car
-    own = value.domains[0] if len(value.domains) == 1 and value.kind in ("type", "food", "department") else ""
+    tells = value.kind in ("type", "food", "department") or (slot == "name" and domain not in value.domains)
+    own = value.domains[0] if len(value.domains) == 1 and tells else ""
     return Act("inform", own or domain, slot, value.value)
+
+
+def _one_type(clause: str, values: Sequence[Value]) -> Sequence[Value]:
+    """Return ``values`` with one type of lodging at most: a guesthouse is called a hotel too, "or" leaves it open."""
+    if _says(clause, "either_lodging"):
+        return [value for value in values if value.kind != "type"]
+    if any(value.value == "guesthouse" for value in values):
+        return [value for value in values if value.value != "hotel"]
+    return values
 
 
 def _same(clause: str) -> Iterator[tuple[str, str]]:
     for found in _pattern("cues", "same").finditer(clause):
         other = _place_meant(found["other"] or "")
-        for slot in _found("named_slots", found["slots"] or found["slots2"]):
+        for slot in _found("named_slots", found["slots"] or found["slots2"] or found["slots3"]):
             yield slot, other
 
 
-def _ends_of_ride(clause: str) -> Iterator[Act]:
-    """Yield the ends of a ride that are named by what is there, such as ``from the hotel``."""
+def _ends_of_ride(clause: str, named: Container[str]) -> Iterator[Act]:
+    """Yield the ends of a ride that are told by what is there, ``from the hotel``, or by what was spoken of before.
+
+    ``named`` are the ends that are given by name.
+    """
+    ends: dict[str, str] = {}
+    if _says(clause, "between"):
+        ends = {slot: "" for slot in ("departure", "destination") if slot not in named}
+    for found in _pattern("cues", "span").finditer(clause):
+        ends |= {"departure": found["first"], "destination": found["second"]}
     for found in _pattern("cues", "ends").finditer(clause):
-        slot = "destination" if found["end"] in ("to", "into") else "departure"
-        if other := _place_meant(found["other"]):
+        ends["destination" if found["to"] else "departure"] = found["other"]
+    for slot, noun in ends.items():
+        other = _place_meant(noun)
+        if not noun or (other not in ("", "train", "taxi") and not noun.endswith("name")):
             yield Act("same", "taxi", slot, other)
+    if _says(clause, "table_time"):
+        yield Act("same", "taxi", "arriveby", "restaurant")
 
 
 def _place_meant(noun: str) -> str:

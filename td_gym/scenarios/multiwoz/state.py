@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, TIME_SLOTS, Act
 
-_SAME_PLACE = ("departure", "destination")
+_OTHER_END = {"departure": "destination", "destination": "departure"}
 
 
 @dataclass
@@ -79,6 +79,8 @@ class State:
     def _place(self, act: Act) -> tuple[str, str]:
         """Return the domain and slot that ``act`` is about; no domain where nothing makes sense of it."""
         candidates = [act.domain] if act.domain else list(dict.fromkeys((self.domain, *reversed(self.needs))))
+        if act.slot == "name" and self.domain == "taxi":
+            candidates = ["taxi", *candidates]  # where the agent has asked for an end of the ride
         for domain in filter(None, candidates):
             slot = self._slot(act, domain)
             if slot or act.intent in ("book", "suggest", "reqalts") or (not act.slot and act.value in ("", DONTCARE)):
@@ -95,6 +97,8 @@ class State:
         if slot in TIME_SLOTS and slot not in known:
             times = [each for each in known if each in TIME_SLOTS]
             slot = next((each for each in times if each in self.requested), times[0] if times else "")
+        elif domain == "taxi" and slot == "name":
+            slot = next((each for each in self.requested if each in _OTHER_END), "")
         elif not slot:
             slot = next((each for each in self.requested if _may_be(domain, each, act.value)), "")
         return slot if slot in known else ""
@@ -103,7 +107,8 @@ class State:
         need, spec = self.need(domain), DOMAINS[domain]
         if act.intent == "inform" and act.value:
             for each in [slot] if slot else self.requested:
-                self._state(domain, each, act.value)
+                if act.value != DONTCARE or each not in _OTHER_END:
+                    self._state(domain, each, act.value)
         elif act.intent == "same":
             if value := self._value_elsewhere(domain, slot, act.value):
                 self._state(domain, slot, value)
@@ -124,18 +129,32 @@ class State:
             need.book[slot] = value
         elif slot in spec.lookup:
             if slot in ("leaveat", "arriveby"):
-                for other in TIME_SLOTS & need.inform.keys() - {slot} if value != DONTCARE else ():
-                    del need.inform[other]
+                for time in TIME_SLOTS & need.inform.keys() - {slot} if value != DONTCARE else ():
+                    del need.inform[time]
+            other = _OTHER_END.get(slot, "") if domain == "taxi" else ""
+            if need.inform.get(other) == value:  # it goes the other way
+                del need.inform[other]
+                if slot in need.inform:
+                    need.inform[other] = need.inform[slot]
             if slot != spec.key and need.inform.get(slot) != value:
                 need.inform.pop(spec.key, None)
             need.inform[slot] = value
 
     def _value_elsewhere(self, domain: str, slot: str, other: str) -> str:
-        """Return what ``slot`` is in the domain ``other``, by default in the one before; a place is what is there."""
+        """Return what ``slot`` is in the domain ``other``, by default in the one before.
+
+        A place is what is there, a time of arrival that of a table; the ends of a ride differ.
+        """
+        end = self.need(domain).inform.get(_OTHER_END.get(slot, ""), "")
         for each in [other] if other else [name for name in reversed(self.needs) if name != domain]:
             need = self.needs.get(each, Need())
-            value = need.offered if slot in _SAME_PLACE else need.book.get(slot) or need.inform.get(slot)
-            if value:
+            if slot in _OTHER_END:
+                value = (need.offered or need.inform.get("name", "")) if DOMAINS[each].key == "name" else ""
+            else:
+                value = need.book.get(slot) or need.inform.get(slot, "")
+                if not value and slot in TIME_SLOTS:
+                    value = need.book.get("time", "")
+            if value and (other or value != end):
                 return value
         return ""
 
