@@ -148,7 +148,7 @@ def drawn(case: list[Any], session: float = 1.0, turn: float = 1.0) -> Trajector
     return dialogues(list(lengths), [session * r for r in rewards], scaled, [0, 0, 0, 1, 1, 1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batches, st.sampled_from([(100.0, 1.0), (1.0, 0.01), (100.0, 0.01)]))
 def test_units_do_not_matter(case: list[Any], units: tuple[float, float]) -> None:
     for method, preset in [("duca", "default"), ("duca", "pooled_baseline"), ("gdpo", "default"), ("gdpo", "horizons")]:
@@ -156,7 +156,7 @@ def test_units_do_not_matter(case: list[Any], units: tuple[float, float]) -> Non
         torch.testing.assert_close(plain, scaled, atol=1e-3, rtol=1e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(batches)
 def test_groups_of_duca_do_not_look_at_each_other(case: list[Any]) -> None:
     whole = drawn(case)
@@ -192,7 +192,7 @@ def test_units_matter_to_direct_fusion() -> None:
         assert change.abs().max() > 0.05
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batches, grid)
 def test_constant_session_reward_leaves_the_turn_signal(case: list[Any], constant: float) -> None:
     same = drawn([(constant, *row[1:]) for row in case])
@@ -200,7 +200,7 @@ def test_constant_session_reward_leaves_the_turn_signal(case: list[Any], constan
     assert torch.equal(found(same), found(drawn(case), "turn_only"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batches)
 def test_without_turn_weight_it_is_grpo_on_the_session_reward(case: list[Any]) -> None:
     batch = drawn(case)
@@ -208,7 +208,7 @@ def test_without_turn_weight_it_is_grpo_on_the_session_reward(case: list[Any]) -
     assert torch.equal(found(batch, "session_only"), found(batch, method="grpo"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batches)
 def test_turn_signal_is_standardised_over_what_can_be_compared(case: list[Any]) -> None:
     batch = drawn(case)
@@ -222,7 +222,7 @@ def test_turn_signal_is_standardised_over_what_can_be_compared(case: list[Any]) 
         assert power == 0.0 or power == pytest.approx(1.0, abs=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-4e-7, 4e-7), min_size=18, max_size=18), st.booleans())
 def test_horizon_without_spread_contributes_nothing(noise: list[float], in_turns: bool) -> None:
     values = torch.tensor(noise).view(6, T, 1)

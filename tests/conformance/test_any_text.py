@@ -47,7 +47,7 @@ CALL = st.builds(
     st.one_of(st.text(st.characters(), max_size=20), st.sampled_from(("nan", "-1", "1e309", "50"))),
 )
 TEXTS = st.lists(st.one_of(TEXT, CALL), min_size=1, max_size=6)
-SLOW = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SLOW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.mark.parametrize("env_id", td_gym.env_ids())

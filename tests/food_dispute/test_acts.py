@@ -173,7 +173,7 @@ def test_one_slip_of_the_keyboard_is_read_through() -> None:
     assert "offer_voucher" in detect_acts("I can offer you a vouchr.")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=400))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     assert detect_acts(text) <= set(SERVICE_ACTS)

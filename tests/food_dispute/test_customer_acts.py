@@ -75,7 +75,7 @@ def test_examples_cover_every_act() -> None:
     assert len(EXAMPLES) >= 40
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=400))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     assert detect_customer_acts(text) <= set(CUSTOMER_ACTS)

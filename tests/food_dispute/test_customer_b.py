@@ -419,7 +419,7 @@ def test_satisfaction_is_smooth_and_inside_the_scale() -> None:
     assert 1.0 < values[0] < values[-1] < 5.0
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     st.integers(0, 2**40),
     st.lists(

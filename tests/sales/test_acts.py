@@ -209,7 +209,7 @@ def test_one_slip_of_the_keyboard_is_read_through() -> None:
     assert "object_price" in detect_customer_acts("That is too expensiv for me.")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=400))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     assert detect_acts(text) <= set(SERVICE_ACTS)

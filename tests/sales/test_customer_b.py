@@ -206,7 +206,7 @@ def test_replies_are_pure_and_memory_is_plain() -> None:
                     episode.submit("service", text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 2**40), st.lists(st.text(max_size=300), min_size=1, max_size=8))
 def test_any_text_gets_an_answer(seed: int, texts: list[str]) -> None:
     episode = Sales().begin(seed)
