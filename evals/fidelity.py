@@ -19,6 +19,8 @@ from evals.commands.arguments import Parser
 from evals.errors import guarded
 from evals.files import write_json
 from evals.plots import paired_shares
+from evals.provenance import provenance
+from evals.scores import versions
 from evals.tables import text as as_table
 from td_gym.scenario import SPLITS, play_on
 from td_gym.scenarios.multiwoz.customer_acts import read_customer
@@ -173,7 +175,9 @@ def _main(argv: Sequence[str] | None) -> int:
     report = compare(real, simulated(scenario, options.split, len(real.turns)))
     print(as_table(_rows(report)))
     if options.out:
-        write_json(options.out, {"split": options.split, "dialogues": len(real.turns), **report})
+        command = ["python -m evals.fidelity", *(sys.argv[1:] if argv is None else argv)]
+        source = provenance(command, **versions(scenario))
+        write_json(options.out, {"split": options.split, "dialogues": len(real.turns), **report, "provenance": source})
     if options.plot:
         title = f"Customers of MultiWOZ, {options.split} split"
         paired_shares(_panels(report), options.plot, title=title, names=("recorded", "simulated"))

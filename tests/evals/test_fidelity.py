@@ -57,7 +57,10 @@ def test_the_command_prints_and_writes_what_it_found(
     assert fidelity.main([*arguments, "--out", str(tmp_path / "f.json"), "--plot", str(tmp_path / "f.png")]) == 0
     assert "informs by slot" in capsys.readouterr().out
     assert (tmp_path / "f.png").read_bytes().startswith(PNG)
-    assert '"dialogues": 999' in (tmp_path / "f.json").read_text(encoding="utf-8")
+    written = (tmp_path / "f.json").read_text(encoding="utf-8")
+    assert '"dialogues": 999' in written
+    assert '"scenario": "MultiWOZ"' in written
+    assert str(shared_data) not in written
 
 
 def test_a_folder_without_data_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
