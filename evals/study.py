@@ -29,9 +29,9 @@ Run the missing runs of a study and sum up its results.
 
 A study is a TOML file that names the environment, the arms, the seeds and the evaluation. Every
 finished run leaves results/STUDY/ARM-SEED.json; runs with such a file are not repeated, and one made
-for other entries than the study's is refused. A run equal to one of another study takes its result over.
-Afterwards results/STUDY/ holds results.json,
-results_b.json (the customer never trained on), table.md and plots.
+for other entries than the study's is refused. A run equal to one of another study takes its result
+over. Afterwards results/STUDY/ holds results.json, results_b.json (the customer never trained on),
+table.md and plots.
 """
 EXAMPLES = """\
 examples:
@@ -71,11 +71,10 @@ def _main(argv: Sequence[str] | None) -> int:
         done = {run.name for run, _ in finished(study)}
         missing = [run for run in wanted if run.name not in done]
         print(f"{study.name}: {len(wanted) - len(missing)} of {len(wanted)} runs are done, {len(missing)} to go.")
-        for run in missing[:]:
-            if source := adopt(study, run):
-                missing.remove(run)
-                print(f"{run.name} is taken from {source}, an equal run.")
-        failed = run_all(study, missing, args.jobs)
+        taken = adopt(study, missing)
+        for name, source in taken.items():
+            print(f"{name} is taken from {source}, an equal run.")
+        failed = run_all(study, [run for run in missing if run.name not in taken], args.jobs)
     for path in summarise(study):
         print(f"wrote {path}")
     if failed:

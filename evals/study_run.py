@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
@@ -65,20 +66,24 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
     return path
 
 
-def adopt(study: Study, run: Run, root: Path = ROOT) -> Path | None:
-    """Take over the result of an equal run of another study, if there is one, and return where it lay.
+def adopt(study: Study, missing: Sequence[Run], root: Path = ROOT) -> dict[str, Path]:
+    """Take over the results of equal runs of other studies; return where they lay, by the run's name.
 
-    Equal runs agree in every entry but the arm's name, and in the versions of scenario, wording and protocol: their
-    outcome is the same, and doing one again would only cost time.
+    Equal runs agree in every entry but the arm's name, and in the versions of scenario, wording and protocol.  What
+    else they depend on, the code, is the commit in their provenance.
     """
-    needed = versions(make_scenario(study.env))
-    for path in sorted(root.glob(f"*/*-{run.seed}.json")):
-        result = read_json(path)
-        if asks_the_same(study, run, result.get("config", {})) and needed.items() <= result["provenance"].items():
-            source = public_path(path)
-            write_json(result_path(study, run, root), {**result, **_heading(study, run), "taken_from": source})
-            return path
-    return None
+    needed = versions(make_scenario(study.env)).items()
+    found = [(path, read_json(path)) for path in sorted(root.glob("*/*-*.json"))]
+    usable = [(path, result) for path, result in found if needed <= result["provenance"].items()]
+    sources: dict[str, Path] = {}
+    for run in missing:
+        equal = (each for each in usable if asks_the_same(study, run, each[1].get("config", {})))
+        path, result = next(equal, (None, {}))
+        if path is not None:
+            source = {"taken_from": public_path(path)}
+            write_json(result_path(study, run, root), {**result, **_heading(study, run), **source})
+            sources[run.name] = path
+    return sources
 
 
 def _heading(study: Study, run: Run) -> dict[str, Any]:

@@ -34,6 +34,17 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return f"{text} (default: %(default)s)" if shown and "default" not in text else text
 
 
+def add_temperature(parser: argparse.ArgumentParser) -> None:
+    """Add ``--temperature``, of agents that sample."""
+    parser.add_argument(
+        "--temperature",
+        type=non_negative_float,
+        default=1.0,
+        metavar="T",
+        help="sampling temperature of language-model agents, 0 is greedy",
+    )
+
+
 def positive_int(text: str) -> int:
     """Parse an integer of at least 1."""
     return _integer(text, 1)

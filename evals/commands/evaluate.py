@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evals import tables, transcripts
-from evals.commands.arguments import non_negative_float, non_negative_int, positive_int
+from evals.commands.arguments import add_temperature, non_negative_int, positive_int
 from evals.files import check_writable, write_json, write_text
 from evals.runner import Setting, evaluate, make_agents
 from td_gym.errors import TdGymError
@@ -60,13 +60,7 @@ def add(commands: Any) -> None:
         "--scenarios", type=Path, metavar="FILE", help="draw cases from this parquet file of the FDS data"
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
-    parser.add_argument(
-        "--temperature",
-        type=non_negative_float,
-        default=1.0,
-        metavar="T",
-        help="sampling temperature of language-model agents, 0 is greedy",
-    )
+    add_temperature(parser)
     parser.add_argument(
         "--save-transcripts",
         type=non_negative_int,

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from evals.commands.arguments import non_negative_float, non_negative_int, positive_int
+from evals.commands.arguments import add_temperature, non_negative_int, positive_int
 from evals.files import check_writable, write_json
 from td_gym.errors import TdGymError
 from td_gym.scenario import SPLITS
@@ -44,13 +44,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--split", default="test", choices=SPLITS, help="dialogues to answer")
     parser.add_argument("--limit", type=positive_int, metavar="N", help="the first N dialogues only (default: all)")
     parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the agent's draws")
-    parser.add_argument(
-        "--temperature",
-        type=non_negative_float,
-        default=1.0,
-        metavar="T",
-        help="sampling temperature of language-model agents, 0 is greedy",
-    )
+    add_temperature(parser)
     parser.set_defaults(run=run)
 
 

@@ -40,7 +40,6 @@ _CAPITALS: Mapping[str, Callable[[str], str]] = {
     **dict.fromkeys(("name", "department", "departure", "destination", "address", "day"), capwords),
     **dict.fromkeys(("trainid", "postcode"), str.upper),
 }
-_TOLD_OF_BOOKINGS = ("ref", *DOMAINS["taxi"].request)
 _STYLES = {
     "terse": "You write in few words, often fragments, without greetings.",
     "chatty": "You write at length and like a bit of small talk.",
@@ -141,7 +140,7 @@ class Reading:
         if looked_up and not looked_up.error:
             values |= {"count": str(looked_up.count), "next": self.next(domain)} | _written(looked_up.entity)
         if booked and not booked.error:
-            values |= {slot: value for slot, value in booked.entity.items() if slot in _TOLD_OF_BOOKINGS}
+            values |= {slot: value for slot, value in booked.entity.items() if slot in DOMAINS[domain].confirmed}
         return values
 
 

@@ -74,13 +74,18 @@ def reply(episode: Episode) -> str:
         mind.tired += _TIRED_OF_NOTHING
         return speech.say("confused") if mind.tired < _TIRED else f"{speech.say('parting_cross')} [hangup:1]"
     heard = listen(turn.shown, mind.left[0], scenario.database)
-    before = (len(mind.known), mind.booked, dict(mind.place), len(mind.left), mind.reopened, len(mind.said))
+    before = _progress(mind)
     text = _react(mind, case, heard, speech)
-    if before == (len(mind.known), mind.booked, mind.place, len(mind.left), mind.reopened, len(mind.said)):
+    if _progress(mind) == before:
         mind.tired += _TIRED_OF_NOTHING / 2
     if not mind.left:
         return f"{text} {_mark(mind, case)}"
     return text if mind.tired < _TIRED else f"{speech.say('parting_cross')} [hangup:1]"
+
+
+def _progress(mind: Mind) -> tuple[object, ...]:
+    """Return what changes whenever a message gets the customer any further."""
+    return len(mind.known), mind.booked, dict(mind.place), len(mind.left), mind.reopened, len(mind.said)
 
 
 def _react(mind: Mind, case: Case, heard: Heard, speech: Speech) -> str:

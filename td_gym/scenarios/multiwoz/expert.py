@@ -209,13 +209,9 @@ class Planner:
     def _missing(self, domain: str) -> list[str]:
         """Return what must still be known before anything is looked up or booked."""
         need = self.state.need(domain)
-        known = {*need.inform, *(("leaveat",) if "arriveby" in need.inform else ())}
-        if (
-            domain == "taxi"
-            and known >= {"leaveat"}
-            and {need.inform.get("leaveat"), need.inform.get("arriveby")} <= {DONTCARE, None}
-        ):
-            known.discard("leaveat")
+        times = [need.inform[slot] for slot in ("leaveat", "arriveby") if slot in need.inform]
+        timed = any(time != DONTCARE for time in times) or (bool(times) and domain != "taxi")  # a taxi comes at a time
+        known = {*need.inform} - {"leaveat"} | ({"leaveat"} if timed else set())
         return [slot for slot in _NEEDED.get(domain, ()) if slot not in known]
 
     def _missing_details(self, domain: str) -> list[str]:

@@ -91,7 +91,7 @@ class State:
         """Return the slot of ``domain`` that ``act`` means, empty for none."""
         spec = DOMAINS[domain]
         if act.intent == "request":
-            return act.slot if act.slot in (*spec.request, *(("ref",) if spec.book else ())) else ""
+            return act.slot if act.slot in (*spec.request, *spec.confirmed) else ""
         known = (*spec.lookup, *spec.book)
         slot = act.slot
         if slot in TIME_SLOTS and slot not in known:
