@@ -20,7 +20,7 @@ from td_gym.scenarios.multiwoz.cases import Case
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, Act
 from td_gym.scenarios.multiwoz.state import Need
-from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, word, wordings
+from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, word, wordings
 from td_gym.slots import SLOT, fill_slots
 
 _WORDINGS = wordings(__package__)
@@ -97,7 +97,9 @@ class Planner:
         if self._skips("look", domain):
             return ""
         if domain != "taxi" and self._is_due(domain, need):
-            return _call("query", domain, {slot: f"[wanted_{slot}]" for slot in need.sought(domain)})
+            sought = need.sought(domain)
+            named = [slot for slot in DOMAINS[domain].lookup if slot in sought]
+            return _call("query", domain, {slot: f"[wanted_{slot}]" for slot in named})
         if domain != "taxi" and self._passes(domain, need):
             return _call("query", domain, {DOMAINS[domain].key: "[next]"})
         return self._booking(domain, need)
@@ -231,20 +233,18 @@ def _call(tool: str, domain: str, arguments: dict[str, str]) -> str:
     return " ".join([f"{tool} domain={domain}", *(f'{name}="{value}"' for name, value in arguments.items())])
 
 
-def draft(reading: Reading, habits: Habits, seed: int, header: bool = False) -> str:
-    """Return the next message with unfilled slots; ``header`` puts a note of what is known before the decision."""
+def draft(reading: Reading, habits: Habits, seed: int) -> str:
+    """Return the next message with unfilled slots."""
     plan = Planner(reading, habits, seed).plan()
-    note = _note(reading) if header else None
     if plan.call:
-        thought = "" if note is None else f"<think>{note}</think>"
-        return f"{thought}<action>{_named(plan.call, plan.domain, reading)}</action>"
+        return f"<action>{_named(plan.call, plan.domain, reading)}</action>"
     used, turn = frozenset(reading.own), len(reading.own)
     sentences = []
     for act in plan.acts:
         for key in _keys(act):
             (sentence,) = word(_WORDINGS, [key], used, seed, turn)
             sentences.append(_named(sentence, act.domain, reading))
-    return compose(" ".join(sentences), "", note)
+    return " ".join(sentences)
 
 
 def _keys(act: Act) -> tuple[str, ...]:
@@ -280,16 +280,6 @@ def _named(text: str, domain: str, reading: Reading) -> str:
     if domain == reading.state.domain or domain not in DOMAINS:
         return text
     return SLOT.sub(lambda slot: f"[{domain}_{slot[0][1:-1]}]", text)
-
-
-def _note(reading: Reading) -> str:
-    state = reading.state
-    if not state.domain:
-        return "nothing yet"
-    answer = reading.latest(state.domain, "query")
-    found = f"{answer.count} found" if answer and not answer.error else "not looked up"
-    wanted = "wants a booking" if state.need(state.domain).wants_booking else "no booking"
-    return f"{state.domain}, {found}, {wanted}"
 
 
 class RuleAgent(MessagePolicy):
@@ -332,10 +322,10 @@ class Demonstrator(EpisodePolicy):
         self.seed = seed
 
     def draft(self, episode: Episode) -> str:
-        """Return the next message with its decision header and unfilled slots."""
+        """Return the next message with unfilled slots."""
         key = mix(self.seed, episode.seed, "demonstrator")
         habits = Habits(0.8 + 0.2 * uniform(key, "care"), choice((1, 5, 10, 20, 10_000), key, "offers_from"))
-        return draft(Reading(episode.messages("service"), self.database), habits, key, header=True)
+        return draft(Reading(episode.messages("service"), self.database), habits, key)
 
 
 class Floor(MessagePolicy):

@@ -38,7 +38,7 @@ class MultiWOZ(Desk[Persona]):
     """
 
     name: ClassVar[str] = "MultiWOZ"
-    version: ClassVar[str] = "0.9"
+    version: ClassVar[str] = "1.0"
     wording_version: ClassVar[str] = "1"
     desk_tools: ClassVar[Mapping[str, Tool]] = TOOLS
     texts: Briefing
