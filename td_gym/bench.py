@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing import get_context
 from typing import Any
 
@@ -19,9 +19,9 @@ from td_gym.registration import make_scenario
 _WARM_UP = 50
 
 
-def record_expert(env_id: str, seeds: Sequence[int]) -> list[list[str]]:
+def record_expert(env_id: str, options: Mapping[str, Any], seeds: Sequence[int]) -> list[list[str]]:
     """Return the service messages of the reference agent, one list a conversation."""
-    scenario = make_scenario(env_id)
+    scenario = make_scenario(env_id, **options)
     expert = scenario.expert()
     batch = ConversationBatch(scenario, "service", 1, {"customer": scenario.customer(scenario.customers[0])})
     recorded = []
@@ -35,16 +35,17 @@ def record_expert(env_id: str, seeds: Sequence[int]) -> list[list[str]]:
     return recorded
 
 
-def turns_per_second(env_id: str, dialogues: int, all_new: bool) -> tuple[float, int]:
+def turns_per_second(env_id: str, options: Mapping[str, Any], dialogues: int, all_new: bool) -> tuple[float, int]:
     """Replay that many expert dialogues once; return service turns per CPU second, and how many there were.
 
     The messages are recorded in another process, so that nothing is in a cache when the clock
     starts but what fifty other dialogues left there, which also load the lexicons.  With ``all_new``
-    every message gets a number of its own, and no whole text is ever seen twice.
+    every message gets a number of its own, and no whole text is ever seen twice.  Look-ups without a
+    word take their time and are no turns.
     """
     with get_context("spawn").Pool(1) as pool:
-        recorded = pool.apply(record_expert, (env_id, range(dialogues + _WARM_UP)))
-    env = gymnasium.make(env_id)
+        recorded = pool.apply(record_expert, (env_id, options, range(dialogues + _WARM_UP)))
+    env = gymnasium.make(env_id, **options)
     _replay(env, recorded, range(dialogues, dialogues + _WARM_UP), all_new)
     begun = time.process_time()
     turns = _replay(env, recorded, range(dialogues), all_new)
@@ -52,15 +53,16 @@ def turns_per_second(env_id: str, dialogues: int, all_new: bool) -> tuple[float,
 
 
 def _replay(env: gymnasium.Env[Any, Any], recorded: Sequence[Sequence[str]], seeds: range, all_new: bool) -> int:
-    """Send the recorded messages of ``seeds`` and return their number."""
-    turns = 0
+    """Send the recorded messages of ``seeds`` and return how many service turns they were."""
+    sent = turns = 0
     for seed in seeds:
         env.reset(seed=seed)
         for text in recorded[seed]:
-            turns += 1
-            _, _, terminated, truncated, _ = env.step(_numbered(text, turns) if all_new else text)
+            sent += 1
+            _, _, terminated, truncated, _ = env.step(_numbered(text, sent) if all_new else text)
             if terminated or truncated:
                 break
+        turns += env.unwrapped.episode.service_turns  # type: ignore[attr-defined]
     return turns
 
 
@@ -73,6 +75,8 @@ def nanoseconds_per_iteration() -> float:
 
 
 def _numbered(text: str, number: int) -> str:
+    if text.endswith("</action>"):  # a look-up without a word stays one
+        return text
     head, mark, tail = text.rpartition("</response>")
     return f"{head} Number {number}.{mark}{tail}" if mark else f"{text} Number {number}."
 
@@ -81,13 +85,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print a line for messages as they come and one for messages that are all new."""
     parser = argparse.ArgumentParser(prog="python -m td_gym.bench", description=__doc__)
     parser.add_argument("--env", default=td_gym.env_ids()[0], help="environment id (default: %(default)s)")
+    parser.add_argument("--data", metavar="DIR", help="published data of MultiWOZ, see td-gym data")
     parser.add_argument("--dialogues", type=int, default=5000, help="how many to replay (default: %(default)s)")
     options = parser.parse_args(argv)
     if options.dialogues < 1:
         parser.error("--dialogues must be at least 1")
+    given = {} if options.data is None else {"data_dir": options.data}
     try:
         for all_new, kind in ((False, "as the reference agent writes them"), (True, "every message new")):
-            rate, turns = turns_per_second(options.env, options.dialogues, all_new)
+            rate, turns = turns_per_second(options.env, given, options.dialogues, all_new)
             print(f"{options.env}: {rate:.0f} service turns a second on one core ({turns} turns, {kind})")
     except TdGymError as error:
         print(error, file=sys.stderr)
