@@ -15,6 +15,7 @@ from torch import nn
 from agents.token_policy import TokenPolicy
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import PROTOCOL_VERSION
+from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
 
 
@@ -63,6 +64,8 @@ class TrainConfig:
     """Longest reply; the model's own default when none."""
     population: str = ""
     """Population of personas; the environment's default when empty."""
+    data: Path | None = None
+    """Folder with the published data of MultiWOZ, for its tables, goals and recorded dialogues."""
     customer: str = ""
     """Simulated customer; the scenario's first when empty, and none that is kept for evaluation."""
     split: str = "train"
@@ -92,6 +95,12 @@ class TrainConfig:
 
 _NOT_RECORDED = ("out", "resume")
 _MAY_CHANGE = ("steps", "checkpoint_every")
+
+
+def scenario_of(config: TrainConfig) -> Scenario:
+    """Return the scenario that a run learns in."""
+    options = {"population": config.population, "data_dir": config.data}
+    return make_scenario(config.env, **{name: value for name, value in options.items() if value})
 
 
 def budgets_of(config: TrainConfig, scenario: Scenario) -> dict[str, float]:
@@ -140,6 +149,8 @@ def record(
     settings = {name: value for name, value in _plain(config).items() if name not in _NOT_RECORDED}
     if Path(config.model).is_absolute():
         settings["model"] = Path(config.model).name
+    if config.data is not None:
+        settings["data"] = config.data.name
     return {
         "settings": {**settings, "budgets": dict(budgets), "nproc": processes},
         "method": _plain(method_config),

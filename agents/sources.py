@@ -1,4 +1,4 @@
-"""Where a batch of dialogues comes from: the policy itself, or the scenario's demonstrator."""
+"""Where a batch of dialogues comes from: the policy itself, the scenario's demonstrator, or recordings."""
 
 from __future__ import annotations
 
@@ -71,17 +71,19 @@ def hold(
     return rollout(policy, batch, seeds, groups, generator=generator, max_new_tokens=config.max_new_tokens)
 
 
-def expert_source(config: TrainConfig, scenario: Scenario) -> Source:
-    """Return the source of the demonstrator's dialogues, as many as the policy would hold.
+def expert_source(config: TrainConfig, scenario: Scenario, recorded: bool = False) -> Source:
+    """Return the source of the demonstrator's dialogues, or of recorded ones, as many as the policy would hold.
 
-    Rewards, costs and turn terms are left out: nothing learns from them here.
+    Rewards, costs and turn terms are left out: nothing learns from them here.  Raises ``TdGymError`` where nothing
+    was recorded.
     """
     mine = share_of(config, distributed.rank(), distributed.world_size())
     count = len(mine) * config.copies
+    taught = scenario.recorded(config.split) if recorded else scenario
 
     def collect(policy: TokenPolicy, update: int) -> Batch:
         seed = mix(config.seed, "demonstration", update, distributed.rank()) >> 1
-        examples = [encode(policy, found) for found in demonstrate(scenario, count, seed, config.split)]
+        examples = [encode(policy, found) for found in demonstrate(taught, count, seed, config.split)]
         tokens = pad_rows([e.tokens for e in examples], np.int64, policy.pad_id)
         mask = pad_rows([e.agent_mask for e in examples], np.bool_)
         starts = mask & ~np.pad(mask, ((0, 0), (1, 0)))[:, :-1]

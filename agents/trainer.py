@@ -18,7 +18,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import checkpoint, distributed
-from agents.config import TrainConfig, budgets_of, check_same, record, versions_of
+from agents.config import TrainConfig, budgets_of, check_same, record, scenario_of, versions_of
 from agents.learner import Learner, describe
 from agents.methods import Method, budget_methods, build_method
 from agents.progress import TrainingProgress
@@ -33,6 +33,7 @@ __all__ = ["SOURCES", "TrainConfig", "train", "train_policy"]
 SOURCES: Mapping[str, Callable[[TrainConfig, Scenario], Source]] = {
     "policy": policy_source,
     "expert": expert_source,
+    "recordings": partial(expert_source, recorded=True),
     "tasks": task_source,
     "turns": turn_source,
     "turns_with_rouge": partial(turn_source, rouge=True),
@@ -47,18 +48,17 @@ def train(config: TrainConfig) -> None:
     Raises ``TdGymError`` before anything is learnt when a name is unknown, the run directory cannot
     be used, or the model was made for another protocol.
     """
-    from td_gym.registration import make_scenario
-
     if config.device == "cpu":
         torch.set_num_threads(1)
     device = distributed.local_device(config.device)
     distributed.start(device)
     try:
-        scenario = make_scenario(config.env, **({"population": config.population} if config.population else {}))
+        scenario = scenario_of(config)
         budgets = budgets_of(config, scenario)
         method = configured_method(config, budgets)
         start = TokenPolicy.load(config.model, device, scenario=scenario)
-        sources = {name: make(config, scenario) for name, make in SOURCES.items()}
+        needed = {part.source for update in range(config.steps) for part in method.phases(update + 1, config.steps)}
+        sources = {name: SOURCES[name](config, scenario) for name in needed}
         train_policy(config, scenario, start, method, budgets, sources)
     finally:
         distributed.stop()

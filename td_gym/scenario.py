@@ -342,6 +342,13 @@ class Scenario(ABC):
         """Return further scripted agents that a calibration table shows, by name."""
         return {}
 
+    def recorded(self, split: str) -> Scenario:
+        """Return this scenario with recorded customers and the recorded desk as its demonstrator, to learn from.
+
+        Raises ``TdGymError`` where nothing of ``split`` was recorded.
+        """
+        raise TdGymError(f"{self.name} has no recorded dialogues.")
+
     @abstractmethod
     def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:
         """Return what the service seat can fill in for each slot, from what it has read; names without brackets."""

@@ -56,7 +56,7 @@ class Probe(Protocol):
 class Method(ABC):
     """A training method.  ``advantages`` is called once per batch, before the policy step."""
 
-    learns_from: ClassVar[str] = "policy"
+    learns_from: str = "policy"
     """Where its batches come from: the ``policy`` it trains, or the scenario's ``expert``, for example."""
 
     min_copies: ClassVar[int] = 1

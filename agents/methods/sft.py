@@ -19,16 +19,17 @@ class SFTConfig:
 
     loss: LossConfig = field(default_factory=lambda: LossConfig(kl_beta=0.0))
     """Only the normalisation is read: there is neither a ratio nor a reference."""
+    recorded: bool = False
+    """Learn from the scenario's recorded dialogues instead of its demonstrator's."""
 
 
 class SFT(Method):
     """Every token the expert wrote counts the same."""
 
-    learns_from = "expert"
-
     def __init__(self, config: SFTConfig, budgets: Mapping[str, float]) -> None:
         self.config = config
         self.loss = config.loss
+        self.learns_from = "recordings" if config.recorded else "expert"
 
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return 1 for each agent token."""

@@ -51,12 +51,13 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Let the agent answer, and write the files."""
     from agents.agent import make
-    from evals.multiwoz.respond import RecordedCustomers, Tolerated, respond
+    from evals.multiwoz.respond import Tolerated, respond
     from evals.progress import Progress
     from evals.provenance import provenance
     from evals.runner import agent_names
     from evals.scores import versions
     from td_gym.scenarios.multiwoz.files import load_dialogues
+    from td_gym.scenarios.multiwoz.recorded import RecordedCustomers
 
     if args.out.is_dir():
         raise TdGymError(f"--out {str(args.out)!r} is a folder; name a file, for example responses.json in it.")

@@ -83,6 +83,7 @@ def add(commands: Any) -> None:
         "--copies", type=positive_int, metavar="N", help="dialogues with each customer (default: the trainer's, 4)"
     )
     parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
     parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
     parser.add_argument("--split", default="train", metavar="NAME", help="train or validation customers")
     parser.add_argument("--nproc", type=positive_int, default=1, metavar="N", help="processes, one thread each")
@@ -131,7 +132,7 @@ def check(args: argparse.Namespace) -> None:
         raise unknown("method", args.method, presets)
     if args.preset and args.preset not in presets[args.method]:
         raise unknown(f"preset of {args.method}", args.preset, presets[args.method])
-    scenario = make_scenario(args.env, **({"population": args.population} if args.population else {}))
+    scenario = _scenario(args)
     scenario.training_customer(args.customer or "")
     if args.split not in ("train", "validation"):
         raise unknown("split for training", args.split, ("train", "validation"))
@@ -143,6 +144,11 @@ def check(args: argparse.Namespace) -> None:
             f"{str(args.out)!r} already holds a run; add --resume to go on with it, or take another --out."
         )
     check_writable(args.out)
+
+
+def _scenario(args: argparse.Namespace) -> Scenario:
+    options = {"population": args.population, "data_dir": args.data}
+    return make_scenario(args.env, **{name: value for name, value in options.items() if value})
 
 
 def _check_budgets(budgets: Sequence[tuple[str, float]], scenario: Scenario) -> None:
@@ -159,7 +165,7 @@ def _spawn(args: argparse.Namespace) -> int:
     from agents.token_policy import TokenPolicy
     from agents.trainer import TrainConfig, configured_method
 
-    config, scenario = TrainConfig(**settings(args)), make_scenario(args.env)
+    config, scenario = TrainConfig(**settings(args)), _scenario(args)
     share_of(config, 0, args.nproc)
     local_device(args.device)
     configured_method(config, budgets_of(config, scenario))
@@ -185,5 +191,5 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
         "device": args.device,
         "resume": args.resume,
     }
-    optional = {name: getattr(args, name) for name in ("lr", "customers", "copies", "population", "customer", "split")}
-    return stated | {name: value for name, value in optional.items() if value is not None}
+    optional = ("lr", "customers", "copies", "population", "data", "customer", "split")
+    return stated | {name: value for name in optional if (value := getattr(args, name)) is not None}

@@ -8,71 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from agents.agent import Agent
 from evals.dialogue import Dialogue
 from evals.multiwoz.delexicalise import Delexicaliser
 from evals.runner import Setting, converse
-from td_gym.errors import TdGymError
 from td_gym.protocol import Messages, parse_message
 from td_gym.registration import env_id
-from td_gym.scenario import Episode, Scenario, SeatPolicy
+from td_gym.scenario import Scenario
 from td_gym.scenarios.multiwoz.acts import read_service
 from td_gym.scenarios.multiwoz.answers import read_answer
-from td_gym.scenarios.multiwoz.cases import draw_case
 from td_gym.scenarios.multiwoz.customer_acts import read_customer
 from td_gym.scenarios.multiwoz.database import Database
-from td_gym.scenarios.multiwoz.episode import MultiWOZEpisode
-from td_gym.scenarios.multiwoz.goals import Goal
-from td_gym.scenarios.multiwoz.records import Dialogue as Recording
-from td_gym.scenarios.multiwoz.scenario import MultiWOZ
+from td_gym.scenarios.multiwoz.recorded import RecordedCustomers
 from td_gym.scenarios.multiwoz.state import State
-from td_gym.scenarios.scripted import CustomerPolicy
 
 Response = dict[str, Any]
 """A turn as the standard format has it: ``response``, ``state``, ``active_domains``."""
-
-_LEAST_TURNS = 20
-_THE_END = "[end:5]"
-
-
-class RecordedCustomers(MultiWOZ):
-    """MultiWOZ with the customers of ``recordings``: conversation ``seed`` is with number ``seed``.
-
-    They say what they once said, whatever they are told.  An episode has an empty goal, so that only the customer's
-    words come into it; hence no booking of what is there is refused.  ``data_dir`` is as for ``MultiWOZ``.
-    """
-
-    customers: ClassVar[tuple[str, ...]] = ("recorded",)
-
-    def __init__(self, data_dir: Path | None, recordings: Sequence[Recording]) -> None:
-        self.ids = [recording.id for recording in recordings]
-        self._lines = list(map(customer_lines, recordings))
-        super().__init__(data_dir, max_turns=max((_LEAST_TURNS, *map(len, self._lines))))
-
-    def begin(self, seed: int, split: str = "train", row: int | None = None) -> MultiWOZEpisode:
-        """Start conversation ``seed``; there is no row to pick."""
-        case = draw_case(seed, self.person(seed, split, row), Goal({}))
-        return MultiWOZEpisode(self, seed, split, None, case)
-
-    def make_customer(self, name: str) -> SeatPolicy:
-        """Return the recorded customers."""
-        return CustomerPolicy(self._say)
-
-    def _say(self, episode: Episode) -> str:
-        lines = self._lines[episode.seed]
-        return lines[episode.service_turns] if episode.service_turns < len(lines) else _THE_END
-
-
-def customer_lines(recording: Recording) -> tuple[str, ...]:
-    """Return what the customer said that was answered; ``TdGymError`` where nothing was."""
-    both = pairwise(recording.turns)
-    lines = tuple(turn.text for turn, after in both if (turn.speaker, after.speaker) == ("user", "system"))
-    if not lines:
-        raise TdGymError(f"Dialogue {recording.id} has no customer's message that was answered.")
-    return lines
 
 
 class Tolerated:

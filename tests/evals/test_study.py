@@ -70,7 +70,7 @@ def test_shipped_studies_can_run_and_name_runs_once(path: Path) -> None:
     names = [run.name for run in runs(study)]
     assert len(names) == len(set(names))
     assert study.evaluation.split == "test"
-    assert study.evaluation.customers == ("scripted", "scripted_b")
+    assert study.evaluation.customers == make_scenario(study.env).customers
 
 
 def test_headline_has_the_four_arms_with_five_seeds() -> None:

@@ -11,12 +11,13 @@ from personas.population import Population
 from td_gym.draws import choice
 from td_gym.errors import TdGymError
 from td_gym.protocol import MAX_CHARS, Tool
-from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.multiwoz import sop
 from td_gym.scenarios.multiwoz.briefing import DeskTexts
 from td_gym.scenarios.multiwoz.cases import draw_case, load_city
 from td_gym.scenarios.multiwoz.episode import CUSTOMER_ACTS, MultiWOZEpisode
+from td_gym.scenarios.multiwoz.files import load_dialogues
 from td_gym.scenarios.multiwoz.schema import DOMAINS
 from td_gym.scenarios.multiwoz.service_desk import TOOLS
 from td_gym.scenarios.scripted import CustomerPolicy
@@ -115,6 +116,14 @@ class MultiWOZ(Desk[Persona]):
             asked = f"How many entries of {state.domain} did the last look-up find?"
             tasks.append(ScaffoldTask("pnr", "found", asked, str(count)))
         return tasks
+
+    def recorded(self, split: str) -> Scenario:
+        """Return the dialogues of ``split`` in ``data_dir`` as a scenario."""
+        from td_gym.scenarios.multiwoz.recorded import RecordedCustomers
+
+        if not self.city.folder:
+            raise TdGymError("An invented city has no recorded dialogues; pass the folder of MultiWOZ's data.")
+        return RecordedCustomers(self.city.folder, load_dialogues(Path(self.city.folder), split))
 
     def make_customer(self, name: str) -> SeatPolicy:
         """Return the simulated customer ``agenda`` or ``checklist``."""

@@ -9,10 +9,9 @@ import pytest
 
 from evals import cli
 from evals.dialogue import Dialogue, DialogueTurn
-from evals.multiwoz.respond import RecordedCustomers, Tolerated, customer_lines, responses
-from td_gym.errors import TdGymError
+from evals.multiwoz.respond import Tolerated, responses
 from td_gym.scenarios.multiwoz.files import load_dialogues
-from td_gym.scenarios.multiwoz.records import Turn
+from td_gym.scenarios.multiwoz.recorded import RecordedCustomers
 from td_gym.scenarios.multiwoz.synthetic import synthetic_database
 from tests.multiwoz.published import metadata, write_21, write_tables
 
@@ -199,15 +198,6 @@ def test_states_and_domains_of_a_dialogue_by_hand() -> None:
             "active_domains": ["restaurant"],
         },
     ]
-
-
-def test_only_what_was_answered_is_replayed(data: Path) -> None:
-    (recording,) = load_dialogues(data, "test")
-    assert customer_lines(recording) == tuple(CUSTOMER)
-    open_ended = recording.turns[:-1]
-    assert customer_lines(type(recording)("A", "test", open_ended, None)) == tuple(CUSTOMER[:-1])
-    with pytest.raises(TdGymError, match="Dialogue A has no customer's message"):
-        customer_lines(type(recording)("A", "test", (Turn("user", "Hi.", {}, ()),), None))
 
 
 BAD = {
