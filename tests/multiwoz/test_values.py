@@ -78,6 +78,7 @@ def said(text: str) -> list[tuple[str, str]]:
         ("be without parking and come with wifi", [("parking", "no"), ("internet", "yes")]),
         ("parking is not included", [("parking", "no")]),
         ("leaves at 9:00 and arrives at 09:51", [("leaveat", "09:00"), ("arriveby", "09:51")]),
+        ("leaving from there and be in by 10:30", [("arriveby", "10:30")]),
         ("arriving by 10, I mean 10:30", [("number", "10"), ("arriveby", "10:30")]),
         ("from Cambridge to London Kings Cross", [("departure", "cambridge"), ("destination", "london kings cross")]),
         ("departing cambridge", [("departure", "cambridge")]),

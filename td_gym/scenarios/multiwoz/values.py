@@ -248,7 +248,7 @@ def _is_slip(word: str, other: str) -> bool:
 
 _TIME_ROLES = re.compile(
     r"\b(?:(?P<leaveat>leav\w*|depart\w*|start\w*|pick\w* (?:(?:me|us) )?up)|"
-    r"(?P<arriveby>arriv\w*|get(?:s|ting)? (?:there|in|to|you)|be there|reach\w*|drop\w*))"
+    r"(?P<arriveby>arriv\w*|get(?:s|ting)? (?:there|in|to|you)|be there|be in(?= by\b)|reach\w*|drop\w*))"
 )
 _TIME_PREPOSITIONS = re.compile(r"\b(?:(?P<leaveat>after|from|later than)|(?P<arriveby>by|before|until))\b")
 _PLACE_ROLES = re.compile(
