@@ -11,7 +11,7 @@ from itertools import pairwise, product
 from operator import eq
 
 from personas.packaged import packaged_toml
-from td_gym.reading.sentences import sentences, zeroed
+from td_gym.reading.sentences import ASCII, sentences, zeroed
 
 _LISTS = packaged_toml(__package__, "wellformed.toml")
 
@@ -35,7 +35,7 @@ _DANGLING = frozenset(
 )
 _PREDICATES = frozenset(_lists("predicates"))
 _ENDINGS = ("ed", "s", "ing")
-_NO_PUNCTUATION = str.maketrans("", "", '.,;:!?"()“”')
+_NO_PUNCTUATION = ASCII | str.maketrans("", "", '.,;:!?"()“”')
 
 
 def wellformed(text: str) -> float:

@@ -6,7 +6,9 @@ from functools import lru_cache
 
 _CURT = 3.5
 """Fewer words a sentence than this read as a telegram."""
-_ZEROS = str.maketrans("123456789", "000000000")
+ASCII = {code: code for code in range(128)}
+"""What every table for ``str.translate`` starts from: at a letter that has no entry, it raises and catches an error."""
+_ZEROS = ASCII | str.maketrans("123456789", "000000000")
 
 
 @lru_cache(maxsize=1024)
