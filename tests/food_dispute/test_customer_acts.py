@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from personas.packaged import packaged_toml
+from td_gym.reading.sentences import sentences
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS, detect_customer_acts
 
 EXAMPLES = [
@@ -79,3 +83,22 @@ def test_examples_cover_every_act() -> None:
 @given(st.text(max_size=400))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     assert detect_customer_acts(text) <= set(CUSTOMER_ACTS)
+
+
+PATTERNS = [
+    (act, kind, re.compile(pattern))
+    for act, kinds in packaged_toml("td_gym.scenarios.food_dispute", "customer_acts.toml").items()
+    for kind in ("any", "unless")
+    for pattern in kinds[kind]
+]
+PIECES = sorted({piece for _, _, found in PATTERNS for piece in re.split(r"\\b|[\[\]()|?*{}.:]+", found.pattern)})
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from([*PIECES, " ", "is", "one ", "é", "_", "7", ", ", "’"]), min_size=3, max_size=12))
+def test_looking_for_words_first_misses_no_pattern(pieces: list[str]) -> None:
+    wanted: set[str] = set()
+    for part in sentences("".join(pieces)):
+        found = [(act, kind) for act, kind, pattern in PATTERNS if pattern.search(part.lower().replace("’", "'"))]
+        wanted |= {act for act, kind in found if kind == "any"} - {act for act, kind in found if kind == "unless"}
+    assert detect_customer_acts("".join(pieces)) == wanted
