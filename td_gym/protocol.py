@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 PROTOCOL_VERSION = "1"
 MAX_CHARS = 4096
@@ -17,7 +16,6 @@ MAX_CHARS = 4096
 Messages = Sequence[Mapping[str, str]]
 """Chat messages, each with ``role`` and ``content``."""
 
-_NO_ARGUMENTS: Mapping[str, str] = {}  # a mappingproxy could not be pickled
 _TAG = re.compile(r"<(/?)(think|response|action)>")
 _ARGUMENT = re.compile(r"\s*([A-Za-z_]\w*)=(\"[^\"]*\"|[^\s\"]+)")
 
@@ -33,14 +31,15 @@ class Tool:
     """A message that calls it and says nothing is an aside: the tool answers, and the seat goes on."""
 
 
-class ParsedMessage(NamedTuple):
+@dataclass(slots=True)
+class ParsedMessage:
     """A message taken apart.  ``error`` is empty, or says in a few words why it is a format error."""
 
     response: str = ""
     think: str = ""
     action: str = ""
     """Tool name, or empty for none (``chat`` also reads as none)."""
-    arguments: Mapping[str, str] = _NO_ARGUMENTS
+    arguments: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
 
 

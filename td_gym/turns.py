@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-# A plain dict: a mappingproxy could be neither copied nor pickled, and with it no conversation.
-_NOTHING: Mapping[str, Any] = {}
 _END = re.compile(r"\s*\[(end|hangup):([1-5](?:\.\d{1,6})?)\]\s*$")
 
 
-class Turn(NamedTuple):
+@dataclass(slots=True)
+class Turn:
     """One message of one seat, as the record of a conversation keeps it."""
 
     seat: str
@@ -20,7 +20,7 @@ class Turn(NamedTuple):
     shown: str
     """What the other seats read."""
     action: str = ""
-    arguments: Mapping[str, str] = _NOTHING
+    arguments: Mapping[str, str] = field(default_factory=dict)
     tool_message: str = ""
     """What a tool answered, most often why it refused; read by the seat that called it only."""
     acts: frozenset[str] = frozenset()
@@ -29,14 +29,15 @@ class Turn(NamedTuple):
     """A look-up without a word, of which no other seat hears."""
 
 
-class TurnResult(NamedTuple):
+@dataclass(slots=True)
+class TurnResult:
     """What one submitted message brought about.  Costs and rewards are increments."""
 
     seat: str
-    rewards: Mapping[str, float] = _NOTHING
+    rewards: Mapping[str, float] = field(default_factory=dict)
     """Session reward paid by this turn, by seat."""
-    costs: Mapping[str, float] = _NOTHING
-    terms: Mapping[str, float] = _NOTHING
+    costs: Mapping[str, float] = field(default_factory=dict)
+    terms: Mapping[str, float] = field(default_factory=dict)
     """Named turn terms of a service turn."""
     strategy: str = ""
     relevance: int | None = None
@@ -45,7 +46,8 @@ class TurnResult(NamedTuple):
     truncated: bool = False
 
 
-class ServiceEffect(NamedTuple):
+@dataclass(slots=True)
+class ServiceEffect:
     """A scenario's reading of one well-formed service message."""
 
     acts: frozenset[str]
@@ -53,17 +55,18 @@ class ServiceEffect(NamedTuple):
     costs: Mapping[str, float]
     terms: Mapping[str, float]
     tool_message: str = ""
-    rewards: Mapping[str, float] = _NOTHING
+    rewards: Mapping[str, float] = field(default_factory=dict)
     ended_by: str = ""
     """Non-empty when the message ends the service's part; the customer has the last word."""
 
 
-class CustomerEffect(NamedTuple):
+@dataclass(slots=True)
+class CustomerEffect:
     """A scenario's reading of one customer message."""
 
     acts: frozenset[str]
     relevance: int
-    rewards: Mapping[str, float] = _NOTHING
+    rewards: Mapping[str, float] = field(default_factory=dict)
 
 
 class EndMark(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,7 @@ def test_a_format_error_earns_nothing() -> None:
 class LookingUp(FakeEpisode):
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         found = "it weighs 250 grams" if message.action == "look" else ""
-        return super().hear_service(message)._replace(tool_message=found)
+        return replace(super().hear_service(message), tool_message=found)
 
 
 class LooksUp(FakeScenario):
