@@ -3,13 +3,12 @@
 InteractCS-RL (arXiv 2602.22697) scores persona adaptation, fitness to the dialogue's stage, general
 quality and scenario rules 0/50/100 with weights 1, 1, 1, 2, once per dialogue in the released code.
 Here each turn is marked 0, 0.5 or 1, so that credit can be assigned per turn (our decision).
-A scenario states what it saw in a turn as ``TurnReview``; the marks follow from that alone.
+A scenario states what it saw in a turn; the marks follow from that alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from td_gym.scenario import TermSpec
 
@@ -21,38 +20,34 @@ TERMS: Mapping[str, TermSpec] = {
 }
 
 
-class TurnReview(NamedTuple):
-    """What a scenario saw in one service turn."""
+def review(
+    *,
+    empathic: bool,
+    needs_empathy: bool,
+    wants_brevity: bool,
+    characters: int,
+    admissible: bool,
+    advances: bool,
+    wellformed: float,
+    acts: int,
+    repeats: bool,
+    minor_breaches: int,
+    major_breaches: int,
+) -> dict[str, float]:
+    """Return the four marks of a turn, each 0, 0.5 or 1, from what the scenario saw in it.
 
-    empathic: bool
-    """Names or soothes the customer's feeling, now or in an earlier turn."""
-    needs_empathy: bool
-    """The customer is hostile or upset and the conversation is young."""
-    wants_brevity: bool
-    characters: int
-    admissible: bool
-    """The detected strategy is one the SOP allows here."""
-    advances: bool
-    """The turn does something not yet done."""
-    wellformed: float
-    """Share of well-formed sentences, 0..1."""
-    acts: int
-    """Number of content acts."""
-    repeats: bool
-    minor_breaches: int
-    """Stock phrases and words that disagree with actions."""
-    major_breaches: int
-    """Promises that cannot be kept, blame without ground, false statements about itself."""
-
-
-def review(turn: TurnReview) -> dict[str, float]:
-    """Return the four marks of a turn, each 0, 0.5 or 1."""
-    too_long = turn.characters > (220 if turn.wants_brevity else 400)
-    persona = 1.0 - 0.5 * too_long - 0.5 * (turn.needs_empathy and not turn.empathic)
-    stage = 0.0 if not turn.admissible else (1.0 if turn.advances else 0.5)
-    if turn.wellformed < 0.5 or turn.repeats or turn.characters == 0:
+    ``empathic``: names or soothes the customer's feeling, now or in an earlier turn.  ``needs_empathy``: the customer
+    is hostile or upset and the conversation is young.  ``admissible``: the detected strategy is one the SOP allows
+    here.  ``advances``: does something not yet done.  ``wellformed``: share of well-formed sentences, 0..1.  ``acts``:
+    number of content acts.  ``minor_breaches``: stock phrases and words that disagree with actions.
+    ``major_breaches``: promises that cannot be kept, blame without ground, false statements about itself.
+    """
+    too_long = characters > (220 if wants_brevity else 400)
+    persona = 1.0 - 0.5 * too_long - 0.5 * (needs_empathy and not empathic)
+    stage = 0.0 if not admissible else (1.0 if advances else 0.5)
+    if wellformed < 0.5 or repeats or characters == 0:
         quality = 0.0
     else:
-        quality = 1.0 if turn.wellformed == 1.0 and 1 <= turn.acts <= 3 else 0.5
-    rules = 0.0 if turn.major_breaches else (0.5 if turn.minor_breaches else 1.0)
+        quality = 1.0 if wellformed == 1.0 and 1 <= acts <= 3 else 0.5
+    rules = 0.0 if major_breaches else (0.5 if minor_breaches else 1.0)
     return {"adaptation": persona, "stage_fitness": stage, "quality": quality, "rules": rules}

@@ -8,22 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td_gym.judges.principles import TERMS, TurnReview, review
+from td_gym.judges.principles import TERMS, review
 from td_gym.judges.wellformed import wellformed
 
-GOOD = TurnReview(
-    empathic=True,
-    needs_empathy=True,
-    wants_brevity=False,
-    characters=90,
-    admissible=True,
-    advances=True,
-    wellformed=1.0,
-    acts=2,
-    repeats=False,
-    minor_breaches=0,
-    major_breaches=0,
-)
+GOOD: dict[str, Any] = {
+    "empathic": True,
+    "needs_empathy": True,
+    "wants_brevity": False,
+    "characters": 90,
+    "admissible": True,
+    "advances": True,
+    "wellformed": 1.0,
+    "acts": 2,
+    "repeats": False,
+    "minor_breaches": 0,
+    "major_breaches": 0,
+}
 
 
 @pytest.mark.parametrize(
@@ -53,10 +53,10 @@ def test_any_text_has_a_share(text: str) -> None:
 
 
 def test_a_good_turn_has_full_marks_and_each_fault_costs_its_own() -> None:
-    assert set(review(GOOD).values()) == {1.0}
+    assert set(review(**GOOD).values()) == {1.0}
 
     def marks(**change: Any) -> dict[str, float]:
-        return review(GOOD._replace(**change))
+        return review(**{**GOOD, **change})
 
     assert marks(empathic=False)["adaptation"] == 0.5
     assert marks(wants_brevity=True, characters=300)["adaptation"] == 0.5

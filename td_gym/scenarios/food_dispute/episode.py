@@ -121,7 +121,7 @@ class FoodDisputeEpisode(DeskEpisode):
         if self._disagrees(acts, "voucher" in costs):
             costs["inconsistent"] = 1.0
         words = message.response.lower()
-        terms = principles.review(self._review(message, words, acts, allowed, costs))
+        terms = self._review(message, words, acts, allowed, costs)
         self._said.add(words)
         self._advance(acts, "voucher" in costs)
         ended_by = "transferred" if message.action == "transfer" else ""
@@ -182,10 +182,10 @@ class FoodDisputeEpisode(DeskEpisode):
 
     def _review(
         self, message: ParsedMessage, words: str, acts: frozenset[str], allowed: bool, costs: dict[str, float]
-    ) -> principles.TurnReview:
+    ) -> dict[str, float]:
         persona = self.case.persona
         done = self._done
-        return principles.TurnReview(
+        return principles.review(
             empathic=not (_COMFORT.isdisjoint(acts) and _COMFORT.isdisjoint(done)),
             needs_empathy=persona.emotional_style != "calm" and self.service_turns <= 3,
             wants_brevity=persona.communication_style == "terse",
