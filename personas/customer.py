@@ -34,11 +34,12 @@ class Customer:
     facts: Mapping[str, str]
 
     def __post_init__(self) -> None:
+        given = vars(self)
         for key, values in self.ranges.items():
-            if type(getattr(self, key)) is not int or getattr(self, key) not in values:
+            if type(given[key]) is not int or given[key] not in values:
                 raise self._error(key, f"a whole number from {values[0]} to {values[-1]}")
         for key, words in self.choices.items():
-            if getattr(self, key) not in words:
+            if given[key] not in words:
                 raise self._error(key, f"one of {', '.join(words)}")
         if not isinstance(self.identity, Identity):
             raise self._error("identity", "an Identity")

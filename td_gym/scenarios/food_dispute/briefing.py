@@ -53,6 +53,7 @@ def service_briefing(case: Case, rules: str) -> str:
     reporter = {"merchant": "restaurant", "courier": "courier"}.get(order.report, "none")
     chat = ["Courier chat:", *(f"  {line}" for line in order.chat)] if order.chat else ["Courier chat: none."]
     report = menu()["reports"].get(order.report, "none")
+    late = counted(order.minutes_late, "minute")
     return "\n".join(
         [
             rules,
@@ -62,14 +63,13 @@ def service_briefing(case: Case, rules: str) -> str:
             *lines,
             f"Total: {order.total:.2f} {menu()['currency']}",
             f"Ordered at {clock(order.ordered)}.",
-            f"Promised for {clock(order.promised)}, delivered at {clock(order.delivered)} "
-            f"({counted(order.minutes_late, 'minute')} late).",
+            f"Promised for {clock(order.promised)}, delivered at {clock(order.delivered)} ({late} late).",
             *chat,
             f"Abnormality reports: {report}.",
             f"A voucher for this kind of complaint is worth {share} of one piece of the dish complained about.",
             "",
             "CASE",
-            f"{issue['label']}; {counted(order.minutes_late, 'minute')} late; report: {reporter}",
+            f"{issue['label']}; {late} late; report: {reporter}",
         ]
     )
 

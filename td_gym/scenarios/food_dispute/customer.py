@@ -280,12 +280,12 @@ def _answer(mind: Mind, persona: Persona, turn: Turn, voice: Voice, issued: bool
         if not mind.told_item or mind.told_want:  # otherwise the want, below, is what is still missing
             pieces.append(voice.say("details", "any"))
         mind.told_item = True
-    if not mind.told_want and (acts & {"ask_details"} or persona.information_disclosure != "reserved" or mind.pushes):
+    if not mind.told_want and ("ask_details" in acts or persona.information_disclosure != "reserved" or mind.pushes):
         mind.told_want = True
         return " ".join([*pieces, voice.say("hint", persona.demand)])
     if pieces:
         return " ".join(pieces)
-    if acts & {"explain", "refuse_refund"}:
+    if "explain" in acts or "refuse_refund" in acts:
         return _weigh_up(mind, persona, voice)
     return voice.say("reaction", "heard")
 

@@ -52,6 +52,8 @@ _FALSE_DENIAL = re.compile(
 _MINOR = frozenset(("identity", "inconsistent", "second_voucher"))
 _MAJOR = frozenset(("overpromise", "unfounded_fault", "noncompliance"))
 _COURTESY = frozenset(("greet", "close"))
+_PROMISES = frozenset(("promise_refund", "promise_callback"))
+_JUDGEMENT = frozenset(("explain", "admit_fault", "refuse_refund"))
 _COMFORT = frozenset(("empathise", "apologise"))
 
 
@@ -143,7 +145,7 @@ class FoodDisputeEpisode(DeskEpisode):
 
     def _breaches(self, text: str, acts: frozenset[str]) -> dict[str, float]:
         costs = {}
-        promises = len(acts & {"promise_refund", "promise_callback"})
+        promises = len(acts & _PROMISES)
         if promises:
             costs["overpromise"] = float(promises)
         if "admit_fault" in acts and not self._is_founded(blamed_parties(text)):
@@ -204,7 +206,7 @@ class FoodDisputeEpisode(DeskEpisode):
         self._done |= acts
         progress.opened = True
         progress.asked += "ask_details" in acts
-        progress.judged |= bool(acts & {"explain", "admit_fault", "refuse_refund"})
+        progress.judged |= not _JUDGEMENT.isdisjoint(acts)
         progress.voucher_issued |= issued
         progress.resolved |= issued or "refuse_refund" in acts
         if "request_evidence" in acts and not progress.evidence:
@@ -215,9 +217,11 @@ class FoodDisputeEpisode(DeskEpisode):
         acts = detect_customer_acts(shown)
         before = self.progress.stage()
         progress = self.progress
-        progress.clarified |= bool(acts & {"give_details", "give_feedback"})
-        if acts & {"show_photo", "withhold_photo"}:
-            progress.evidence = "shown" if "show_photo" in acts else "withheld"
+        progress.clarified |= "give_details" in acts or "give_feedback" in acts
+        if "show_photo" in acts:
+            progress.evidence = "shown"
+        elif "withhold_photo" in acts:
+            progress.evidence = "withheld"
         progress.resolved |= "accept" in acts
         if "decline" in acts:
             self._announced = False
