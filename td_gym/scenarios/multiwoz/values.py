@@ -32,8 +32,10 @@ def find_values(text: str, database: Database) -> tuple[Value, ...]:
 
 def _is_meant(text: str, plain: str, value: Value) -> bool:
     """Whether a name that is a common word, "The Place", is meant as one: by its capital, or the word before."""
+    if value.kind != "name":
+        return True
     word = plain[value.start : value.end].removeprefix("the ")
-    if value.kind != "name" or word not in _COMMON:
+    if word not in _COMMON:
         return True
     return text[value.end - len(word)].isupper() or _NAMING.search(plain, 0, value.start) is not None
 
@@ -121,11 +123,16 @@ class _Lexicon:
                     known[form] = {(kind, value): [domain]}
         for phrase, meaning in WORDS.items():
             known.setdefault(_words(phrase), {meaning: []})
-        self._by_word: dict[str, list[tuple[tuple[str, ...], str, str, tuple[str, ...]]]] = {}
+        self._meanings: dict[tuple[str, ...], tuple[str, str, tuple[str, ...]]] = {}
+        """Kind, value and domains of every phrase."""
+        self._lengths: dict[str, list[int]] = {}
+        """How many words the phrases have that begin with a word, the longest first."""
         for form in sorted(known, key=len, reverse=True):
             (kind, value), domains = next(iter(known[form].items()))
-            where = tuple(filter(None, dict.fromkeys(domains)))
-            self._by_word.setdefault(form[0], []).append((form, kind, value, where))
+            self._meanings[form] = kind, value, tuple(filter(None, dict.fromkeys(domains)))
+            lengths = self._lengths.setdefault(form[0], [])
+            if len(form) not in lengths:
+                lengths.append(len(form))
         self._words = {word for form in known for word in form}
         self._near: dict[str, list[str]] = {}
         """Words by what is left of them without one letter."""
@@ -148,13 +155,15 @@ class _Lexicon:
         words = tuple([self._spelled(match[0]) for match in matches])
         place = 0
         while place < len(words):
-            for form, kind, value, domains in self._by_word.get(words[place], ()):
-                end = place + len(form)
-                if words[place:end] == form:
-                    yield Value(kind, value, matches[place].start(), matches[end - 1].end(), domains)
-                    place = end - 1
-                    break
+            start = place
             place += 1
+            for length in self._lengths.get(words[start], ()):
+                form = words[start : start + length]
+                if form in self._meanings:
+                    kind, value, domains = self._meanings[form]
+                    place = start + len(form)
+                    yield Value(kind, value, matches[start].start(), matches[place - 1].end(), domains)
+                    break
 
 
 @lru_cache(maxsize=16)
@@ -275,7 +284,8 @@ def _with_roles(plain: str, values: list[Value]) -> Iterator[Value]:
             else:
                 role = _role(_PLACE_ROLES, before) or ("destination" if last[kind] == "between" else "")
             ends[kind], last[kind] = value.end, role
-            value = value._replace(role="departure" if role == "between" else role)
+            if role:
+                value = value._replace(role="departure" if role == "between" else role)
         yield value
 
 
