@@ -9,7 +9,7 @@ question explains; ``state`` knows which are meant.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 
 from personas.packaged import packaged_toml
@@ -21,22 +21,20 @@ from td_gym.scenarios.multiwoz.values import find_values, masked, plain_text
 
 READ_LIMIT = 1000
 """Characters of a message that are read."""
-GENERAL = {"affirms": "affirm", "denies": "deny", "thanks": "thank", "leaves": "bye", "greets": "greet"}
-"""What a cue that is about no domain says."""
 _CLAUSE = re.compile(
-    r"[.!?;]+(?=\s|$)|,? (?=(?:and|but|also|then|plus) (?:also |then |please )?"
-    r"(?:i|we|can|could|what|which|when|how|is|are|does|do|book|find|tell|give|it|they|that|a|an|the|my|need)\b)"
-    r"|,? (?=(?:as|so) long as\b|just (?:an?|some\w+)\b)|, (?=(?:what|which|when|how|can|could|is|does|i|please|and)\b)"
+    r"[.!?;]+(?=\s|$)|(?:, | )(?=(?:and|but|also|then|plus) (?:also |then |please )?"
+    r"(?:i|we|can|could|what|which|when|how|is|are|does|do|book|find|tell|give|it|they|that|a|an|the|my|need)\b"
+    r"|(?:as|so) long as\b|just (?:an?|some\w+)\b)|, (?=(?:what|which|when|how|can|could|is|does|i|please|and)\b)"
 )
-_STATED = frozenset(slot for spec in DOMAINS.values() for slot in (*spec.lookup, *spec.book)) | {"time", ""}
+_STATED = frozenset(slot for spec in DOMAINS.values() for slot in spec.stated) | {"time", ""}
 _NOT = re.compile(r"\b(?:not|rather than|instead of)(?: an?| the)? $")
 """What before a value says that it is not wanted."""
 _UNWANTED = re.compile(r"(?:\bnot|n't|\bdont) (?:want|need|like)(?: an?| any| the)? $")
 """The same for all but amenities, of which one may do without."""
 _NEAR = re.compile(r"\b(?:near(?:by)?|close to|next to|beside|distance (?:of|from|to))(?: the)? $")
 """What before a name says that something else is looked for."""
-_BETWEEN = re.compile(r"\bbetween (?:(?! and )[^,.;?!]){1,60}$")
-"""What before a clause says that it is the second of two places."""
+_BETWEEN = re.compile(r"between (?<=\bbetween )(?:(?! and )[^,.;?!]){1,60}$")
+"""What before a clause says that it is the second of two places; it begins with letters, which a search leaps to."""
 _NO_NUMBER = re.compile(r"\b(?:another|other|which|that|this|the|any|no|first|last|new|different) $")
 _COUNTED_FOR = re.compile(r"\b(?:table|room|booking|reservation|tickets?|seats?|it|just|please),? for $")
 _PRONOUN = re.compile(r"one (?:that|which|with|like|in|on|of|is|would|should|near|called|named)\b")
@@ -82,26 +80,24 @@ def _clauses(text: str, values: Sequence[Value]) -> Iterator[tuple[str, list[Val
     start = 0
     for end in [*_ends(plain, values), len(plain)]:
         here = [_counted(plain, value) for value in values if start <= value.start < end]
-        said = [value for value in here if _is_meant(plain[start:end], value._replace(start=value.start - start))]
-        inside = [value._replace(kind=_kind(value), start=value.start - start, end=value.end - start) for value in here]
+        inside = [Value(_kind(value), value.value, value.start - start, value.end - start) for value in here]
         if clause := masked(plain[start:end], inside).strip():
-            yield clause, said
+            yield clause, [value for value in here if _is_meant(plain, start, end, value)]
         start = end
 
 
 def _counted(plain: str, value: Value) -> Value:
     """Return ``for 4`` as a number of people; ``for one`` is one only after what is booked, since one looks for one."""
-    before = plain[: value.start]
-    if value.kind != "number" or not before.endswith(" for "):
+    if value.kind != "number" or not plain.endswith(" for ", 0, value.start):
         return value
     one = value.value == "1" and not plain[value.start].isdigit()
-    return value if one and not _COUNTED_FOR.search(before) else value._replace(kind="people")
+    return value if one and not _COUNTED_FOR.search(plain[: value.start]) else value._replace(kind="people")
 
 
-def _is_meant(clause: str, value: Value) -> bool:
-    """Return whether the words around a value leave it one that is wanted."""
-    before = clause[: value.start]
-    if value.kind == "number" and (_NO_NUMBER.search(before) or _PRONOUN.match(clause, value.start)):
+def _is_meant(plain: str, start: int, end: int, value: Value) -> bool:
+    """Return whether the words around a value, in the clause from ``start`` to ``end``, leave it one that is wanted."""
+    before = plain[start : value.start]
+    if value.kind == "number" and (_NO_NUMBER.search(before) or _PRONOUN.match(plain, value.start, end)):
         return False
     if value.kind == "name" and _NEAR.search(before):
         return False
@@ -117,9 +113,10 @@ def _kind(value: Value) -> str:
 
 def _ends(plain: str, values: Sequence[Value]) -> Iterator[int]:
     for found in _CLAUSE.finditer(plain):
-        inside = any(value.start < found.end() < value.end for value in values)
+        end = found.end()
+        inside = any(value.start < end < value.end for value in values)
         if not inside and not _BETWEEN.search(plain, 0, found.start()):
-            yield found.end()
+            yield end
 
 
 def _domain(clause: str, values: Sequence[Value], before: str) -> str:
@@ -129,7 +126,8 @@ def _domain(clause: str, values: Sequence[Value], before: str) -> str:
     """
     if before == "taxi" and (_says(clause, "rides") or any(each.kind == "name" and each.role for each in values)):
         return before
-    clause = _pattern("cues", "same").sub(" ", clause)
+    if "same" in clause:
+        clause = _expressions("phrases")["same"].sub(" ", clause)
     told = _found("domains", clause)
     if "taxi" in told:
         return "taxi"
@@ -157,7 +155,7 @@ def _read_clause(clause: str, values: Sequence[Value], domain: str, before: str)
         if (act := _inform(value, domain, clause, before)) is not None:
             stated.add(act.slot)
             yield act
-    for found in _pattern("cues", "any").finditer(clause):
+    for found in _phrases("any", clause):
         for slot in [slot for slot in _found("named_slots", found["any"]) if slot not in stated]:
             stated.add(slot)
             yield Act("inform", domain, slot, DONTCARE)
@@ -167,14 +165,15 @@ def _read_clause(clause: str, values: Sequence[Value], domain: str, before: str)
             yield Act("inform", domain, slot, DONTCARE)
     else:
         yield from _requests(clause, domain, stated, asks and not searches)
+    general = _found("general", clause)
     if _says(clause, "books"):
         yield Act("deny", "general") if _says(clause, "without") else Act("book", domain)
     if _says(clause, "suggestions"):
         yield Act("suggest", domain)
-    if _says(clause, "alternatives") and not (_says(clause, "without") or _says(clause, "denies")):
+    if _says(clause, "alternatives") and not (_says(clause, "without") or "deny" in general):
         yield Act("reqalts", domain)
-    for cue, intent in GENERAL.items():
-        if _says(clause, cue) and not (intent == "deny" and careless):
+    for intent in general:
+        if intent != "deny" or not careless:
             yield Act(intent, "general")
 
 
@@ -210,7 +209,7 @@ def _one_type(clause: str, values: Sequence[Value]) -> Sequence[Value]:
 
 
 def _same(clause: str) -> Iterator[tuple[str, str]]:
-    for found in _pattern("cues", "same").finditer(clause):
+    for found in _phrases("same", clause):
         other = _place_meant(found["other"] or "")
         for slot in _found("named_slots", found["slots"] or found["slots2"] or found["slots3"]):
             yield slot, other
@@ -224,9 +223,9 @@ def _ends_of_ride(clause: str, named: Container[str]) -> Iterator[Act]:
     ends: dict[str, str] = {}
     if _says(clause, "between"):
         ends = {slot: "" for slot in ("departure", "destination") if slot not in named}
-    for found in _pattern("cues", "span").finditer(clause):
+    for found in _phrases("between", clause):
         ends |= {"departure": found["first"], "destination": found["second"]}
-    for found in _pattern("cues", "ends").finditer(clause):
+    for found in _expressions("rides")["ends"].finditer(clause):
         ends["destination" if found["to"] else "departure"] = found["other"]
     for slot, noun in ends.items():
         other = _place_meant(noun)
@@ -255,22 +254,48 @@ def _is_fee(clause: str) -> bool:
     return "entrancefee" in _found("asked_only", clause)
 
 
+# Clauses recur where their values do not: what is looked for in one is remembered.
+
+
+@lru_cache(maxsize=16384)
 def _says(clause: str, cue: str) -> bool:
-    return cue in _found("cues", clause)
+    return _expressions("cues")[cue].search(clause) is not None
 
 
 @lru_cache(maxsize=16384)
 def _found(table: str, clause: str) -> Mapping[str, int]:
-    """Return where in a clause the entries of a table are found; clauses recur where their values do not."""
-    return {name: found.start() for name, cue in _cues(table).items() if (found := cue.search(clause))}
+    """Return where in a clause the entries of a table are found, most often none of them."""
+    first = _any_of(table).search(clause)
+    if first is None:
+        return {}
+    start = first.start()
+    return {name: found.start() for name, cue in _expressions(table).items() if (found := cue.search(clause, start))}
 
 
-def _pattern(table: str, name: str) -> re.Pattern[str]:
-    return _cues(table)[name]
+def _phrases(word: str, clause: str) -> Iterable[re.Match[str]]:
+    """Return the phrases of a clause that hold ``word``."""
+    return _expressions("phrases")[word].finditer(clause) if word in clause else ()
 
 
 @cache
-def _cues(table: str) -> Mapping[str, re.Pattern[str]]:
-    """Return a table of ``customer_acts.toml``, every entry compiled to one expression."""
-    entries = packaged_toml(__package__, "customer_acts.toml")[table]
-    return {name: re.compile("|".join(patterns)) for name, patterns in entries.items()}
+def _any_of(table: str) -> re.Pattern[str]:
+    """Return one expression for all entries of a table."""
+    return _one_of(pattern for patterns in _entries(table).values() for pattern in patterns)
+
+
+@cache
+def _expressions(table: str) -> Mapping[str, re.Pattern[str]]:
+    """Return a table, every entry compiled to one expression."""
+    return {name: _one_of(patterns) for name, patterns in _entries(table).items()}
+
+
+def _entries(table: str) -> Mapping[str, Sequence[str]]:
+    return packaged_toml(__package__, "customer_acts.toml")[table]  # type: ignore[no-any-return]
+
+
+def _one_of(patterns: Iterable[str]) -> re.Pattern[str]:
+    """Return one expression for ``patterns``; those that begin with a word share the search for where words begin."""
+    patterns = tuple(patterns)
+    words = [pattern.removeprefix(r"\b") for pattern in patterns if pattern.startswith(r"\b")]
+    others = [pattern for pattern in patterns if not pattern.startswith(r"\b")]
+    return re.compile("|".join([*others, rf"\b(?:{'|'.join(words)})"] if words else others))
