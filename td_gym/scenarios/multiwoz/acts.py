@@ -41,8 +41,8 @@ _HAS = {
 _OPEN = re.compile(r"\b(?:open|opens|opening|hours|closed|closes)\b")
 _CLAUSE = re.compile(r"\b(?:but|however|although)\b")
 _WORD = re.compile(r"[a-z]+")
-_ABBREVIATED = re.compile(r"\b(st|dr|mr|mrs)\.(?= )", re.IGNORECASE)
-"""What ends in a full stop and ends no sentence."""
+_NO_END = re.compile(r"\.(?= )(?:(?<=\bst\.)|(?<=\bdr\.)|(?<=\bmr\.)|(?<=\bmrs\.))", re.IGNORECASE)
+"""A full stop that ends an abbreviation and no sentence."""
 
 
 @lru_cache(maxsize=4096)
@@ -53,18 +53,21 @@ def read_service(text: str, database: Database, topic: str = "") -> tuple[Act, .
     acts only where something is offered or told; a choice that is left to the customer is ``select``.
     """
     acts: list[Act] = []
-    for sentence in sentences(_ABBREVIATED.sub(r"\1", text)):
-        for clause in _CLAUSE.split(sentence):
-            found = _acts_of_clause(clause, database, topic)
-            topic = next((act.domain for act in reversed(found) if act.domain in DOMAINS), topic)
-            acts += found
+    for sentence in sentences(_NO_END.sub("", text)):
+        found, topic = _read_sentence(sentence, database, topic)
+        acts += found
     return tuple(dict.fromkeys(acts))
 
 
 @lru_cache(maxsize=8192)
-def _acts_of_clause(clause: str, database: Database, topic: str) -> tuple[Act, ...]:
-    """Return the acts of a clause; clauses recur where whole messages do not."""
-    return tuple(_read_clause(clause, database, topic))
+def _read_sentence(sentence: str, database: Database, topic: str) -> tuple[tuple[Act, ...], str]:
+    """Return the acts of a sentence, and the domain that it ends with; sentences recur where whole messages do not."""
+    acts: list[Act] = []
+    for clause in _CLAUSE.split(sentence):
+        found = tuple(_read_clause(clause, database, topic))
+        topic = next((act.domain for act in reversed(found) if act.domain in DOMAINS), topic)
+        acts += found
+    return tuple(acts), topic
 
 
 def _read_clause(clause: str, database: Database, topic: str) -> Iterator[Act]:
@@ -111,7 +114,8 @@ def _meant(values: tuple[Value, ...]) -> tuple[Value, ...]:
 
 def _domain(plain: str, values: tuple[Value, ...], topic: str) -> str:
     """Return the domain that a clause is about: its entity's, else what its words and values point to, else topic."""
-    cues = [_cues()[word] for word in _WORD.findall(plain) if word in _cues()]
+    pointing = _cues()
+    cues = [pointing[word] for word in _WORD.findall(plain) if word in pointing]
     if "taxi" in cues or any(value.kind == "type" and not value.domains for value in values):
         return "taxi"
     named = [domain for value in values if value.kind == "name" for domain in value.domains]
@@ -132,7 +136,7 @@ def _slot(domain: str, value: Value) -> str:
     spec = DOMAINS.get(domain)
     if spec is None:
         return slot if slot not in ("place", "number", "money") else ""
-    return slot if slot in (*spec.lookup, *spec.request, *spec.book) else ""
+    return slot if slot in spec.stated or slot in spec.request else ""
 
 
 def _is_open(domain: str, slot: str, values: tuple[Value, ...]) -> bool:

@@ -71,7 +71,7 @@ class Mind(PlainMind):
 
     def drop(self, domain: str, intent: str, slot: str) -> None:
         """Take the moves with this intent and slot off the agenda."""
-        self.stack[:] = [move for move in self.stack if move[:3] != [intent, domain, slot]]
+        self.stack[:] = [move for move in self.stack if move[2] != slot or move[1] != domain or move[0] != intent]
 
     def waits(self, domain: str, intent: str) -> bool:
         """Whether a slot is still to be named with this intent in ``domain``."""
@@ -126,7 +126,7 @@ def hear(mind: Mind, goal: Goal, acts: Sequence[Act]) -> None:
     asked = [Move(*move)._replace(reason="again") for move in mind.open]
     mind.open.clear()
     mind.push(*asked)
-    acts = [act._replace(domain=act.domain or mind.domain) for act in acts]
+    acts = [act if act.domain else act._replace(domain=mind.domain) for act in acts]
     for domain in dict.fromkeys(act.domain for act in acts if act.domain in goal.domains):
         if domain not in mind.lost:
             part, said = goal.domains[domain], [act for act in acts if act.domain == domain]

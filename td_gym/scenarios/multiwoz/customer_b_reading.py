@@ -100,7 +100,7 @@ def listen(text: str, domain: str, database: Database) -> Heard:
 
 def _take_question(heard: Heard, sentence: str, domain: str) -> None:
     spec = DOMAINS[domain]
-    slots = [slot for slot in (*spec.lookup, *spec.book) if slot in _ASK and _ASK[slot].search(sentence)]
+    slots = [slot for slot in spec.stated if slot in _ASK and _ASK[slot].search(sentence)]
     heard.asks += slots
     heard.offers_booking |= not slots and _BOOKS.search(sentence) is not None
 

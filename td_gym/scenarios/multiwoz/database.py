@@ -118,6 +118,8 @@ class Database:
             value = self._checked(domain, slot, value, DOMAINS[domain].lookup)
             if value != DONTCARE:
                 found &= self._indexes[domain][slot].rows(value)
+        if not found:
+            return ()
         return tuple(compress(rows, f"{found:b}".encode().translate(_BITS)[::-1]))
 
     def _checked(self, domain: str, slot: str, value: str, slots: Sequence[str]) -> str:

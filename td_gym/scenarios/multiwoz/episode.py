@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from td_gym.protocol import ParsedMessage
 from td_gym.reading.repetition import repetition
-from td_gym.scenarios.desk import DeskEpisode
+from td_gym.scenarios.desk import DeskEpisode, as_flags
 from td_gym.scenarios.multiwoz import sop
 from td_gym.scenarios.multiwoz.acts import read_service
 from td_gym.scenarios.multiwoz.cases import Case
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 QUERIES = 20
 """Look-ups that use up the whole of ``db_queries``."""
 CUSTOMER_ACTS = ("inform", "request", "same", "book", "suggest", "reqalts", "affirm", "deny", "thank", "bye", "greet")
+_BLANK = (0.0,) * 8
+"""What ``_screen`` shows of a domain that has not come up."""
 _A_TURN = 0.01
 _CALLS = ("query", "book")
 
@@ -51,8 +53,8 @@ class MultiWOZEpisode(DeskEpisode):
     def features(self, seat: str) -> npt.NDArray[np.float32]:
         """Return the desk's screen as numbers; for the customer what the tools answered is blank."""
         progress, state = self.progress, self.progress.state
-        own = seat == "service"
-        values = [
+        come_up = {state.domain, *state.needs, *progress.found, *progress.booked, *self.desk.offered}
+        values: list[float] = [
             1.0 - min(1.0, self.service_turns / self.scenario.max_turns),
             min(1.0, self._queries / QUERIES),
             progress.opened,
@@ -60,20 +62,25 @@ class MultiWOZEpisode(DeskEpisode):
             bool(state.requested),
         ]
         for domain in DOMAINS:
-            need = state.needs.get(domain)
-            found = progress.found.get(domain, -1) if own else -1
-            values += [
-                state.domain == domain,
-                min(1.0, len(need.inform) / 4) if need else 0.0,
-                min(1.0, len(need.asked) / 4) if need else 0.0,
-                found >= 0,
-                min(1.0, found / 20) if found > 0 else 0.0,
-                domain in self.desk.offered,
-                need is not None and need.wants_booking,
-                own and progress.booked.get(domain, False),
-            ]
-        values += [intent in state.said for intent in CUSTOMER_ACTS]
+            values += self._screen(domain, own=seat == "service") if domain in come_up else _BLANK
+        values += as_flags(state.said, CUSTOMER_ACTS)
         return np.array(values, dtype=np.float32)
+
+    def _screen(self, domain: str, own: bool) -> list[float]:
+        """Return what the screen shows of a domain; what the tools answered only where it is the seat's ``own``."""
+        progress, state = self.progress, self.progress.state
+        need = state.needs.get(domain)
+        found = progress.found.get(domain, -1) if own else -1
+        return [
+            state.domain == domain,
+            min(1.0, len(need.inform) / 4) if need else 0.0,
+            min(1.0, len(need.asked) / 4) if need else 0.0,
+            found >= 0,
+            min(1.0, found / 20) if found > 0 else 0.0,
+            domain in self.desk.offered,
+            need is not None and need.wants_booking,
+            own and progress.booked.get(domain, False),
+        ]
 
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""

@@ -96,7 +96,7 @@ def _domain_goal(domain: str, data: Any, where: str) -> DomainGoal:
         "request": spec.request,
         "book": spec.book,
         "fail_book": spec.book,
-        "same": (*spec.lookup, *spec.book),
+        "same": spec.stated,
     }
     parts = as_object(data, where)
     for name, value in parts.items():

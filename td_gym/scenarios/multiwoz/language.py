@@ -27,7 +27,7 @@ class Voice(wording.Voice):
     def say(self, section: str, act: str, **values: str) -> str:
         """Return one wording of an act with its ``{values}`` filled in."""
         chosen = self.pick(section, act)
-        if _VOWEL.match(values.get("value", "")):
+        if "a {value}" in chosen and _VOWEL.match(values["value"]):
             chosen = chosen.replace("a {value}", "an {value}")
         return chosen.format_map(values) if values else chosen
 
@@ -102,5 +102,6 @@ def _spelled(value: str) -> str:
 
 def _tidy(sentence: str) -> str:
     """Return a sentence with one star, not stars, and a capital in front."""
-    sentence = _ONE_OF_MANY.sub(r"1 \1", sentence)
+    if "1 " in sentence:
+        sentence = _ONE_OF_MANY.sub(r"1 \1", sentence)
     return sentence[0].upper() + sentence[1:]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from td_gym.scenarios.multiwoz.database import Entity, QueryError, plain_name
 from td_gym.scenarios.multiwoz.goals import DomainGoal, Goal
 from td_gym.scenarios.multiwoz.schema import DOMAINS, UNKNOWN, Act, normal_value
 from td_gym.scenarios.multiwoz.service_desk import ServiceDesk
-from td_gym.scenarios.multiwoz.state import State
+from td_gym.scenarios.multiwoz.state import Need, State
 
 _STATES = ("inform", "recommend", "booked")
 _ECHOED = frozenset(("people", "stay", "time", "day"))
@@ -77,8 +78,6 @@ class Told:
     def _hear_value(self, domain: str, act: Act, entity: Entity | None, state: State) -> bool | None:
         """Take note of a value; return whether it is true, None where it states nothing."""
         booking = self.desk.bookings.get(domain)
-        need = state.needs.get(domain)
-        wanted = {**need.inform, **need.book} if need else {}
         if domain == "taxi" and act.slot in DOMAINS["taxi"].inform:
             return None
         if act.slot in _ECHOED and act.slot in DOMAINS[domain].book:
@@ -87,9 +86,11 @@ class Told:
         self.facts.setdefault(domain, {})[act.slot] = Fact(act.value, key)
         if domain == "taxi":
             return booking is not None and same_value(act.slot, booking.reference.get(act.slot, ""), act.value)
-        rows = [entity] if entity else self._candidates(domain, need.sought(domain) if need else {})
+        need = state.needs.get(domain, Need())
+        rows = [entity] if entity else self._candidates(domain, need.sought(domain))
         if any(same_value(act.slot, row.get(act.slot, UNKNOWN), act.value) for row in rows):
             return True
+        wanted = {**need.inform, **need.book}
         return None if act.slot in wanted and same_value(act.slot, wanted[act.slot], act.value) else False
 
     def _candidates(self, domain: str, constraints: Mapping[str, str]) -> Sequence[Entity]:
@@ -197,7 +198,7 @@ def same_value(slot: str, one: str, other: str) -> bool:
 
     Opening hours are the same when a sentence ``other`` holds ``one``.
     """
-    if UNKNOWN in (one, other):
+    if one == other or UNKNOWN in (one, other):
         return one == other
     if slot in _NAMES:
         return plain_name(one) == plain_name(other)
@@ -206,5 +207,6 @@ def same_value(slot: str, one: str, other: str) -> bool:
     return _bare(slot, one) == _bare(slot, other)
 
 
+@lru_cache(maxsize=4096)
 def _bare(slot: str, value: str) -> str:
     return _NOT_LETTERS.sub("", normal_value(slot, value).lower()).replace("pounds", "pound")

@@ -117,7 +117,7 @@ def _slot_values(domain: str, said: Mapping[str, Any], where: str) -> dict[str, 
         return {}
     if domain not in DOMAINS:
         raise TdGymError(f"{where}: {unknown('domain', domain, DOMAINS)}")
-    slots = (*DOMAINS[domain].lookup, *DOMAINS[domain].book)
+    slots = DOMAINS[domain].stated
     state = {}
     for name, values in said.items():
         slot = canonical_slot(domain, name)

@@ -55,19 +55,19 @@ class Domain:
     closed: Mapping[str, tuple[str, ...]]
     """Slots whose values are fixed whatever the database holds, and these values."""
 
-    @property
-    def lookup(self) -> tuple[str, ...]:
-        """Slots by which entities are looked up: those of ``inform``, and the key."""
-        return self.inform if self.key in self.inform else (*self.inform, self.key)
-
-    @property
-    def confirmed(self) -> tuple[str, ...]:
-        """Slots that only a booking has: its ``ref``, or those of a taxi; none where nothing is booked."""
-        return ("ref",) if self.book else () if self.key else self.request
+    lookup: tuple[str, ...]
+    """Slots by which entities are looked up: those of ``inform``, and the key."""
+    stated: tuple[str, ...]
+    """Slots that a customer may state: those of ``lookup`` and ``book``."""
+    confirmed: tuple[str, ...]
+    """Slots that only a booking has: its ``ref``, or those of a taxi; none where nothing is booked."""
 
 
 def _domain(key: str, inform: str, request: str, book: str = "", **closed: tuple[str, ...]) -> Domain:
-    return Domain(key, tuple(inform.split()), tuple(request.split()), tuple(book.split()), MappingProxyType(closed))
+    informs, requests, details = tuple(inform.split()), tuple(request.split()), tuple(book.split())
+    lookup = informs if key in informs else (*informs, key)
+    confirmed = ("ref",) if details else () if key else requests
+    return Domain(key, informs, requests, details, MappingProxyType(closed), lookup, (*lookup, *details), confirmed)
 
 
 DOMAINS: Mapping[str, Domain] = MappingProxyType(

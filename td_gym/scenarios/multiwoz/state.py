@@ -55,7 +55,9 @@ class State:
 
     def need(self, domain: str) -> Need:
         """Return what is wanted in ``domain``, made when it is first spoken of."""
-        return self.needs.setdefault(domain, Need())
+        if domain not in self.needs:
+            self.needs[domain] = Need()
+        return self.needs[domain]
 
     def hear_customer(self, acts: Iterable[Act]) -> None:
         """Move on by the acts of a customer's message."""
@@ -92,7 +94,7 @@ class State:
         spec = DOMAINS[domain]
         if act.intent == "request":
             return act.slot if act.slot in (*spec.request, *spec.confirmed) else ""
-        known = (*spec.lookup, *spec.book)
+        known = spec.stated
         slot = act.slot
         if slot in TIME_SLOTS and slot not in known:
             times = [each for each in known if each in TIME_SLOTS]
