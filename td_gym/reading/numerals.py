@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from td_gym.reading.sentences import sentences
+from td_gym.reading.sentences import sentences, zeroed
 
 
 class Number(NamedTuple):
@@ -56,32 +56,52 @@ _ONE = re.compile(r"\s*(?:%|(?:percent|per cent|days?|weeks?|months?|years?|poin
 @lru_cache(maxsize=4096)
 def numbers(text: str) -> tuple[float, ...]:
     """Return the numbers that ``text`` states, in order, each in its usual reading; never raises."""
-    return tuple(number.value for sentence in sentences(text.lower()) for number in find_numbers(sentence))
+    return tuple([number.value for sentence in sentences(text) for number in find_numbers(sentence.lower())])
 
 
 @lru_cache(maxsize=8192)
 def find_numbers(text: str) -> tuple[Number, ...]:
     """Return the numbers of a sentence, which is in small letters, with places and readings, in order; never raises."""
-    found = []
-    for match in _WRITTEN.finditer(text):
-        if match.end() - match.start() > _LONGEST:
-            continue
-        start = match.start()
-        factor = _SCALES[match["scale"]] if match["scale"] else 1.0
-        if _NEGATIVE.search(text[max(0, start - _SIGN_WIDTH) : start]):
-            factor = -factor
-        readings = _written(match["digits"])
-        found += [Number(start, match.end(), value * factor, other * factor) for value, other in readings]
-    spoken = []
-    for match in _SPOKEN.finditer(text):
-        value = _spoken(match[0])
-        if value != 1.0 or _ONE.match(text, match.end()):  # not "one moment"
-            spoken.append(Number(match.start(), match.end(), value, value))
+    places, spoken = _places(zeroed(text))  # where numbers stand does not depend on which they are
+    found = [
+        Number(start, end, value * factor, other * factor)
+        for start, stop, end, factor in places
+        for value, other in _written(text[start:stop])
+    ]
     if not spoken:
         return tuple(found)
     covered = [range(number.start, number.end) for number in found]
     spoken = [number for number in spoken if not any(number.start in span for span in covered)]  # "5 thousand"
     return tuple(_join_points(text, sorted([*found, *spoken])))
+
+
+class _Place(NamedTuple):
+    """Where a written number stands: its digits up to ``stop``, and up to ``end`` what multiplies them."""
+
+    start: int
+    stop: int
+    end: int
+    factor: float
+
+
+@lru_cache(maxsize=8192)
+def _places(text: str) -> tuple[list[_Place], list[Number]]:
+    """Return the places of the written numbers of a sentence, and its spoken numbers."""
+    places = []
+    for match in _WRITTEN.finditer(text):
+        start, end = match.span()
+        if end - start > _LONGEST:
+            continue
+        factor = _SCALES[match["scale"]] if match["scale"] else 1.0
+        if _NEGATIVE.search(text[max(0, start - _SIGN_WIDTH) : start]):
+            factor = -factor
+        places.append(_Place(start, match.end("digits"), end, factor))
+    spoken = []
+    for match in _SPOKEN.finditer(text):
+        value = _spoken(match[0])
+        if value != 1.0 or _ONE.match(text, match.end()):  # not "one moment"
+            spoken.append(Number(match.start(), match.end(), value, value))
+    return places, spoken
 
 
 def _spoken(words: str) -> float:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 from personas.packaged import packaged_toml
-from td_gym.reading.numerals import Number, find_numbers
-from td_gym.reading.sentences import sentences
+from td_gym.reading.numerals import find_numbers
+from td_gym.reading.sentences import sentences, zeroed
 
 
 def tables() -> Mapping[str, Any]:
@@ -99,38 +100,58 @@ def _labels(text: str) -> list[str]:
 @lru_cache(maxsize=4096)
 def figures(text: str) -> tuple[Figure, ...]:
     """Return the figures that ``text`` states, in order; a denied one ("not 30") is left out.  Never raises."""
-    return tuple(figure for sentence in sentences(text.lower().replace("’", "'")) for figure in _of_sentence(sentence))
+    return tuple(chain.from_iterable(map(_of_sentence, sentences(text))))
 
 
 @lru_cache(maxsize=8192)
 def _of_sentence(sentence: str) -> tuple[Figure, ...]:
+    sentence = sentence.lower().replace("’", "'")
     found = find_numbers(sentence)
-    result: list[Figure] = []
-    between, topic, endings = False, "", _endings()
-    for place, number in enumerate(found):
-        before = sentence[found[place - 1].end if place else 0 : number.start]
-        after = sentence[number.end : found[place + 1].start if place + 1 < len(found) else len(sentence)]
+    if not found:
+        return ()
+    places = tuple([(number.start, number.end, number.value >= _PLAIN_RATE) for number in found])
+    stated = zip(found, _of_ones(zeroed(sentence), places), strict=True)
+    return tuple(
+        [Figure(number.value * one.value, number.other * one.other, *one[2:]) for number, one in stated if one]
+    )
+
+
+@lru_cache(maxsize=8192)
+def _of_ones(sentence: str, places: tuple[tuple[int, int, bool], ...]) -> tuple[Figure | None, ...]:
+    """Return the figures of a sentence in small letters as if every number were 1, ``None`` for a denied one.
+
+    ``places`` tells of each number its start, its end, and whether it is too large for a plain rate.
+    """
+    result: list[Figure | None] = []
+    last: Figure | None = None
+    between, topic, endings, done = False, "", _endings(), 0
+    for place, (start, end, large) in enumerate(places):
+        before = sentence[done:start]
+        after = sentence[end : places[place + 1][0] if place + 1 < len(places) else len(sentence)]
+        done = end
         lead = f" {before.rstrip('$€£ ')}"
         second = (between and lead.strip() == "and") or (place > 0 and bool(_RANGE.fullmatch(before)))
-        first = place + 1 < len(found) and bool(_RANGE.fullmatch(after))
+        first = place + 1 < len(places) and bool(_RANGE.fullmatch(after))
         between = lead.endswith("between")
         if lead.endswith(endings["denial"]):
+            result.append(None)
             continue
         hedged = first or second or lead.endswith(endings["hedge"]) or bool(_ISH.match(after))
         figure, beside = _figure(
-            number, before[suffix.end() :] if place and (suffix := _SUFFIX.match(before)) else before, after, hedged
+            large, before[suffix.end() :] if place and (suffix := _SUFFIX.match(before)) else before, after, hedged
         )
         topic = beside or topic
         if topic and figure.unit == "money" and not figure.label and lead.endswith(endings["is"]):
             figure = figure._replace(label=topic)  # "the interest on 5,000 for 30 days is 60"
-        if second and result and not figure.label and figure.unit == result[-1].unit:
-            figure = figure._replace(label=result[-1].label)  # "the fee is 25 or 30"
+        if second and last and not figure.label and figure.unit == last.unit:
+            figure = figure._replace(label=last.label)  # "the fee is 25 or 30"
         result.append(figure)
+        last = figure
     return tuple(result)
 
 
-def _figure(number: Number, before: str, after: str, hedged: bool) -> tuple[Figure, str]:
-    """Return the figure, and what is said of it where it stands beside a name ("the interest on 5,000"), else empty."""
+def _figure(large: bool, before: str, after: str, hedged: bool) -> tuple[Figure, str]:
+    """Return a 1 as a figure, and what is said of it if it stands beside a name ("the interest on 1"), else empty."""
     match = _UNIT.match(after)
     written = (match.lastgroup if match else None) or "money"
     times = {"weeks": 7.0, "years": 12.0}.get(written, 1.0)
@@ -140,10 +161,10 @@ def _figure(number: Number, before: str, after: str, hedged: bool) -> tuple[Figu
     if unit == "money":
         if label != "coupon_value" and f" {before}".rstrip("$€£ ").endswith(_endings()["beside"]):
             label, beside = "aside", label
-        elif label == "rate" and number.value >= _PLAIN_RATE:
+        elif label == "rate" and large:
             label = ""
     bare = bool(_BARE_AFTER.match(after))
-    return Figure(number.value * times, number.other * times, unit, label, hedged, bare), beside
+    return Figure(times, times, unit, label, hedged, bare), beside
 
 
 @lru_cache(maxsize=8192)
