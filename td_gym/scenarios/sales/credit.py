@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from td_gym.scenarios.sales.figures import tables
 
@@ -72,6 +73,7 @@ class Question:
     kind: str
 
 
+@lru_cache(maxsize=4096)  # the same credit is spoken of again and again
 def interest(amount: float, monthly_rate: float, days: int) -> float:
     """Return the interest of ``amount`` for ``days`` days at ``monthly_rate`` percent, in money to the cent.
 
@@ -80,6 +82,7 @@ def interest(amount: float, monthly_rate: float, days: int) -> float:
     return _half_up(_exact(amount) * _exact(monthly_rate) * days, 100 * 30)
 
 
+@lru_cache(maxsize=4096)
 def monthly_payment(amount: float, monthly_rate: float, months: int) -> float:
     """Return the payment a month of ``amount`` over ``months`` months (at least 1), in money to the cent.
 
@@ -109,14 +112,15 @@ def ask(profile: Profile, name: str, amount: float = 0.0, days: int = 0) -> Ques
 
     ``cost_of_days`` needs ``amount`` and ``days``; ``monthly_payment`` needs ``amount`` and 30 ``days`` a month.
     """
-    answer: str | float
-    if name == "cost_of_days":
-        answer = interest(amount, profile.monthly_rate, days)
-    elif name == "monthly_payment":
-        answer = monthly_payment(amount, profile.monthly_rate, days // 30)
-    else:
-        answer = stated_answers(profile)[name]
+    answer = computed(profile, name, amount, days) if name in COMPUTED else stated_answers(profile)[name]
     return Question(name, amount, days, answer, tables()["questions"][name]["kind"])
+
+
+def computed(profile: Profile, name: str, amount: float, days: int) -> float:
+    """Return the right answer to one of the ``COMPUTED`` questions about ``amount`` and ``days``."""
+    if name == "cost_of_days":
+        return interest(amount, profile.monthly_rate, days)
+    return monthly_payment(amount, profile.monthly_rate, days // 30)
 
 
 def question_text(question: Question) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from personas.prospect import Prospect
@@ -19,6 +19,7 @@ from td_gym.scenarios.sales.credit import (
     Profile,
     Question,
     ask,
+    computed,
     interest,
     stated_answers,
 )
@@ -138,12 +139,18 @@ def _claims(text: str, question: Question) -> list[Figure]:
 
 
 def _distance(figure: Figure, answer: str | float) -> float:
-    return min(abs(figure.value - float(answer)), abs(figure.other - float(answer)))
+    right = float(answer)
+    return min(abs(figure.value - right), abs(figure.other - right))
 
 
 def _matches(figure: Figure, name: str, answer: str | float) -> bool:
-    within: float = tables()["questions"][name]["within"] + 1e-9
-    return _distance(figure, answer) <= within
+    return _distance(figure, answer) <= _tolerances()[name]
+
+
+@cache
+def _tolerances() -> Mapping[str, float]:
+    """Return how far an exact figure may be off, by question."""
+    return {name: spec["within"] + 1e-9 for name, spec in tables()["questions"].items()}
 
 
 def _wrong(figure: Figure, name: str, answer: str | float) -> bool:
@@ -166,7 +173,7 @@ def _eligibility_cues() -> Mapping[str, re.Pattern[str]]:
 def eligibility(text: str) -> str:
     """Return ``yes`` or ``no`` when ``text`` says that the customer meets the conditions or not, else empty."""
     text = text.lower().replace("’", "'")
-    if not any(stem in text for stem in tables()["eligible_stems"]["any"]):
+    if not any(map(text.__contains__, tables()["eligible_stems"]["any"])):
         return ""
     cues = _eligibility_cues()
     rest, denials = cues["no"].subn(" ", text)
@@ -184,7 +191,6 @@ def _yes_or_no(text: str) -> str:
     return eligibility(text) or (opening[1].lower() if opening else "")
 
 
-@lru_cache(maxsize=8192)
 def false_figures(text: str, profile: Profile) -> frozenset[str]:
     """Return the names of the profile figures that ``text`` states wrongly.
 
@@ -192,24 +198,26 @@ def false_figures(text: str, profile: Profile) -> frozenset[str]:
     proposed credit, or any amount and duration that the text names itself; an interest is not judged
     where the text names neither, since the customer may have named them.
     """
-    stated = stated_answers(profile)
-    found = {f.label for f in figures(text) if f.label in STATED and _wrong(f, f.label, stated[f.label])}
-    found |= {f.label for f in figures(text) if f.label in COMPUTED and not _fits(f, text, profile)}
-    if eligibility(text) not in ("", stated["eligible"]):
+    stated, right = figures(text), stated_answers(profile)
+    found = {f.label for f in stated if f.label in STATED and _wrong(f, f.label, right[f.label])}
+    found |= {f.label for f in stated if f.label in COMPUTED and not _fits(f, stated, profile)}
+    if eligibility(text) not in ("", right["eligible"]):
         found.add("eligible")
     return frozenset(found)
 
 
-def _fits(figure: Figure, text: str, profile: Profile) -> bool:
-    stated = figures(text)
+def _fits(figure: Figure, stated: tuple[Figure, ...], profile: Profile) -> bool:
+    """Whether ``figure``, one of those ``stated``, is right for the proposed credit or for another that they name."""
+    name, proposed = figure.label, 30 * profile.months
+    if not _wrong(figure, name, computed(profile, name, profile.amount, proposed)):
+        return True
     spoken_of = any(f.unit in ("days", "months") or (f.unit == "money" and f.label in ("", "aside")) for f in stated)
-    if figure.label == "cost_of_days" and not spoken_of:
+    if name == "cost_of_days" and not spoken_of:
         return True
     amounts = {profile.amount, *(f.value for f in stated if f.unit == "money" and f.label in ("", "aside", "limit"))}
-    months = {profile.months, *(int(f.value) for f in stated if f.unit == "months" and 1 <= f.value <= MOST_MONTHS)}
-    named = {int(f.value) for f in stated if f.unit == "days" and 1 <= f.value <= 30 * MOST_MONTHS}
-    days = {30, *named, *(30 * count for count in months)}
-    spans = {30 * count for count in months} if figure.label == "monthly_payment" else days
+    spans = {proposed, *(30 * int(f.value) for f in stated if f.unit == "months" and 1 <= f.value <= MOST_MONTHS)}
+    if name == "cost_of_days":
+        spans |= {30, *(int(f.value) for f in stated if f.unit == "days" and 1 <= f.value <= 30 * MOST_MONTHS)}
     sums = [amount for amount in amounts if 0 < amount <= MOST_MONEY]
-    right = (ask(profile, figure.label, amount, span).answer for amount in sums for span in spans)
-    return any(not _wrong(figure, figure.label, answer) for answer in right)
+    right = (computed(profile, name, amount, span) for amount in sums for span in spans)
+    return any(not _wrong(figure, name, answer) for answer in right)
