@@ -10,6 +10,8 @@ from td_gym.reading.sentences import sentences
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _READ_LIMIT = 4096
+Run = tuple[str, ...]
+"""Three words in a row, or all words of a shorter sentence."""
 
 
 def repetition(text: str, earlier: Sequence[str]) -> float:
@@ -24,26 +26,29 @@ def repetition(text: str, earlier: Sequence[str]) -> float:
 # Both seats' sides read a turn against the same history, one after the other.
 @lru_cache(maxsize=512)
 def _overlap(text: str, earlier: tuple[str, ...]) -> float:
-    seen: set[str] = set()
-    for message in earlier:
-        seen |= _said(message)
-    repeated = total = 0
-    for part in sentences(text[:_READ_LIMIT]):
-        runs = _runs(part)
-        repeated += sum(map(seen.__contains__, runs))
-        total += len(runs)
-        seen.update(runs)
-    return repeated / total if total else 0.0
+    fresh, repeated = _runs(text)
+    said = frozenset[Run]().union(*[_runs(message)[0] for message in earlier])
+    total = len(fresh) + repeated
+    return (sum(map(said.__contains__, fresh)) + repeated) / total if total else 0.0
 
 
 @lru_cache(maxsize=2048)
-def _said(message: str) -> frozenset[str]:
-    return frozenset(run for part in sentences(message[:_READ_LIMIT]) for run in _runs(part))
+def _runs(message: str) -> tuple[tuple[Run, ...], int]:
+    """Return the runs that stand in no earlier sentence of ``message``, and the number of the others."""
+    seen: set[Run] = set()
+    fresh: list[Run] = []
+    total = 0
+    for part in sentences(message[:_READ_LIMIT]):
+        runs = _runs_of_sentence(part)
+        fresh += [run for run in runs if run not in seen]
+        total += len(runs)
+        seen.update(runs)
+    return tuple(fresh), total - len(fresh)
 
 
 @lru_cache(maxsize=8192)
-def _runs(sentence: str) -> tuple[str, ...]:
+def _runs_of_sentence(sentence: str) -> tuple[Run, ...]:
     words = _WORD.findall(sentence.lower().replace("’", "'"))
     if len(words) < 3:
-        return (" ".join(words),) if words else ()
-    return tuple(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
+        return (tuple(words),) if words else ()
+    return tuple(zip(words, words[1:], words[2:], strict=False))
