@@ -47,8 +47,18 @@ def wellformed(text: str) -> float:
 @lru_cache(maxsize=8192)
 def _is_wellformed(sentence: str) -> bool:
     """Whether a sentence has the form of one, and no word stands twice in a row."""
-    words = sentence.lower().replace("’", "'").translate(_NO_PUNCTUATION).split()
-    return not any(map(eq, words, words[1:])) and _has_form(zeroed(sentence))
+    form = zeroed(sentence)
+    return _has_form(form) and not (_stammers(form) and _stammers(sentence))  # two figures in a row may differ
+
+
+@lru_cache(maxsize=8192)
+def _stammers(sentence: str) -> bool:
+    words = _words(sentence.lower().replace("’", "'"))
+    return any(map(eq, words, words[1:]))
+
+
+def _words(lowered: str) -> list[str]:
+    return lowered.translate(_NO_PUNCTUATION).split()
 
 
 @lru_cache(maxsize=8192)
@@ -60,7 +70,7 @@ def _has_form(sentence: str) -> bool:
     tokens = lowered.split()
     if len(tokens) > 40 or not _DANGLING.isdisjoint(tokens):
         return False
-    words = lowered.translate(_NO_PUNCTUATION).split()
+    words = _words(lowered)
     if len(words) > 1 and _PREDICATES.isdisjoint(words) and not any(word.endswith(_ENDINGS) for word in words):
         return False
     return _BROKEN_PAIRS.isdisjoint(pairwise(words))

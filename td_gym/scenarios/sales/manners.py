@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from personas.packaged import packaged_toml
-from td_gym.reading.sentences import sentences
+from td_gym.reading.sentences import sentences, zeroed
 from td_gym.scenarios.sales.credit import Profile
 from td_gym.scenarios.sales.sop import Progress
 from td_gym.turns import Turn
@@ -28,7 +28,7 @@ _INTEREST_FREE = re.compile(
     r"\b(?:no|zero|without|free of)\b[^.!?]{0,30}\b(?:interest|costs?)\b|"
     r"\bfree (?:credit|loan|money)\b|\b(?:costs?|pay)\b[^.!?]{0,20}\bnothing\b"
 )
-_LIST = re.compile(r"^\s*(?:[-*•#]|\d+[.)]) ", re.MULTILINE)
+_LISTED = re.compile(r"\s*(?:[-*•#]|\d+[.)]) ")
 _READ_LIMIT = 4096
 _EASY_WORDS, _LONG_WORDS = 45, 120
 _COMMITS = frozenset(("offer_coupon", "ask_order", "confirm", "press"))
@@ -50,15 +50,15 @@ def bot_style(text: str, overlap: float) -> float:
 
 @lru_cache(maxsize=8192)
 def _stiffness(text: str) -> float:
-    stock = len(frozenset().union(*map(_stock_of, sentences(text[:_READ_LIMIT]))))
+    stock = len(frozenset().union(*[_stock_of(zeroed(sentence)) for sentence in sentences(text[:_READ_LIMIT])]))
     length = (len(text.split()) - _EASY_WORDS) / (_LONG_WORDS - _EASY_WORDS)
-    return 0.35 * stock + 0.4 * min(1.0, max(0.0, length)) + 0.3 * (_LIST.search(text) is not None)
+    return 0.35 * stock + 0.4 * min(1.0, max(0.0, length)) + 0.3 * any(map(_LISTED.match, text.split("\n")))
 
 
 @lru_cache(maxsize=8192)
 def _stock_of(sentence: str) -> frozenset[str]:
     lowered = sentence.lower().replace("’", "'")
-    return frozenset(phrase for phrase in _STOCK if phrase in lowered)
+    return frozenset([phrase for phrase in _STOCK if phrase in lowered])
 
 
 def breaches(

@@ -6,7 +6,7 @@ import re
 from functools import cache, lru_cache
 
 from personas.packaged import packaged_toml
-from td_gym.reading.sentences import sentences
+from td_gym.reading.sentences import sentences, zeroed
 
 _READ_LIMIT = 1000
 
@@ -21,17 +21,24 @@ def _any_of(cues: list[str]) -> re.Pattern[str]:
     return re.compile("|".join("[0-9]" if cue == "#" else re.escape(cue) for cue in cues))
 
 
-@lru_cache(maxsize=8192)
 def topic_of(text: str) -> str:
     """Return the name of the profile question that ``text`` asks, empty when it asks none.
 
     A question ends in a question mark or begs for an answer in words; only the first 1,000 characters are read.
     """
-    lowered = text[:_READ_LIMIT].lower()
+    return _topic_of(" ".join(filter(None, map(_asked, sentences(text[:_READ_LIMIT])))))
+
+
+@lru_cache(maxsize=8192)
+def _asked(sentence: str) -> str:
+    """Return a sentence that asks something in small letters, without its figures; empty for any other."""
     (begging,) = _topics()["begging"]
-    if "?" not in lowered and not begging.search(lowered):
-        return ""
-    asked = " ".join(part for part in sentences(lowered) if part.endswith("?") or begging.search(part))
+    lowered = sentence.lower()
+    return zeroed(lowered) if lowered.endswith("?") or begging.search(lowered) else ""
+
+
+@lru_cache(maxsize=8192)
+def _topic_of(asked: str) -> str:
     for topic, lines in _topics().items():
         if topic != "begging" and all(line.search(asked) for line in lines):
             return topic
