@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from personas.prospect import Prospect
 from td_gym.draws import Stream
 from td_gym.reading.numerals import numbers
-from td_gym.reading.repetition import repetition
 from td_gym.reading.sentences import is_curt
 from td_gym.scenario import Episode
 from td_gym.scenarios.sales.acts import HANDLES
 from td_gym.scenarios.sales.credit import money
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, is_through, is_tight, mark, willingness
+from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.language import Voice
-from td_gym.scenarios.sales.manners import bot_style, said
+from td_gym.scenarios.sales.manners import bot_style
 from td_gym.scenarios.sales.offers import answers, eligibility, states_wrongly
 from td_gym.scenarios.wording import joined
 from td_gym.turns import Turn
@@ -41,11 +41,13 @@ RELIES_ON_ANSWERS = 0.1
 BARE_ASK = 0.4
 """What asking again after a no weighs beside pressing or the pitch said again."""
 _SELLS = frozenset(("introduce", "disclose", "qualify", "present", "offer_coupon", "ask_order", "press"))
+_ASKS = frozenset(("press", "ask_order"))
 _TALK = frozenset(("greet", "close", "empathise"))
 
 
 def reply(episode: Episode) -> str:
     """Return the customer's next message, with an end marker when it is through."""
+    assert isinstance(episode, SalesEpisode)
     case: Case = episode.case
     persona = case.persona
     voice = Voice(persona, episode.split, Stream(episode.seed, f"customer/{episode.service_turns}"))
@@ -65,7 +67,7 @@ def reply(episode: Episode) -> str:
     return joined(suspicion, text, ending)
 
 
-def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str, str, str]:
+def _react(mind: Mind, episode: SalesEpisode, turn: Turn, voice: Voice) -> tuple[str, str, str]:
     """Move the mind by one service turn; return words about a machine, the answer, and the end marker.
 
     The first is empty where there is nothing to say of it, and the last where the call goes on.
@@ -74,7 +76,7 @@ def _react(mind: Mind, episode: Episode, turn: Turn, voice: Voice) -> tuple[str,
     persona = case.persona
     if mind.accepted:
         return "", *_await_order(mind, persona, turn, voice)
-    overlap = repetition(turn.shown, said(episode.transcript[:-1]))
+    overlap = episode.overlap
     suspicion = _notice(mind, turn, overlap, voice)
     complaint = _judge_manner(mind, case, turn, overlap, voice)
     if not complaint:
@@ -100,7 +102,7 @@ def _respond(mind: Mind, episode: Episode, turn: Turn, voice: Voice, complaint: 
     if episode.service_turns == 1:
         return _hear_opening(mind, case, turn, voice, complaint)
     remark = joined(verdict, complaint)
-    if complaint and not {"press", "ask_order"} & acts:
+    if complaint and acts.isdisjoint(_ASKS):
         return remark, ""
     return _move_on(mind, case, turn, voice, remark)
 
@@ -108,7 +110,7 @@ def _respond(mind: Mind, episode: Episode, turn: Turn, voice: Voice, complaint: 
 def _notice(mind: Mind, turn: Turn, overlap: float, voice: Voice) -> str:
     """Return what the customer says of a machine-like message or of the answer to its question about one."""
     style = bot_style(turn.shown, overlap)
-    evades = mind.robot == "asked" and not turn.acts & {"reveal_ai", "deny_ai"}
+    evades = mind.robot == "asked" and turn.acts.isdisjoint(("reveal_ai", "deny_ai"))
     chance = NOTICES * max(0.0, style - 0.15) + NOTICES_EVASION * evades + NOTICES_PUSH * _is_push(mind, turn, overlap)
     asked, mind.robot = mind.robot, "settled" if mind.robot else ""
     mind.suspicion += max(0.0, style - 0.15)
@@ -132,7 +134,7 @@ def _judge_manner(mind: Mind, case: Case, turn: Turn, overlap: float, voice: Voi
     if len(acts - _TALK) > MOST_ACTS or len(acts.intersection(HANDLES)) > 2 or _is_heap(turn.shown):
         mind.irritation += 0.4
         return voice.say("reaction", "confused")
-    if acts & {"guarantee"} or ("hide_fee" in acts and case.profile.fee > 0):
+    if "guarantee" in acts or ("hide_fee" in acts and case.profile.fee > 0):
         mind.lies += 1
         mind.trust -= DISTRUST_OF_LIES / mind.lies
         mind.irritation += 0.1
@@ -216,7 +218,7 @@ def _move_on(mind: Mind, case: Case, turn: Turn, voice: Voice, remark: str) -> t
     persona, acts = case.persona, turn.acts
     if "close" in acts:
         return voice.say("verdict", "bye"), mark(mind, persona)
-    if acts & {"ask_order", "press"}:
+    if acts & _ASKS:
         return _decide(mind, case, voice, remark)
     if mind.asking:
         return joined(remark, _doubt(mind, case, voice)), ""
@@ -285,9 +287,9 @@ def _decide(mind: Mind, case: Case, voice: Voice, remark: str) -> tuple[str, str
 def _after_refusal(mind: Mind, case: Case, turn: Turn, voice: Voice) -> tuple[str, str]:
     """Answer what follows a clear no: thanks for letting go, or another no, unless the customer gives way."""
     persona, acts = case.persona, turn.acts
-    if acts & {"back_off", "close"} and not acts & {"press", "ask_order"}:
+    if acts & {"back_off", "close"} and not acts & _ASKS:
         return voice.say("verdict", "bye"), mark(mind, persona)
-    if acts & {"press", "ask_order"} and willingness(mind, case) > mind.luck:
+    if acts & _ASKS and willingness(mind, case) > mind.luck:
         mind.accepted = 1
         return voice.say("deal", "give_in"), ""
     mind.refused += 1

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MACHINE_LIKE = 0.35
 """Style at or above which a message costs ``identity``: one stock phrase, or a long speech."""
 _WHOLE_COUPON = 100.0
+_PASSIVE = frozenset(("leave", "ask_robot", "notice_robot", "thank"))
+"""Acts of a customer that take no part in the matter."""
 
 
 class SalesEpisode(DeskEpisode):
@@ -39,6 +41,10 @@ class SalesEpisode(DeskEpisode):
     def __init__(self, scenario: Sales, seed: int, split: str, row: int | None, case: Case) -> None:
         super().__init__(scenario, seed, split, row, case)
         self.progress = sop.Progress(eligible=case.profile.eligible)
+        self.overlap = 0.0
+        """The ``repetition`` of the agent's last message."""
+        self._said: list[str] = []
+        """The agent's messages so far."""
         self._done: set[str] = set()
         """Acts of the agent so far."""
         self._customer_acts: frozenset[str] = frozenset()
@@ -94,8 +100,9 @@ class SalesEpisode(DeskEpisode):
         strategy = sop.detect_strategy(acts, message.action)
         tool_message = self._call(message)
         done = "" if tool_message else message.action
-        overlap = repetition(text, manners.said(self.transcript))
-        style = manners.bot_style(text, overlap)
+        self.overlap = repetition(text, self._said)
+        self._said.append(text)
+        style = manners.bot_style(text, self.overlap)
         broken = manners.breaches(
             text,
             acts,
@@ -114,7 +121,7 @@ class SalesEpisode(DeskEpisode):
         advances = self.progress.stage() > stage
         terms = {
             "wellformed": wellformed(text),
-            "repetition": 1.0 - overlap,
+            "repetition": 1.0 - self.overlap,
             "compliance": 0.0 if broken else 1.0,
             "bot_style": 1.0 - style,
             "profile_accuracy": self._accuracy(text, wrong),
@@ -203,11 +210,13 @@ class SalesEpisode(DeskEpisode):
         return ask(self._offer, topic) if topic else None
 
     def _grade(self, acts: frozenset[str], stage_before: int, warm: bool) -> int:
-        if acts & {"insult", "refuse"} or ("leave" in acts and not self.progress.ordered and "thank" not in acts):
+        if not acts.isdisjoint(("insult", "refuse")) or (
+            "leave" in acts and not self.progress.ordered and "thank" not in acts
+        ):
             return 0
         if self.progress.stage() > stage_before or "accept_order" in acts or ("interested" in acts and not warm):
             return 3
-        return 2 if acts - {"leave", "ask_robot", "notice_robot", "thank"} else 1
+        return 2 if acts - _PASSIVE else 1
 
     def conclude(self, ended_by: str, rating: float | None) -> tuple[dict[str, Any], dict[str, float]]:
         """Return the outcome; the service seat earns 1 for a sale and the customer its surplus from the deal."""

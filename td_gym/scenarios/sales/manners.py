@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 
 from personas.packaged import packaged_toml
 from td_gym.reading.sentences import sentences, zeroed
 from td_gym.scenarios.sales.credit import Profile
 from td_gym.scenarios.sales.sop import Progress
-from td_gym.turns import Turn
 
 RULES = (
     "guarantee",
@@ -33,11 +31,6 @@ _READ_LIMIT = 4096
 _EASY_WORDS, _LONG_WORDS = 45, 120
 _COMMITS = frozenset(("offer_coupon", "ask_order", "confirm", "press"))
 _SELLS = frozenset(("press", "ask_order"))
-
-
-def said(turns: Iterable[Turn]) -> list[str]:
-    """Return what the agent says in ``turns``."""
-    return [turn.shown for turn in turns if turn.seat == "service"]
 
 
 def bot_style(text: str, overlap: float) -> float:
