@@ -210,9 +210,7 @@ class SalesEpisode(DeskEpisode):
         return ask(self._offer, topic) if topic else None
 
     def _grade(self, acts: frozenset[str], stage_before: int, warm: bool) -> int:
-        if not acts.isdisjoint(("insult", "refuse")) or (
-            "leave" in acts and not self.progress.ordered and "thank" not in acts
-        ):
+        if acts & {"insult", "refuse"} or ("leave" in acts and not self.progress.ordered and "thank" not in acts):
             return 0
         if self.progress.stage() > stage_before or "accept_order" in acts or ("interested" in acts and not warm):
             return 3

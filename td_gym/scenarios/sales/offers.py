@@ -15,7 +15,6 @@ from td_gym.scenarios.sales.credit import (
     MOST_MONEY,
     MOST_MONTHS,
     QUESTIONS,
-    STATED,
     Profile,
     Question,
     ask,
@@ -198,12 +197,17 @@ def false_figures(text: str, profile: Profile) -> frozenset[str]:
     proposed credit, or any amount and duration that the text names itself; an interest is not judged
     where the text names neither, since the customer may have named them.
     """
-    stated, right = figures(text), stated_answers(profile)
-    found = {f.label for f in stated if f.label in STATED and _wrong(f, f.label, right[f.label])}
-    found |= {f.label for f in stated if f.label in COMPUTED and not _fits(f, stated, profile)}
-    if eligibility(text) not in ("", right["eligible"]):
+    stated = figures(text)
+    found = {f.label for f in stated if f.label in QUESTIONS and not _is_true(f, stated, profile)}
+    if eligibility(text) not in ("", stated_answers(profile)["eligible"]):
         found.add("eligible")
     return frozenset(found)
+
+
+def _is_true(figure: Figure, stated: tuple[Figure, ...], profile: Profile) -> bool:
+    if figure.label in COMPUTED:
+        return _fits(figure, stated, profile)
+    return not _wrong(figure, figure.label, stated_answers(profile)[figure.label])
 
 
 def _fits(figure: Figure, stated: tuple[Figure, ...], profile: Profile) -> bool:
