@@ -2,7 +2,6 @@
 
 import json
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from evals.judges.numbers import numbers, plain
 from evals.judges.profile import passed_over, profile_accuracy, statements
 from td_gym.errors import TdGymError
 from td_gym.scenarios.sales.scenario import Sales
+from tests.bounded import bounded
 from tests.evals.dialogues import CREDIT_BRIEFING, call
 
 DATA = Path(__file__).parent / "data"
@@ -295,8 +295,8 @@ def test_numbers(text: str, found: list[tuple[float, str]]) -> None:
     "text", ["$" * 4000, "no fee " * 600, "you will " * 500, "1 " * 2000, "not " * 1000, "\u0660 $"]
 )
 def test_hostile_text_is_read_in_time_and_in_range(text: str) -> None:
-    start = time.perf_counter()
-    accuracy = profile_accuracy(said(text, customer=text))
+    with bounded():
+        accuracy = profile_accuracy(said(text, customer=text))
+        violations = compliance_violations(said(text, customer=text))
     assert math.isnan(accuracy) or 0.0 <= accuracy <= 1.0
-    assert 0.0 <= compliance_violations(said(text, customer=text)) <= len(RULES)
-    assert time.perf_counter() - start < 5.0
+    assert 0.0 <= violations <= len(RULES)

@@ -1,5 +1,4 @@
 import json
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from td_gym.errors import TdGymError
 from td_gym.scenarios.multiwoz.database import Database, QueryError, plain_name
 from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, WEEK, minutes
 from td_gym.scenarios.multiwoz.synthetic import synthetic_database
+from tests.bounded import bounded
 
 CITY = synthetic_database()
 LOOKED_UP = [domain for domain in DOMAINS if domain != "taxi"]
@@ -162,29 +162,24 @@ def test_a_taxi_is_booked_by_its_ends_and_time():
     assert car != CITY.book("taxi", None, ride, 4)
 
 
-@pytest.mark.parametrize(("domain", "slots", "least"), [("hotel", 3, 100_000), ("restaurant", 2, 100_000)])
-def test_venues_are_looked_up_fast(domain, slots, least):
+@pytest.mark.parametrize(("domain", "slots"), [("hotel", 3), ("restaurant", 2)])
+def test_venues_are_looked_up_without_a_search_of_the_table(domain, slots):
     asked = [{slot: row[slot] for slot in DOMAINS[domain].inform[:slots]} for row in CITY.tables[domain]]
-    assert rate(domain, asked) > least / 4  # a busy machine is slower; measured: five times `least`
+    with bounded():
+        for _ in range(200):
+            for constraints in asked:
+                CITY.query(domain, constraints)
 
 
-def test_trains_are_looked_up_fast():
+def test_trains_are_looked_up_without_a_search_of_the_table():
     asked = [
         {"departure": row["departure"], "destination": row["destination"], "day": day, "leaveat": row["leaveat"]}
         for row in CITY.tables["train"]
         for day in WEEK[:2]
     ]
-    assert rate("train", asked) > 5_000
-
-
-def rate(domain, asked):
-    best = 0.0
-    for _ in range(3):
-        start = time.perf_counter()
+    with bounded():
         for constraints in asked:
-            CITY.query(domain, constraints)
-        best = max(best, len(asked) / (time.perf_counter() - start))
-    return best
+            CITY.query("train", constraints)
 
 
 @pytest.fixture

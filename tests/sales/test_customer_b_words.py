@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from td_gym.scenarios.sales.language import Voice
 from td_gym.scenarios.sales.scenario import Sales
 from td_gym.scenarios.sales.topics import topic_of
 from td_gym.scenarios.wording import SHARED, WORDINGS
+from tests.bounded import bounded
 
 FRESH = Path(__file__).with_name("data") / "service_utterances_fresh.jsonl"
 PITCH = "You can borrow up to $8,000, and $5,000 over 24 months would be $268.33 a month."
@@ -173,9 +173,8 @@ def test_held_out_wordings_are_said_in_their_split_only() -> None:
     "text", ["1." * 25_000, "[a" * 25_000, "no " * 17_000, "." * 50_000, "\n-" * 25_000, "١²" * 9_000]
 )
 def test_huge_texts_are_read_at_once(text: str) -> None:
-    begun = time.perf_counter()
-    read(text)
-    assert time.perf_counter() - begun < 0.2
+    with bounded():
+        read(text)
 
 
 @pytest.mark.parametrize("code", [*range(0x21), 0x85, 0xA0, 0x2003, 0x2028, 0x3000])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -14,6 +13,7 @@ from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.credit import Profile
 from td_gym.scenarios.sales.manners import RULES, bot_style, breaches
 from td_gym.scenarios.sales.sop import Progress
+from tests.bounded import bounded
 
 PROFILE = Profile(8000.0, 1.2, 25.0, 60.0, 10, True, "4711", 36, 2, 5000.0, 24)
 PITCH = "We can lend you 3,000 for 12 months. That makes 268.50 a month."
@@ -140,16 +140,14 @@ def test_telling_that_one_is_a_machine_is_a_breach_only_where_it_is_to_be_hidden
 def test_reading_a_long_conversation_takes_little_time() -> None:
     said = [f"Sentence number {turn} is about the credit of {turn}00 over {turn} months." for turn in range(15)]
     repetition(PITCH, said)
-    start = time.process_time()
-    for _ in range(200):
-        repetition(PITCH, said)
-    assert time.process_time() - start < 0.2
+    with bounded():
+        for _ in range(200):
+            repetition(PITCH, said)
 
 
 def test_a_huge_message_is_read_in_bounded_time() -> None:
     text = "no interest " * 20_000
-    start = time.process_time()
-    repetition(text, [text])
-    bot_style(text, 0.0)
-    breaches(text, frozenset(("hide_fee",)), Progress(), profile=replace(PROFILE, fee=0.0), asked_robot=False)
-    assert time.process_time() - start < 0.3
+    with bounded():
+        repetition(text, [text])
+        bot_style(text, 0.0)
+        breaches(text, frozenset(("hide_fee",)), Progress(), profile=replace(PROFILE, fee=0.0), asked_robot=False)
