@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing import get_context
 from typing import Any
 
@@ -17,6 +17,7 @@ from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
 
 _WARM_UP = 50
+"""Dialogues replayed before the clock starts."""
 
 
 def record_expert(env_id: str, options: Mapping[str, Any], seeds: Sequence[int]) -> list[list[str]]:
@@ -35,29 +36,30 @@ def record_expert(env_id: str, options: Mapping[str, Any], seeds: Sequence[int])
     return recorded
 
 
-def turns_per_second(env_id: str, options: Mapping[str, Any], dialogues: int, all_new: bool) -> tuple[float, int]:
-    """Replay that many expert dialogues once; return service turns per CPU second, and how many there were.
+def turns_per_second(env_id: str, options: Mapping[str, Any], seeds: range, all_new: bool) -> tuple[float, int]:
+    """Replay the expert's dialogues of ``seeds`` once; return service turns per CPU second, and how many there were.
 
-    The messages are recorded in another process, so that nothing is in a cache when the clock
-    starts but what fifty other dialogues left there, which also load the lexicons.  With ``all_new``
-    every message gets a number of its own, and no whole text is ever seen twice.  Look-ups without a
-    word take their time and are no turns.
+    The messages are recorded in another process, so that nothing is in a cache when the clock starts but what other
+    dialogues left there: at least the fifty behind ``seeds``, which also load the lexicons.  With ``all_new`` every
+    message gets a number of its own, and no whole text is ever seen twice.  Look-ups without a word take their time
+    and are no turns.
     """
+    warm_up = range(seeds.stop, seeds.stop + _WARM_UP)
     with get_context("spawn").Pool(1) as pool:
-        recorded = pool.apply(record_expert, (env_id, options, range(dialogues + _WARM_UP)))
+        recorded = pool.apply(record_expert, (env_id, options, [*seeds, *warm_up]))
     env = gymnasium.make(env_id, **options)
-    _replay(env, recorded, range(dialogues, dialogues + _WARM_UP), all_new)
+    _replay(env, zip(warm_up, recorded[len(seeds) :], strict=True), all_new)
     begun = time.process_time()
-    turns = _replay(env, recorded, range(dialogues), all_new)
+    turns = _replay(env, zip(seeds, recorded, strict=False), all_new)
     return turns / (time.process_time() - begun), turns
 
 
-def _replay(env: gymnasium.Env[Any, Any], recorded: Sequence[Sequence[str]], seeds: range, all_new: bool) -> int:
-    """Send the recorded messages of ``seeds`` and return how many service turns they were."""
+def _replay(env: gymnasium.Env[Any, Any], dialogues: Iterable[tuple[int, Sequence[str]]], all_new: bool) -> int:
+    """Send recorded messages, by the seed of their conversation; return how many service turns they were."""
     sent = turns = 0
-    for seed in seeds:
+    for seed, texts in dialogues:
         env.reset(seed=seed)
-        for text in recorded[seed]:
+        for text in texts:
             sent += 1
             _, _, terminated, truncated, _ = env.step(_numbered(text, sent) if all_new else text)
             if terminated or truncated:
@@ -92,8 +94,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--dialogues must be at least 1")
     given = {} if options.data is None else {"data_dir": options.data}
     try:
+        first = 0
         for all_new, kind in ((False, "as the reference agent writes them"), (True, "every message new")):
-            rate, turns = turns_per_second(options.env, given, options.dialogues, all_new)
+            seeds = range(first, first + options.dialogues)
+            rate, turns = turns_per_second(options.env, given, seeds, all_new)
+            first = seeds.stop + _WARM_UP  # no customer says twice what it said
             print(f"{options.env}: {rate:.0f} service turns a second on one core ({turns} turns, {kind})")
     except TdGymError as error:
         print(error, file=sys.stderr)
