@@ -25,8 +25,6 @@ from td_gym.slots import SLOT
 
 _LEAST_TURNS = 20
 _THE_END = "[end:5]"
-_ABOUT = {"booking": "", "general": ""}
-"""Domains of recorded acts that are about the domain spoken of last."""
 _CLAIMS = frozenset(("nooffer", "nobook", "book", "offerbooked"))
 """Recorded acts that say what only a look-up or a booking can tell."""
 _FACTS = frozenset(("name", "time", "money"))
@@ -97,21 +95,21 @@ class RecordedDesk(EpisodePolicy):
     def draft(self, episode: Episode) -> str:
         """Return the next message with unfilled slots."""
         reading = Reading(episode.messages("service"), self._database)
-        exchange = self._recordings[episode.seed % len(self._recordings)]
+        held = self._recordings[episode.seed % len(self._recordings)]
         own = draft(reading, Habits(), episode.seed)
-        if episode.service_turns >= len(exchange) or own.endswith("</action>"):
+        if episode.service_turns >= len(held) or own.endswith("</action>"):
             return own
-        return in_slots(exchange[episode.service_turns][1], reading, self._database) or own
+        return in_slots(held[episode.service_turns][1], reading, self._database) or own
 
 
 def in_slots(reply: Turn, reading: Reading, database: Database) -> str:
     """Return a recorded reply with slots for what it tells, empty where ``reading`` does not bear it out."""
     slots, text = reading.slots(), SLOT.sub("", reply.text)
-    if any(act.intent in _CLAIMS and not _borne_out(act.intent, act.domain, reading) for act in reply.acts):
-        return ""
     names: dict[str, str] = {}
     for act in reply.acts:
-        domain = _ABOUT.get(act.domain, act.domain) or reading.state.domain
+        domain = act.domain if act.domain in DOMAINS else reading.state.domain  # "booking" is of what was spoken of
+        if act.intent in _CLAIMS and not _borne_out(act.intent, domain, reading):
+            return ""
         slot = _slot(domain, act.slot, slots)
         if slot and act.value not in ("", "?") and (slot != "count" or act.value.isdigit()):
             name = slot if domain == reading.state.domain else f"{domain}_{slot}"
@@ -133,15 +131,12 @@ def _is_bare(text: str, slots: Mapping[str, str], database: Database) -> bool:
 
 def _slot(domain: str, slot: str, slots: Mapping[str, str]) -> str:
     """Return the slot that tells this of ``domain``: what was found, else what is wanted; empty for neither."""
-    if domain not in DOMAINS:
-        return ""
     known = ("count",) if slot == "choice" else (slot, f"wanted_{slot}")
     return next((name for name in known if slots.get(f"{domain}_{name}")), "")
 
 
 def _borne_out(intent: str, domain: str, reading: Reading) -> bool:
     """Return whether what was looked up or booked last in ``domain`` says so too."""
-    domain = _ABOUT.get(domain, domain) or reading.state.domain
     found, booked = reading.latest(domain, "query"), reading.latest(domain, "book")
     if intent == "nooffer":
         return found is not None and not found.count
