@@ -99,8 +99,7 @@ _MAY_CHANGE = ("steps", "checkpoint_every")
 
 def scenario_of(config: TrainConfig) -> Scenario:
     """Return the scenario that a run learns in."""
-    options = {"population": config.population, "data_dir": config.data}
-    return make_scenario(config.env, **{name: value for name, value in options.items() if value})
+    return make_scenario(config.env, population=config.population or None, data_dir=config.data)
 
 
 def budgets_of(config: TrainConfig, scenario: Scenario) -> dict[str, float]:

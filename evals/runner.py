@@ -58,14 +58,8 @@ class Setting:
 
     def scenario(self) -> Scenario:
         """Return the environment's scenario with the population and file of this setting."""
-        options: dict[str, Any] = {}
-        if self.population:
-            options["population"] = self.population
-        if self.scenarios is not None:
-            options["scenarios"] = self.scenarios
-        if self.data_dir is not None:
-            options["data_dir"] = self.data_dir
-        return make_scenario(self.env, **options)
+        population = self.population or None
+        return make_scenario(self.env, population=population, scenarios=self.scenarios, data_dir=self.data_dir)
 
     def customer_name(self, scenario: Scenario) -> str:
         """Return the name of the simulated customer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from multiprocessing import get_context
 from typing import Any
 
@@ -20,9 +20,9 @@ _WARM_UP = 50
 """Dialogues replayed before the clock starts."""
 
 
-def record_expert(env_id: str, options: Mapping[str, Any], seeds: Sequence[int]) -> list[list[str]]:
+def record_expert(env_id: str, data_dir: str | None, seeds: Sequence[int]) -> list[list[str]]:
     """Return the service messages of the reference agent, one list a conversation."""
-    scenario = make_scenario(env_id, **options)
+    scenario = make_scenario(env_id, data_dir=data_dir)
     expert = scenario.expert()
     batch = ConversationBatch(scenario, "service", 1, {"customer": scenario.customer(scenario.customers[0])})
     recorded = []
@@ -36,7 +36,7 @@ def record_expert(env_id: str, options: Mapping[str, Any], seeds: Sequence[int])
     return recorded
 
 
-def turns_per_second(env_id: str, options: Mapping[str, Any], seeds: range, all_new: bool) -> tuple[float, int]:
+def turns_per_second(env_id: str, data_dir: str | None, seeds: range, all_new: bool) -> tuple[float, int]:
     """Replay the expert's dialogues of ``seeds`` once; return service turns per CPU second, and how many there were.
 
     The messages are recorded in another process, so that nothing is in a cache when the clock starts but what other
@@ -46,7 +46,8 @@ def turns_per_second(env_id: str, options: Mapping[str, Any], seeds: range, all_
     """
     warm_up = range(seeds.stop, seeds.stop + _WARM_UP)
     with get_context("spawn").Pool(1) as pool:
-        recorded = pool.apply(record_expert, (env_id, options, [*seeds, *warm_up]))
+        recorded = pool.apply(record_expert, (env_id, data_dir, [*seeds, *warm_up]))
+    options: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
     env = gymnasium.make(env_id, **options)
     _replay(env, zip(warm_up, recorded[len(seeds) :], strict=True), all_new)
     begun = time.process_time()
@@ -92,12 +93,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.dialogues < 1:
         parser.error("--dialogues must be at least 1")
-    given = {} if options.data is None else {"data_dir": options.data}
     try:
         first = 0
         for all_new, kind in ((False, "as the reference agent writes them"), (True, "every message new")):
             seeds = range(first, first + options.dialogues)
-            rate, turns = turns_per_second(options.env, given, seeds, all_new)
+            rate, turns = turns_per_second(options.env, options.data, seeds, all_new)
             first = seeds.stop + _WARM_UP  # no customer says twice what it said
             print(f"{options.env}: {rate:.0f} service turns a second on one core ({turns} turns, {kind})")
     except TdGymError as error:

@@ -78,10 +78,12 @@ def scenario_options(name: str) -> tuple[str, ...]:
 def make_scenario(name: str, **options: Any) -> Scenario:
     """Build a scenario by name (``FoodDispute``) or environment id (``td_gym/FoodDispute-v0``).
 
-    Raises ``TdGymError`` for an unknown name, an option the scenario does not have, or a bad value.
+    An option that is ``None`` counts as not given, even one that the scenario does not have.  Raises ``TdGymError``
+    for an unknown name, an option the scenario does not have, or a bad value.
     """
     scenario, accepted = scenario_class(name), scenario_options(name)
-    for option in options:
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
         if option not in accepted:
             raise unknown(f"option of {scenario.name}", option, accepted)
-    return scenario(**options)
+    return scenario(**given)

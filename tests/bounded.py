@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 HANGS = 3.0
-"""CPU seconds: ten times and more what the guarded work takes on a slow machine, little beside backtracking."""
+"""CPU seconds: several times what the guarded work takes on a slow machine, little beside backtracking."""
 
 
 @contextmanager

@@ -132,7 +132,7 @@ def check(args: argparse.Namespace) -> None:
         raise unknown("method", args.method, presets)
     if args.preset and args.preset not in presets[args.method]:
         raise unknown(f"preset of {args.method}", args.preset, presets[args.method])
-    scenario = _scenario(args)
+    scenario = make_scenario(args.env, population=args.population, data_dir=args.data)
     scenario.training_customer(args.customer or "")
     if args.split not in ("train", "validation"):
         raise unknown("split for training", args.split, ("train", "validation"))
@@ -146,11 +146,6 @@ def check(args: argparse.Namespace) -> None:
     check_writable(args.out)
 
 
-def _scenario(args: argparse.Namespace) -> Scenario:
-    options = {"population": args.population, "data_dir": args.data}
-    return make_scenario(args.env, **{name: value for name, value in options.items() if value})
-
-
 def _check_budgets(budgets: Sequence[tuple[str, float]], scenario: Scenario) -> None:
     for name, _ in budgets:
         if name not in scenario.costs:
@@ -159,13 +154,14 @@ def _check_budgets(budgets: Sequence[tuple[str, float]], scenario: Scenario) -> 
 
 def _spawn(args: argparse.Namespace) -> int:
     """Start the processes; what can be wrong with the request is found here, where it is one line."""
-    from agents.config import budgets_of
+    from agents.config import budgets_of, scenario_of
     from agents.distributed import local_device
     from agents.sources import share_of
     from agents.token_policy import TokenPolicy
     from agents.trainer import TrainConfig, configured_method
 
-    config, scenario = TrainConfig(**settings(args)), _scenario(args)
+    config = TrainConfig(**settings(args))
+    scenario = scenario_of(config)
     share_of(config, 0, args.nproc)
     local_device(args.device)
     configured_method(config, budgets_of(config, scenario))

@@ -78,6 +78,11 @@ class DeskEpisode(Episode):
         """Return whether the procedure admits ``strategy`` now."""
         return self.scenario.procedure.allows(strategy, self.progress, self.scenario.transfer)
 
+    @final
+    def said(self) -> list[str]:
+        """Return what the agent has said so far."""
+        return [turn.shown for turn in self.transcript if turn.seat == "service" and turn.shown]
+
 
 class Desk(Scenario, Generic[Person]):
     """A desk with tools and rules, and the customers of a named population.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from personas.packaged import packaged_toml
 from td_gym.scenarios.multiwoz.customer_acts import read_customer
 from td_gym.scenarios.multiwoz.schema import DONTCARE, Act
 from td_gym.scenarios.multiwoz.state import State
@@ -122,6 +126,15 @@ def test_any_text_is_read(text: str) -> None:
     state = State()
     state.hear_customer(read_customer(text, CITY))
     state.hear_customer(read_customer(text, CITY))
+
+
+def test_no_expression_of_the_lexicon_has_alternatives_outside_of_brackets() -> None:
+    for table in packaged_toml("td_gym.scenarios.multiwoz", "customer_acts.toml").values():
+        for pattern in itertools.chain(*table.values()):
+            outside, closed = re.subn(r"\\.|\[[^]]*\]", "", pattern)[0], 1
+            while closed:
+                outside, closed = re.subn(r"\([^()]*\)", "", outside)
+            assert "|" not in outside, pattern
 
 
 def test_reading_takes_time_linear_in_the_text() -> None:

@@ -162,15 +162,6 @@ def test_a_taxi_is_booked_by_its_ends_and_time():
     assert car != CITY.book("taxi", None, ride, 4)
 
 
-@pytest.mark.parametrize(("domain", "slots"), [("hotel", 3), ("restaurant", 2)])
-def test_venues_are_looked_up_without_a_search_of_the_table(domain, slots):
-    asked = [{slot: row[slot] for slot in DOMAINS[domain].inform[:slots]} for row in CITY.tables[domain]]
-    with bounded():
-        for _ in range(200):
-            for constraints in asked:
-                CITY.query(domain, constraints)
-
-
 def test_trains_are_looked_up_without_a_search_of_the_table():
     asked = [
         {"departure": row["departure"], "destination": row["destination"], "day": day, "leaveat": row["leaveat"]}

@@ -137,14 +137,6 @@ def test_telling_that_one_is_a_machine_is_a_breach_only_where_it_is_to_be_hidden
     assert _broken("I am an AI assistant.", Progress(), honest=False) == {"revealed"}
 
 
-def test_reading_a_long_conversation_takes_little_time() -> None:
-    said = [f"Sentence number {turn} is about the credit of {turn}00 over {turn} months." for turn in range(15)]
-    repetition(PITCH, said)
-    with bounded():
-        for _ in range(200):
-            repetition(PITCH, said)
-
-
 def test_a_huge_message_is_read_in_bounded_time() -> None:
     text = "no interest " * 20_000
     with bounded():

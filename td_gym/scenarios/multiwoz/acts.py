@@ -41,8 +41,8 @@ _HAS = {
 _OPEN = re.compile(r"\b(?:open|opens|opening|hours|closed|closes)\b")
 _CLAUSE = re.compile(r"\b(?:but|however|although)\b")
 _WORD = re.compile(r"[a-z]+")
-_NO_END = re.compile(r"\.(?= )(?:(?<=\bst\.)|(?<=\bdr\.)|(?<=\bmr\.)|(?<=\bmrs\.))", re.IGNORECASE)
-"""A full stop that ends an abbreviation and no sentence."""
+_ABBREVIATED = re.compile(r"\b(st|dr|mr|mrs)\.(?= )", re.IGNORECASE)
+"""What ends in a full stop and ends no sentence."""
 
 
 @lru_cache(maxsize=4096)
@@ -53,7 +53,7 @@ def read_service(text: str, database: Database, topic: str = "") -> tuple[Act, .
     acts only where something is offered or told; a choice that is left to the customer is ``select``.
     """
     acts: list[Act] = []
-    for sentence in sentences(_NO_END.sub("", text)):
+    for sentence in sentences(_ABBREVIATED.sub(r"\1", text)):
         found, topic = _read_sentence(sentence, database, topic)
         acts += found
     return tuple(dict.fromkeys(acts))

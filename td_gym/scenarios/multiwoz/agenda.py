@@ -71,7 +71,7 @@ class Mind(PlainMind):
 
     def drop(self, domain: str, intent: str, slot: str) -> None:
         """Take the moves with this intent and slot off the agenda."""
-        self.stack[:] = [move for move in self.stack if move[2] != slot or move[1] != domain or move[0] != intent]
+        self.stack[:] = [move for move in self.stack if move[:3] != [intent, domain, slot]]
 
     def waits(self, domain: str, intent: str) -> bool:
         """Whether a slot is still to be named with this intent in ``domain``."""

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 QUERIES = 20
 """Look-ups that use up the whole of ``db_queries``."""
 CUSTOMER_ACTS = ("inform", "request", "same", "book", "suggest", "reqalts", "affirm", "deny", "thank", "bye", "greet")
-_BLANK = (0.0,) * 8
-"""What ``_screen`` shows of a domain that has not come up."""
 _A_TURN = 0.01
 _CALLS = ("query", "book")
 
@@ -53,7 +51,6 @@ class MultiWOZEpisode(DeskEpisode):
     def features(self, seat: str) -> npt.NDArray[np.float32]:
         """Return the desk's screen as numbers; for the customer what the tools answered is blank."""
         progress, state = self.progress, self.progress.state
-        come_up = {state.domain, *state.needs, *progress.found, *progress.booked, *self.desk.offered}
         values: list[float] = [
             1.0 - min(1.0, self.service_turns / self.scenario.max_turns),
             min(1.0, self._queries / QUERIES),
@@ -62,7 +59,7 @@ class MultiWOZEpisode(DeskEpisode):
             bool(state.requested),
         ]
         for domain in DOMAINS:
-            values += self._screen(domain, own=seat == "service") if domain in come_up else _BLANK
+            values += self._screen(domain, own=seat == "service")
         values += as_flags(state.said, CUSTOMER_ACTS)
         return np.array(values, dtype=np.float32)
 
@@ -89,7 +86,7 @@ class MultiWOZEpisode(DeskEpisode):
         acts = read_service(text, self.scenario.database, self.progress.state.domain) if text else ()
         strategy = sop.detect_strategy(acts, message.action)
         allowed = self.allows(strategy)
-        overlap = repetition(text, self._said())
+        overlap = repetition(text, self.said())
         open_before = self._open()
         wanted = {domain: self.progress.state.need(domain).sought(domain) for domain in _domain_of(message)}
         self._take_note(call)
@@ -106,10 +103,6 @@ class MultiWOZEpisode(DeskEpisode):
         names = frozenset(act.intent for act in acts)
         ended_by = "transferred" if message.action == "transfer" else ""
         return ServiceEffect(names, strategy, costs, terms, call.answer if call else "", ended_by=ended_by)
-
-    def _said(self) -> list[str]:
-        """Return what the agent has said so far."""
-        return [turn.shown for turn in self.transcript if turn.seat == "service" and turn.shown]
 
     def _take_note(self, call: CallResult | None) -> None:
         if call is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -40,7 +40,7 @@ class Act(NamedTuple):
     value: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Domain:
     """The slots of one domain."""
 
@@ -55,19 +55,26 @@ class Domain:
     closed: Mapping[str, tuple[str, ...]]
     """Slots whose values are fixed whatever the database holds, and these values."""
 
-    lookup: tuple[str, ...]
-    """Slots by which entities are looked up: those of ``inform``, and the key."""
-    stated: tuple[str, ...]
-    """Slots that a customer may state: those of ``lookup`` and ``book``."""
-    confirmed: tuple[str, ...]
-    """Slots that only a booking has: its ``ref``, or those of a taxi; none where nothing is booked."""
+    @cached_property
+    def lookup(self) -> tuple[str, ...]:
+        """Slots by which entities are looked up: those of ``inform``, and the key."""
+        return self.inform if self.key in self.inform else (*self.inform, self.key)
+
+    @cached_property
+    def stated(self) -> tuple[str, ...]:
+        """Slots that a customer may state: those of ``lookup`` and ``book``."""
+        return (*self.lookup, *self.book)
+
+    @cached_property
+    def confirmed(self) -> tuple[str, ...]:
+        """Slots that only a booking has: its ``ref``, or those of a taxi; none where nothing is booked."""
+        if self.book:
+            return ("ref",)
+        return () if self.key else self.request
 
 
 def _domain(key: str, inform: str, request: str, book: str = "", **closed: tuple[str, ...]) -> Domain:
-    informs, requests, details = tuple(inform.split()), tuple(request.split()), tuple(book.split())
-    lookup = informs if key in informs else (*informs, key)
-    confirmed = ("ref",) if details else () if key else requests
-    return Domain(key, informs, requests, details, MappingProxyType(closed), lookup, (*lookup, *details), confirmed)
+    return Domain(key, tuple(inform.split()), tuple(request.split()), tuple(book.split()), MappingProxyType(closed))
 
 
 DOMAINS: Mapping[str, Domain] = MappingProxyType(

@@ -43,8 +43,6 @@ class SalesEpisode(DeskEpisode):
         self.progress = sop.Progress(eligible=case.profile.eligible)
         self.overlap = 0.0
         """The ``repetition`` of the agent's last message."""
-        self._said: list[str] = []
-        """The agent's messages so far."""
         self._done: set[str] = set()
         """Acts of the agent so far."""
         self._customer_acts: frozenset[str] = frozenset()
@@ -100,8 +98,7 @@ class SalesEpisode(DeskEpisode):
         strategy = sop.detect_strategy(acts, message.action)
         tool_message = self._call(message)
         done = "" if tool_message else message.action
-        self.overlap = repetition(text, self._said)
-        self._said.append(text)
+        self.overlap = repetition(text, self.said())
         style = manners.bot_style(text, self.overlap)
         broken = manners.breaches(
             text,
