@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 
@@ -18,6 +18,16 @@ from td_gym.registration import make_scenario
 
 _WARM_UP = 50
 """Dialogues replayed before the clock starts."""
+
+
+class Replayed(NamedTuple):
+    """What was replayed."""
+
+    turns: int
+    """Service turns: messages but for look-ups without a word, which nobody hears."""
+    messages: int
+    seconds: float
+    """CPU seconds it took."""
 
 
 def record_expert(env_id: str, data_dir: str | None, seeds: Sequence[int]) -> list[list[str]]:
@@ -36,13 +46,12 @@ def record_expert(env_id: str, data_dir: str | None, seeds: Sequence[int]) -> li
     return recorded
 
 
-def turns_per_second(env_id: str, data_dir: str | None, seeds: range, all_new: bool) -> tuple[float, int]:
-    """Replay the expert's dialogues of ``seeds`` once; return service turns per CPU second, and how many there were.
+def measure(env_id: str, data_dir: str | None, seeds: range, all_new: bool) -> Replayed:
+    """Replay the expert's dialogues of ``seeds`` once, against the clock.
 
     The messages are recorded in another process, so that nothing is in a cache when the clock starts but what other
     dialogues left there: at least the fifty behind ``seeds``, which also load the lexicons.  With ``all_new`` every
-    message gets a number of its own, and no whole text is ever seen twice.  Look-ups without a word take their time
-    and are no turns.
+    message gets a number of its own, and no whole text is ever seen twice.
     """
     warm_up = range(seeds.stop, seeds.stop + _WARM_UP)
     with get_context("spawn").Pool(1) as pool:
@@ -50,14 +59,13 @@ def turns_per_second(env_id: str, data_dir: str | None, seeds: range, all_new: b
     options: dict[str, Any] = {} if data_dir is None else {"data_dir": data_dir}
     env = gymnasium.make(env_id, **options)
     _replay(env, zip(warm_up, recorded[len(seeds) :], strict=True), all_new)
-    begun = time.process_time()
-    turns = _replay(env, zip(seeds, recorded, strict=False), all_new)
-    return turns / (time.process_time() - begun), turns
+    return _replay(env, zip(seeds, recorded, strict=False), all_new)
 
 
-def _replay(env: gymnasium.Env[Any, Any], dialogues: Iterable[tuple[int, Sequence[str]]], all_new: bool) -> int:
-    """Send recorded messages, by the seed of their conversation; return how many service turns they were."""
+def _replay(env: gymnasium.Env[Any, Any], dialogues: Iterable[tuple[int, Sequence[str]]], all_new: bool) -> Replayed:
+    """Send recorded messages, by the seed of their conversation."""
     sent = turns = 0
+    begun = time.process_time()
     for seed, texts in dialogues:
         env.reset(seed=seed)
         for text in texts:
@@ -66,7 +74,7 @@ def _replay(env: gymnasium.Env[Any, Any], dialogues: Iterable[tuple[int, Sequenc
             if terminated or truncated:
                 break
         turns += env.unwrapped.episode.service_turns  # type: ignore[attr-defined]
-    return turns
+    return Replayed(turns, sent, time.process_time() - begun)
 
 
 def nanoseconds_per_iteration() -> float:
@@ -97,9 +105,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         first = 0
         for all_new, kind in ((False, "as the reference agent writes them"), (True, "every message new")):
             seeds = range(first, first + options.dialogues)
-            rate, turns = turns_per_second(options.env, options.data, seeds, all_new)
+            done = measure(options.env, options.data, seeds, all_new)
             first = seeds.stop + _WARM_UP  # no customer says twice what it said
-            print(f"{options.env}: {rate:.0f} service turns a second on one core ({turns} turns, {kind})")
+            rate = f"{done.turns / done.seconds:.0f} service turns a second on one core"
+            if done.messages > done.turns:
+                rate += f", {done.messages / done.seconds:.0f} messages with look-ups"
+            print(f"{options.env}: {rate} ({done.turns} turns, {kind})")
     except TdGymError as error:
         print(error, file=sys.stderr)
         return 2

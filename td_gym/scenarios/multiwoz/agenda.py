@@ -65,9 +65,11 @@ class Mind(PlainMind):
 
     def push(self, *moves: Move) -> None:
         """Put ``moves`` on top, the first topmost, and take away what they replace further down."""
-        for move in reversed(moves):
-            self.drop(move.domain, move.intent, move.slot)
-            self.stack.append(list(move))
+        new: dict[tuple[str, ...], Move] = {}
+        for move in moves:
+            new.setdefault(move[:3], move)
+        self.stack[:] = [move for move in self.stack if (move[0], move[1], move[2]) not in new]
+        self.stack += map(list, reversed(new.values()))
 
     def drop(self, domain: str, intent: str, slot: str) -> None:
         """Take the moves with this intent and slot off the agenda."""
