@@ -308,6 +308,13 @@ class Scenario(ABC):
         """Return the strategies the SOP allows the service seat now, in the order of ``strategies``."""
 
     @abstractmethod
+    def realise(self, messages: Sequence[Mapping[str, str]], strategy: str, seed: int) -> str:
+        """Return a service message in template words that follows ``strategy``, an admissible one or the fallback.
+
+        It speaks of what the service seat has read in ``messages``; ``seed`` picks the wording.
+        """
+
+    @abstractmethod
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
         """Return verifiable questions whose answers stand in the service seat's briefing."""
 

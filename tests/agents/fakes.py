@@ -11,7 +11,7 @@ import numpy as np
 from agents.model import build_model, train_tokenizer
 from agents.token_policy import TokenPolicy
 from td_gym.draws import choice, integer
-from td_gym.protocol import ParsedMessage, Tool
+from td_gym.protocol import Messages, ParsedMessage, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
 from td_gym.turns import CustomerEffect, ServiceEffect
 
@@ -94,6 +94,9 @@ class FakeScenario(Scenario):
 
     def admissible(self, episode: Episode) -> tuple[str, ...]:
         return self.strategies
+
+    def realise(self, messages: Messages, strategy: str, seed: int) -> str:
+        return f"{strategy}, {seed}"
 
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
         patience = str(episode.case["patience"])

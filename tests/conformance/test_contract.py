@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from td_gym.draws import choice
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
 from td_gym.scenario import Episode, Scenario, play_on
@@ -74,6 +75,35 @@ def test_results_keep_to_their_ranges(scenario: Scenario) -> None:
             assert episode.outcome is not None
             assert episode.outcome["turns"] == episode.service_turns <= scenario.max_turns
             assert json.loads(json.dumps(episode.outcome)) == episode.outcome
+
+
+def test_the_reference_agent_keeps_to_the_procedure(scenario: Scenario) -> None:
+    agent, customer, kept = scenario.expert(), scenario.customer(scenario.customers[0]), []
+    for seed in range(40):
+        episode = scenario.begin(seed)
+        while episode.outcome is None:
+            play_on(episode, {"customer": customer})
+            if episode.outcome is None:
+                admissible = scenario.admissible(episode)
+                (text,) = agent.reply_batch([episode])
+                kept.append(episode.submit("service", text).strategy in admissible)
+    assert np.mean(kept) > 0.98
+
+
+def test_every_admissible_strategy_can_be_put_into_words(scenario: Scenario) -> None:
+    """What is said is what was chosen, but where there is nothing to tell or ask, and for stray wordings."""
+    customer, kept = scenario.customer(scenario.customers[0]), []
+    for seed in range(60):
+        episode = scenario.begin(seed)
+        while episode.outcome is None:
+            play_on(episode, {"customer": customer})
+            if episode.outcome is None:
+                chosen = choice(scenario.admissible(episode), seed, len(episode.transcript))
+                text = scenario.realise(episode.messages("service"), chosen, seed)
+                result = episode.submit("service", text)
+                kept.append(result.strategy == chosen)
+        assert episode.outcome["ended_by"] != "format_error"
+    assert np.mean(kept) > 0.8
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from td_gym.draws import choice
 from td_gym.errors import TdGymError, unknown
-from td_gym.protocol import MAX_CHARS, ParsedMessage, Tool
+from td_gym.protocol import MAX_CHARS, Messages, ParsedMessage, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
 from td_gym.turns import CustomerEffect, ServiceEffect
 
@@ -120,6 +120,9 @@ class EchoScenario(Scenario):
 
     def admissible(self, episode: Episode) -> tuple[str, ...]:
         return self.strategies
+
+    def realise(self, messages: Messages, strategy: str, seed: int) -> str:
+        return f"{strategy}, {seed}"
 
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
         return []

@@ -101,6 +101,8 @@ BY_THE_TABLE = {"taxi arriveby as restaurant", "taxi book"}
         ("I need the hospital.", {"hospital"}),
         ("Thank you, that is all I need. Goodbye.", {"thank", "bye"}),
         ("No, that's all.", {"deny", "bye"}),
+        ("That is it, thanks.", {"thank", "bye"}),
+        ("Please make sure that it will be a guesthouse and nothing else.", {"hotel type=guesthouse"}),
         ("Yes please, go ahead.", {"affirm"}),
         ("I do not need a booking, thanks.", {"deny", "thank"}),
         ("Hello there", {"greet"}),

@@ -21,7 +21,12 @@ from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, own
 from td_gym.slots import fill_slots
 
 _WORDINGS = wordings(__package__)
-_VOUCHER = "voucher amount=[amount]"
+VOUCHER = "voucher amount=[amount]"
+"""The call of a voucher."""
+LATE = 10
+"""Minutes from which a delay is worth a word."""
+HONEST = "I am the assistant of FoodDeliver, and I do read what you write. "
+"""The answer to whether one talks to a machine."""
 _NEEDS_VOUCHER = ("refund first", "open")
 _WANT_OF_DEMAND = {
     "refund_insistence": "refund only",
@@ -118,7 +123,7 @@ def plan(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], bool]:
     if "empathise" not in done and careful("empathise late"):
         acts.append("empathise")
     if not reading.voucher and _grants(reading, habits, seed):
-        explained = [] if "explain" in done or not careful("explain") else [_explanation(reading, 0)]
+        explained = [] if "explain" in done or not careful("explain") else [explanation(reading, 0)]
         return [*acts[:1], *explained, "offer_voucher"], True
     return acts + _reasons(reading, careful), False
 
@@ -128,9 +133,9 @@ def _reasons(reading: Reading, careful: _Careful) -> list[str]:
     done, asks_refund = reading.done, reading.want in ("refund only", "refund first")
     reasons: list[str] = []
     if "explain" not in done and careful("explain"):
-        reasons.append(_explanation(reading, 0))
+        reasons.append(explanation(reading, 0))
     elif reading.want == "feedback" or careful("explain more"):
-        reasons.append("explain_noted" if reading.want == "feedback" else _explanation(reading, 1))
+        reasons.append("explain_noted" if reading.want == "feedback" else explanation(reading, 1))
     if "admit_fault" not in done and reading.facts.report != "none" and careful("own up"):
         reasons.append("admit_merchant" if reading.facts.report == "restaurant" else "admit_courier")
     elif asks_refund and ("refuse_refund" not in done or reading.want == "refund only"):
@@ -138,12 +143,12 @@ def _reasons(reading: Reading, careful: _Careful) -> list[str]:
     return reasons or ["stall"]
 
 
-def _explanation(reading: Reading, nth: int) -> str:
+def explanation(reading: Reading, nth: int) -> str:
     """Return the kind of the ``nth`` explanation this order has facts for."""
     kinds = []
     if reading.facts.report != "none":
         kinds.append("explain_report")
-    if reading.facts.minutes_late >= 10:
+    if reading.facts.minutes_late >= LATE:
         kinds.append("explain_late")
     kinds += ["explain_plain", "explain_noted"]
     return kinds[min(nth, len(kinds) - 1)]
@@ -164,7 +169,8 @@ class _Careful(Protocol):
     def __call__(self, step: str) -> bool: ...
 
 
-def _worded(acts: Sequence[str], reading: Reading, seed: int) -> str:
+def worded(acts: Sequence[str], reading: Reading, seed: int) -> str:
+    """Return a sentence for each of ``acts``, slots unfilled; no dish is named before the customer has named it."""
     sentences = word(_WORDINGS, acts, reading.used, seed, reading.turn)
     return " ".join(s if reading.told_item else s.replace("your [item]", "your order") for s in sentences)
 
@@ -173,12 +179,12 @@ def draft(reading: Reading, habits: Habits, seed: int, header: bool = False) -> 
     """Return the next message with unfilled slots; ``header`` puts a note and the decision before the words."""
     if reading.asked_robot and not reading.accepted:
         acts, voucher = ["empathise"], False
-        words = "I am the assistant of FoodDeliver, and I do read what you write. " + _worded(acts, reading, seed)
+        words = HONEST + worded(acts, reading, seed)
     else:
         acts, voucher = plan(reading, habits, seed)
-        words = _worded(acts, reading, seed)
+        words = worded(acts, reading, seed)
     note = f"{reading.want}, {reading.evidence}" if header else None
-    return compose(words, _VOUCHER if voucher else "", note)
+    return compose(words, VOUCHER if voucher else "", note)
 
 
 class ScriptedService(MessagePolicy):
@@ -238,12 +244,12 @@ class Floor(MessagePolicy):
         if self.name == "always_apologise":
             return choice(_WORDINGS["apologise"], seed, turn)
         if self.name == "always_voucher":
-            return compose(choice(_WORDINGS["offer_voucher"], seed), _VOUCHER if turn == 0 else "")
+            return compose(choice(_WORDINGS["offer_voucher"], seed), VOUCHER if turn == 0 else "")
         return self._random(seed, turn)
 
     def _random(self, seed: int, turn: int) -> str:
         """A random sentence; one in ten messages issues a voucher and says so."""
         if uniform(seed, turn, "voucher") < 0.1:
-            return compose(choice(_WORDINGS["offer_voucher"], seed, turn), _VOUCHER)
+            return compose(choice(_WORDINGS["offer_voucher"], seed, turn), VOUCHER)
         act = choice(sorted(_WORDINGS.keys() - {"offer_voucher"}), seed, turn, "act")
         return choice(_WORDINGS[act], seed, turn, "wording")

@@ -12,7 +12,7 @@ from personas.population import Population
 from td_gym.draws import choice
 from td_gym.errors import TdGymError
 from td_gym.judges import principles
-from td_gym.protocol import MAX_CHARS, Tool
+from td_gym.protocol import MAX_CHARS, Messages, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.food_dispute import briefing, sop
@@ -115,6 +115,12 @@ class FoodDispute(Desk[Persona]):
         elif not 0 <= row < len(self.rows):
             raise TdGymError(f"Scenario {row} is out of range; the file has rows 0 to {len(self.rows) - 1}.")
         return FoodDisputeEpisode(self, seed, split, row, case_of_row(self.rows[row]))
+
+    def realise(self, messages: Messages, strategy: str, seed: int) -> str:
+        """Return a service message in template words that follows ``strategy``."""
+        from td_gym.scenarios.food_dispute.realise import realise
+
+        return realise(messages, strategy, seed)
 
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
         """Return questions on amount owed, minutes late, a price, and whether a report is present."""

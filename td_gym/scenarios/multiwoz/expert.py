@@ -7,8 +7,9 @@ message is *drafted* with ``[slots]`` and filled just before it is sent, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from td_gym.draws import choice, mix, uniform
@@ -18,7 +19,7 @@ from td_gym.scenarios.multiwoz.answers import Answer
 from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.cases import Case
 from td_gym.scenarios.multiwoz.database import Database
-from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, Act
+from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, UNKNOWN, Act
 from td_gym.scenarios.multiwoz.state import Need
 from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, word, wordings
 from td_gym.slots import SLOT, fill_slots
@@ -96,13 +97,24 @@ class Planner:
         need = self.state.need(domain)
         if self._skips("look", domain):
             return ""
-        if domain != "taxi" and self._is_due(domain, need):
-            sought = need.sought(domain)
-            named = [slot for slot in DOMAINS[domain].lookup if slot in sought]
-            return _call("query", domain, {slot: f"[wanted_{slot}]" for slot in named})
-        if domain != "taxi" and self._passes(domain, need):
-            return _call("query", domain, {DOMAINS[domain].key: "[next]"})
+        if domain != "taxi" and (self._is_due(domain, need) or self._passes(domain, need)):
+            return self.look_up(domain)
         return self._booking(domain, need)
+
+    def look_up(self, domain: str) -> str:
+        """Return the look-up of what is wanted in ``domain``, or of the next that was found, where that one is."""
+        need, spec = self.state.need(domain), DOMAINS[domain]
+        if not self._is_due(domain, need) and self._passes(domain, need):
+            return _call("query", domain, {spec.key: "[next]"})
+        sought = need.sought(domain)
+        return _call("query", domain, {slot: f"[wanted_{slot}]" for slot in spec.lookup if slot in sought})
+
+    def book(self, domain: str) -> str:
+        """Return the booking of what was found last in ``domain``, or of a taxi, with the details that are known."""
+        need, spec = self.state.need(domain), DOMAINS[domain]
+        stated, slots = (need.inform, spec.inform) if domain == "taxi" else (need.book, spec.book)
+        details = {slot: f"[wanted_{slot}]" for slot in slots if stated.get(slot, DONTCARE) != DONTCARE}
+        return _call("book", domain, details if domain == "taxi" else {spec.key: f"[{spec.key}]", **details})
 
     def _is_due(self, domain: str, need: Need) -> bool:
         """Return whether what is wanted was not looked up yet."""
@@ -123,12 +135,12 @@ class Planner:
             slots = [slot for slot in spec.inform if need.inform.get(slot, DONTCARE) != DONTCARE]
             if self._missing(domain) or self.reading.booked_with.get(domain) == {s: need.inform[s] for s in slots}:
                 return ""
-            return _call("book", domain, {slot: f"[wanted_{slot}]" for slot in slots})
+            return self.book(domain)
         if not (need.wants_booking and spec.book and self._key(domain)) or self._missing_details(domain):
             return ""
         if self.reading.booked_with.get(domain) == {spec.key: self._key(domain), **need.book}:
             return ""
-        return _call("book", domain, {spec.key: f"[{spec.key}]", **{slot: f"[wanted_{slot}]" for slot in spec.book}})
+        return self.book(domain)
 
     # Words.
 
@@ -173,6 +185,28 @@ class Planner:
             elif not asked and domain not in self.reading.booked_with and domain not in self.reading.proposed:
                 yield Act("offer_book", domain)
 
+    def questions(self, domain: str) -> list[Act]:
+        """Return two questions about what is wanted in ``domain``; none where nothing can be asked."""
+        need = self.state.need(domain)
+        details = self._missing_details(domain)
+        open_slots = [slot for slot in _ASKS.get(domain, ()) if slot not in need.inform]
+        slots = (details if need.wants_booking else ()) or self._missing(domain) or open_slots or details
+        return list(self._requests(domain, (slots or _ASKS.get(domain, ()))[:2]))
+
+    def answers(self, domain: str) -> list[Act]:
+        """Return what was asked for in ``domain``, else the first thing to tell; none where nothing is known."""
+        known = (slot for slot in DOMAINS[domain].request if self._value(domain, slot) != UNKNOWN)
+        return list(self._informs(domain, self.state.need(domain).asked or known))
+
+    def asked(self, domain: str) -> list[Act]:
+        """Return what was asked for about an entity of ``domain``."""
+        slots = (slot for slot in self.state.need(domain).asked if slot not in DOMAINS[domain].confirmed)
+        return list(self._informs(domain, slots))
+
+    def _informs(self, domain: str, slots: Iterable[str]) -> Iterator[Act]:
+        for slot in islice(slots, _MOST_ANSWERS):
+            yield Act("inform", domain, slot, self._value(domain, slot))
+
     def _requests(self, domain: str, slots: Sequence[str]) -> Iterator[Act]:
         for slot in slots:
             yield Act("request", domain, slot, "?")
@@ -206,7 +240,7 @@ class Planner:
     def _value(self, domain: str, slot: str) -> str:
         booking = self.reading.latest(domain, "book")
         held = {**(answer.entity if (answer := self._found(domain)) else {}), **(booking.entity if booking else {})}
-        return held.get(slot, "?")
+        return held.get(slot, UNKNOWN)
 
     def _missing(self, domain: str) -> list[str]:
         """Return what must still be known before anything is looked up or booked."""
@@ -238,9 +272,14 @@ def draft(reading: Reading, habits: Habits, seed: int) -> str:
     plan = Planner(reading, habits, seed).plan()
     if plan.call:
         return f"<action>{_named(plan.call, plan.domain, reading)}</action>"
+    return worded(plan.acts, reading, seed)
+
+
+def worded(acts: Iterable[Act], reading: Reading, seed: int) -> str:
+    """Return acts in sentences with unfilled slots."""
     used, turn = frozenset(reading.own), len(reading.own)
     sentences = []
-    for act in plan.acts:
+    for act in acts:
         for key in _keys(act):
             (sentence,) = word(_WORDINGS, [key], used, seed, turn)
             sentences.append(_named(sentence, act.domain, reading))
@@ -255,6 +294,8 @@ def _keys(act: Act) -> tuple[str, ...]:
             return ("ask_need",) if slot else ("greet",)
         case "reqmore":
             return ("ask_more",)
+        case "stall":
+            return ("stall",)
         case "bye":
             return ("close",)
         case "request":

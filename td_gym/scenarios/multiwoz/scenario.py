@@ -10,7 +10,7 @@ from personas.persona import Persona
 from personas.population import Population
 from td_gym.draws import choice
 from td_gym.errors import TdGymError
-from td_gym.protocol import MAX_CHARS, Tool
+from td_gym.protocol import MAX_CHARS, Messages, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.multiwoz import sop
@@ -39,7 +39,7 @@ class MultiWOZ(Desk[Persona]):
     """
 
     name: ClassVar[str] = "MultiWOZ"
-    version: ClassVar[str] = "1.0"
+    version: ClassVar[str] = "1.1"
     wording_version: ClassVar[str] = "1"
     desk_tools: ClassVar[Mapping[str, Tool]] = TOOLS
     texts: Briefing
@@ -97,6 +97,12 @@ class MultiWOZ(Desk[Persona]):
         persona = self.person(seed, split, None)
         case = draw_case(seed, persona, self.city.goal(seed, split, row))
         return MultiWOZEpisode(self, seed, split, row, case)
+
+    def realise(self, messages: Messages, strategy: str, seed: int) -> str:
+        """Return a service message in template words that follows ``strategy``."""
+        from td_gym.scenarios.multiwoz.realise import realise
+
+        return realise(messages, self.database, strategy, seed)
 
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
         """Return questions on the customer, the tables and, once it has come up, what the customer wants."""

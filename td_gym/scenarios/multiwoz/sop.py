@@ -85,7 +85,7 @@ def allows(strategy: str, progress: Progress, transfer: bool) -> bool:
     """
     state = progress.state
     domain = state.domain
-    bookable = bool(domain) and (domain == "taxi" or bool(DOMAINS[domain].book))
+    bookable = domain != "" and bool(DOMAINS[domain].book)
     match strategy:
         case "inform":
             return True
@@ -94,15 +94,15 @@ def allows(strategy: str, progress: Progress, transfer: bool) -> bool:
         case "query":
             return domain not in ("", "taxi")
         case "request":
-            return domain != "" and "bye" not in state.said
+            return domain != "" and ("bye" not in state.said or bool(state.touched))
         case "offer":
             return progress.found.get(domain, 0) > 0
         case "no_offer":
             return progress.found.get(domain) == 0
         case "offer_booking":
-            return bookable and domain != "taxi" and progress.found.get(domain, 0) > 0
+            return bookable and progress.found.get(domain, 0) > 0
         case "book":
-            return bookable and state.need(domain).wants_booking
+            return domain == "taxi" or (bookable and state.need(domain).wants_booking)
         case "confirm":
             return progress.booked.get(domain, False)
         case "no_book":

@@ -21,7 +21,7 @@ from td_gym.scenarios.sales.topics import topic_of
 from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, compose, own_acts, word, wordings
 from td_gym.slots import fill_slots
 
-_WORDINGS = wordings(__package__)
+WORDINGS = wordings(__package__)
 _MOVED_BY_COUPON = ("price", "timing")
 _STRAIN = 1.25
 """A monthly budget below this many monthly repayments is strained."""
@@ -125,7 +125,7 @@ def plan(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], str]:
     if "refuse" in last and not (reading.objection and reading.refusals == 1):
         return _step_back(reading, habits, seed)
     if reading.topic and _takes("answer", reading.turn, habits, seed):
-        return [_answer(reading), *_after_answer(reading)], ""
+        return [answer(reading), *_after_answer(reading)], ""
     if reading.objection:
         return _handle(reading, habits, seed)
     if "insult" in last:
@@ -148,7 +148,8 @@ def _step_back(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], 
     return (["back_off", "close"] if reading.refusals > 1 else ["back_off"]), ""
 
 
-def _answer(reading: Reading) -> str:
+def answer(reading: Reading) -> str:
+    """Return the act that answers the profile question of the customer's last message."""
     if reading.topic == "eligible":
         return "answer_eligible_yes" if reading.eligible else "answer_eligible_no"
     return f"answer_{reading.topic}"
@@ -198,7 +199,7 @@ def _carry_on(reading: Reading, habits: Habits, seed: int) -> tuple[list[str], s
 def draft(reading: Reading, habits: Habits, seed: int, header: bool = False) -> str:
     """Return the next message with unfilled slots; ``header`` puts a note and the decision before the words."""
     acts, tool = plan(reading, habits, seed)
-    words = " ".join(word(_WORDINGS, acts, reading.used, seed, reading.turn))
+    words = " ".join(word(WORDINGS, acts, reading.used, seed, reading.turn))
     raised = reading.objections[-1] if reading.objections else "no"
     return compose(words, tool, f"{raised} objection, {reading.refusals} refusals" if header else None)
 
@@ -262,11 +263,11 @@ class Floor(MessagePolicy):
 
     def _draft(self, seen: Reading, seed: int) -> str:
         if self.name == "do_nothing":
-            return choice(_WORDINGS["stall"], seed, seen.turn)
+            return choice(WORDINGS["stall"], seed, seen.turn)
         if self.name == "random":
             return self._random(seed, seen.turn)
         acts, tool = self._plan(seen)
-        words = " ".join(choice(_WORDINGS[act], seed, self._wording_key(seen.turn), act) for act in acts)
+        words = " ".join(choice(WORDINGS[act], seed, self._wording_key(seen.turn), act) for act in acts)
         return compose(words, tool)
 
     def _plan(self, seen: Reading) -> tuple[list[str], str]:
@@ -288,6 +289,6 @@ class Floor(MessagePolicy):
         """A random sentence; one in ten messages calls a tool and says so."""
         if uniform(seed, turn, "tool") < 0.1:
             tool, act = choice((("offer_coupon", "offer_coupon"), ("confirm_order", "confirm")), seed, turn, "which")
-            return compose(choice(_WORDINGS[act], seed, turn), tool)
-        act = choice(sorted(_WORDINGS.keys() - {"offer_coupon", "confirm"}), seed, turn, "act")
-        return choice(_WORDINGS[act], seed, turn, "wording")
+            return compose(choice(WORDINGS[act], seed, turn), tool)
+        act = choice(sorted(WORDINGS.keys() - {"offer_coupon", "confirm"}), seed, turn, "act")
+        return choice(WORDINGS[act], seed, turn, "wording")

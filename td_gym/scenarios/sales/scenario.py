@@ -8,7 +8,7 @@ from typing import ClassVar
 from personas.prospect import Prospect
 from personas.prospect_population import Prospects
 from td_gym.draws import choice
-from td_gym.protocol import Tool
+from td_gym.protocol import Messages, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.sales import briefing, sop
@@ -106,6 +106,12 @@ class Sales(Desk[Prospect]):
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> SalesEpisode:
         """Start conversation ``seed``; Sales has no scenario files, so ``row`` must be ``None``."""
         return SalesEpisode(self, seed, split, None, draw_case(seed, split, self.person(seed, split, row)))
+
+    def realise(self, messages: Messages, strategy: str, seed: int) -> str:
+        """Return a service message in template words that follows ``strategy``."""
+        from td_gym.scenarios.sales.realise import realise
+
+        return realise(messages, strategy, seed)
 
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
         """Return questions on the interest of some days, the fee, the phone number and eligibility."""
