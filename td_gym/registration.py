@@ -32,6 +32,11 @@ def env_ids() -> tuple[str, ...]:
     return tuple(map(env_id, SCENARIOS))
 
 
+def strategy_ids() -> tuple[str, ...]:
+    """Return the ids of the Discrete views, one a scenario."""
+    return tuple(env_id(f"{name}Strategy") for name in SCENARIOS)
+
+
 def register_envs() -> None:
     """Register every scenario in Gymnasium's and PettingZoo's registries; calling it again changes nothing."""
     for name in SCENARIOS:
@@ -43,6 +48,15 @@ def register_envs() -> None:
                 vector_entry_point="td_gym.envs.vector:DialogueVectorEnv",
                 kwargs={"scenario": name},
                 # Both wrap every step; what they look for, these environments refuse themselves, by name.
+                disable_env_checker=True,
+                order_enforce=False,
+            )
+        discrete = env_id(f"{name}Strategy")
+        if discrete not in gymnasium.registry:
+            gymnasium.register(
+                discrete,
+                entry_point="td_gym.envs.strategy:StrategyEnv",
+                kwargs={"scenario": name},
                 disable_env_checker=True,
                 order_enforce=False,
             )

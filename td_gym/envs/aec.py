@@ -10,8 +10,8 @@ from pettingzoo.utils.conversions import turn_based_aec_to_parallel
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario
+from td_gym.envs.base import SEEDS
 from td_gym.envs.batch import Ledger
-from td_gym.envs.gym import SEEDS
 from td_gym.envs.spaces import action_space, observation_space
 from td_gym.envs.transcript import render
 from td_gym.errors import TdGymError, as_flag, unknown

@@ -30,10 +30,17 @@ def as_scenario(scenario: str | Scenario, options: Mapping[str, Any], view: type
     return scenario
 
 
+class RenderModeError(TdGymError, TypeError):
+    """A render mode that there is not.
+
+    A ``TypeError`` too: on that, stable-baselines3, which asks for pictures first, tries again without.
+    """
+
+
 def as_render_mode(mode: str | None) -> str | None:
-    """Return ``mode``; ``TdGymError`` when it is not a known one."""
+    """Return ``mode``; ``RenderModeError`` when it is not a known one."""
     if mode is not None and mode not in RENDER_MODES:
-        raise unknown("render mode", mode, RENDER_MODES)
+        raise RenderModeError(str(unknown("render mode", mode, RENDER_MODES)))
     return mode
 
 

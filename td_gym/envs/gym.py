@@ -1,25 +1,16 @@
-"""The Gymnasium view: one seat is the learner, the others are simulated."""
+"""The Gymnasium view: one seat is the learner and writes its messages, the others are simulated."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
-import gymnasium
-import numpy as np
-from gymnasium.utils import seeding
-
-from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario, check_reset_options, other_seats
-from td_gym.envs.batch import ConversationBatch
+from td_gym.envs.arguments import as_scenario
+from td_gym.envs.base import ConversationEnv
 from td_gym.envs.spaces import action_space, observation_space
-from td_gym.envs.transcript import render
-from td_gym.errors import TdGymError
-from td_gym.scenario import Episode, Scenario
-
-SEEDS = 2**31
-"""Unseeded resets draw their conversation's seed below this."""
+from td_gym.scenario import Scenario
 
 
-class DialogueEnv(gymnasium.Env[dict[str, Any], str]):
+class DialogueEnv(ConversationEnv[str]):
     """A conversation between a service agent and a customer, from one seat.
 
     ## Description
@@ -75,8 +66,6 @@ class DialogueEnv(gymnasium.Env[dict[str, Any], str]):
     - v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 1}  # type: ignore[misc]
-
     def __init__(
         self,
         scenario: str | Scenario,
@@ -88,48 +77,11 @@ class DialogueEnv(gymnasium.Env[dict[str, Any], str]):
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
-        self._generator: np.random.Generator | None = None
-        self.scenario = as_scenario(scenario, options, type(self))
-        self.render_mode = as_render_mode(render_mode)
-        policies = other_seats(self.scenario, seat, customer)
-        self._batch = ConversationBatch(self.scenario, seat, 1, policies, split, debug)
+        super().__init__(as_scenario(scenario, options, type(self)), split, customer, seat, debug, render_mode)
         self.action_space = action_space(self.scenario)
         self.observation_space = observation_space(self.scenario)
-
-    @property
-    def _np_random(self) -> np.random.Generator | None:
-        """Gymnasium's generator, made when first asked for: a seeded reset has no use for it."""
-        if self._generator is None and self._np_random_seed is not None:
-            self._generator, _ = seeding.np_random(self._np_random_seed)
-        return self._generator
-
-    @_np_random.setter
-    def _np_random(self, generator: np.random.Generator | None) -> None:
-        self._generator = generator
-
-    @property
-    def episode(self) -> Episode:
-        """The running conversation, for privileged agents and recorders."""
-        if not self._batch.episodes:
-            raise TdGymError("There is no conversation yet; call reset() first.")
-        return self._batch.episodes[0]
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start a conversation and return what the seat reads when it is first asked."""
-        check_reset_options(options, ("scenario",))
-        if seed is not None:
-            self._generator, self._np_random_seed = None, int(seed)
-        drawn = int(self.np_random.integers(SEEDS)) if seed is None else int(seed)
-        (step,) = self._batch.reset((0,), (drawn,), (as_row(options),))
-        return step.observation, step.info
 
     def step(self, action: str) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Send the seat's message and return what the seat reads when it is asked again."""
         (step,) = self._batch.step((0,), (action,))
         return step.observation, step.reward, step.terminated, step.truncated, step.info
-
-    def render(self) -> str | None:
-        """Return the transcript in render mode ``ansi``, else nothing."""
-        return render(self.episode) if self.render_mode == "ansi" else None

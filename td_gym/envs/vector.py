@@ -20,8 +20,8 @@ from td_gym.envs.arguments import (
     check_reset_options,
     other_seats,
 )
+from td_gym.envs.base import SEEDS
 from td_gym.envs.batch import ConversationBatch, Step
-from td_gym.envs.gym import SEEDS
 from td_gym.envs.spaces import action_space, observation_space
 from td_gym.envs.transcript import render
 from td_gym.errors import TdGymError, unknown

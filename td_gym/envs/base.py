@@ -1,0 +1,77 @@
+"""What the Gymnasium views of one conversation share: seeds, reset, rendering."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import gymnasium
+import numpy as np
+from gymnasium.core import ActType
+from gymnasium.utils import seeding
+
+from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, check_reset_options, other_seats
+from td_gym.envs.batch import ConversationBatch, Step
+from td_gym.envs.transcript import render
+from td_gym.errors import TdGymError
+from td_gym.scenario import Episode, Scenario
+
+SEEDS = 2**31
+"""Unseeded resets draw their conversation's seed below this."""
+
+
+class ConversationEnv(gymnasium.Env[dict[str, Any], ActType]):
+    """One conversation seen from one seat, the other seats simulated; a subclass says what an action is."""
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 1}  # type: ignore[misc]
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        split: str,
+        customer: str | None,
+        seat: str,
+        debug: bool,
+        render_mode: str | None,
+    ) -> None:
+        self._generator: np.random.Generator | None = None
+        self.scenario = scenario
+        self.render_mode = as_render_mode(render_mode)
+        self._batch = ConversationBatch(scenario, seat, 1, other_seats(scenario, seat, customer), split, debug)
+
+    @property
+    def _np_random(self) -> np.random.Generator | None:
+        """Gymnasium's generator, made when first asked for: a seeded reset has no use for it."""
+        if self._generator is None and self._np_random_seed is not None:
+            self._generator, _ = seeding.np_random(self._np_random_seed)
+        return self._generator
+
+    @_np_random.setter
+    def _np_random(self, generator: np.random.Generator | None) -> None:
+        self._generator = generator
+
+    @property
+    def episode(self) -> Episode:
+        """The running conversation, for privileged agents and recorders."""
+        if not self._batch.episodes:
+            raise TdGymError("There is no conversation yet; call reset() first.")
+        return self._batch.episodes[0]
+
+    def reset(
+        self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Start a conversation and return what the seat reads when it is first asked."""
+        check_reset_options(options, ("scenario",))
+        if seed is not None:
+            self._generator, self._np_random_seed = None, int(seed)
+        drawn = int(self.np_random.integers(SEEDS)) if seed is None else int(seed)
+        (step,) = self._batch.reset((0,), (drawn,), (as_row(options),))
+        return self._shown(step)
+
+    def _shown(self, step: Step) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return observation and info of a step."""
+        return step.observation, step.info
+
+    def render(self) -> str | None:
+        """Return the transcript in render mode ``ansi``, else nothing."""
+        return render(self.episode) if self.render_mode == "ansi" else None

@@ -1,0 +1,92 @@
+"""The Discrete view: the learner chooses strategies and template language says them."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
+
+from td_gym.envs.arguments import as_scenario
+from td_gym.envs.base import ConversationEnv
+from td_gym.envs.batch import Step
+from td_gym.errors import TdGymError
+from td_gym.scenario import Scenario
+
+BREACHES = "sop_breaches"
+"""The cost of a choice that the procedure does not admit."""
+
+
+class StrategyEnv(ConversationEnv[int]):
+    """A conversation between a service agent and a customer, for agents without a language model.
+
+    ## Description
+    As in `DialogueEnv`, but the service agent chooses among named strategies (`scenario.strategies`), and
+    template language says what was chosen (`scenario.realise`).
+
+    ## Action Space
+    `Discrete(n)`: the number of a strategy.  A choice that the scenario's procedure does not admit now is
+    replaced by `scenario.fallback_strategy` and costs 1 `sop_breaches`.  Anything but a number in range
+    raises `TdGymError`.
+
+    ## Observation Space
+    `Dict(observation=Box(0, 1, float32), action_mask=MultiBinary(n))`: the desk's screen as numbers
+    (`scenario.feature_names`), and which strategies are admissible; `action_masks()` returns the mask as
+    truth values, as sb3-contrib's MaskablePPO asks for it.  At least one strategy always is admissible.
+
+    ## Starting State, Rewards, Costs, Episode End, Arguments
+    As in `DialogueEnv` for the seat `service`; `info["costs"]` also has `sop_breaches`.  `info["strategy"]` is the
+    strategy that the words were read as.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    def __init__(
+        self,
+        scenario: str | Scenario,
+        *,
+        split: str = "train",
+        customer: str | None = None,
+        debug: bool = False,
+        render_mode: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(as_scenario(scenario, options, type(self)), split, customer, "service", debug, render_mode)
+        strategies = len(self.scenario.strategies)
+        screen = Box(0.0, 1.0, (len(self.scenario.feature_names),), np.float32)
+        self.action_space = Discrete(strategies)  # type: ignore[assignment]  # of NumPy's integers, which are as good
+        self.observation_space = Dict({"observation": screen, "action_mask": MultiBinary(strategies)})
+
+    def action_masks(self) -> npt.NDArray[np.bool_]:
+        """Return which strategies are admissible now, shape ``(n,)``."""
+        admissible = self.scenario.admissible(self.episode)
+        return np.array([strategy in admissible for strategy in self.scenario.strategies])
+
+    def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Say the chosen strategy, or the fallback for an inadmissible one, and return what the desk sees next."""
+        chosen, episode = self._strategy(action), self.episode
+        breach = chosen not in self.scenario.admissible(episode)
+        strategy = self.scenario.fallback_strategy if breach else chosen
+        text = self.scenario.realise(episode.messages("service"), strategy, episode.seed)
+        (step,) = self._batch.step((0,), (text,))
+        observation, info = self._shown(step)
+        info["costs"][BREACHES] += breach
+        return observation, step.reward, step.terminated, step.truncated, info
+
+    def _strategy(self, action: int) -> str:
+        strategies = self.scenario.strategies
+        try:
+            number = operator.index(action)
+        except TypeError:
+            number = -1
+        if isinstance(action, bool) or not 0 <= number < len(strategies):
+            raise TdGymError(f"An action is the number of a strategy, 0 to {len(strategies) - 1}, not {action!r}.")
+        return strategies[number]
+
+    def _shown(self, step: Step) -> tuple[dict[str, Any], dict[str, Any]]:
+        step.info["costs"][BREACHES] = 0.0
+        mask = self.action_masks().astype(np.int8)
+        return {"observation": step.observation["observation"], "action_mask": mask}, step.info
