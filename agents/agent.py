@@ -131,6 +131,8 @@ def make(
     scripted = scripted_names(scenario)
     if spec in scripted:
         return ScriptedAgent(lambda found: found.references().get(spec) or found.floor(spec), scenario)
+    if (Path(spec) / "strategy.json").is_file():
+        return _strategies(Path(spec), scenario, temperature)
     if spec == "tiny" or Path(spec).is_dir():
         return _language_model(spec, scenario, temperature, device)
     if ":" in spec:
@@ -159,6 +161,18 @@ def _language_model(spec: str, scenario: Scenario | None, temperature: float, de
         return TokenAgent(TokenPolicy.load(spec, device, scenario=found), temperature=temperature)
 
     return BriefedAgent(load) if scenario is None else load(scenario)
+
+
+def _strategies(folder: Path, scenario: Scenario | None, temperature: float) -> Agent:
+    if scenario is None:
+        raise TdGymError(f"{folder.name!r} chooses strategies; name the environment when making the agent.")
+    try:
+        from agents.sb3 import load
+    except ModuleNotFoundError as error:
+        raise TdGymError(
+            f'Agents of strategies need {error.name}, which is not installed; run `pip install "td-gym[sb3]"`.'
+        ) from error
+    return load(folder, scenario, temperature)
 
 
 def _from_factory(spec: str) -> Agent:

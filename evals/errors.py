@@ -27,6 +27,7 @@ _EXTRAS = {
     "sacremoses": "evals",
     "pyarrow": "data",
     "stable_baselines3": "sb3",
+    "sb3_contrib": "sb3",
 }
 
 

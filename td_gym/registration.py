@@ -37,6 +37,15 @@ def strategy_ids() -> tuple[str, ...]:
     return tuple(env_id(f"{name}Strategy") for name in SCENARIOS)
 
 
+def strategy_scenario(name: str) -> str:
+    """Return the scenario of a Discrete view's id; ``TdGymError`` for any other id."""
+    known = dict(zip(strategy_ids(), SCENARIOS, strict=True))
+    short = name.rpartition(":")[2]
+    if short not in known:
+        raise unknown("environment with a Discrete view", short, known)
+    return known[short]
+
+
 def register_envs() -> None:
     """Register every scenario in Gymnasium's and PettingZoo's registries; calling it again changes nothing."""
     for name in SCENARIOS:

@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import Any, NoReturn
 
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, unknown
 
 
 class Parser(argparse.ArgumentParser):
@@ -91,3 +91,9 @@ def budget(text: str) -> tuple[str, float]:
     if not equals or not name.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=LIMIT, for example voucher=0.30")
     return name.strip(), non_negative_float(limit)
+
+
+def check_split(split: str) -> None:
+    """Raise ``TdGymError`` unless agents may train on the customers of ``split``."""
+    if split not in ("train", "validation"):
+        raise unknown("split for training", split, ("train", "validation"))

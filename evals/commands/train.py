@@ -12,7 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from evals.commands.arguments import budget, non_negative_int, positive_float, positive_int
+from evals.commands import train_strategies
+from evals.commands.arguments import budget, check_split, non_negative_int, positive_float, positive_int
 from evals.errors import missing_extra
 from evals.files import check_writable
 from personas.packaged import packaged_toml
@@ -36,6 +37,11 @@ examples:
   td-gym train grpo --env td_gym/FoodDispute-v0 --out runs/priced --steps 40 --preset fixed_penalty --option penalty=1.5
   td-gym train cmpo --env td_gym/FoodDispute-v0 --out runs/cmpo --steps 40 --nproc 2
   td-gym train cmpo --env td_gym/FoodDispute-v0 --out runs/cmpo --steps 40 --resume
+  td-gym train sb3-ppo --env td_gym/SalesStrategy-v0 --out runs/strategies --steps 40
+
+sb3-ppo, sb3-dqn and sb3-maskable-ppo are those of stable-baselines3 and sb3-contrib (pip install "td-gym[sb3]").  They
+learn which strategy to choose on the Discrete views, td_gym/...Strategy-v0, and write nothing themselves; an update is
+2,048 choices.
 """
 _WORKER = "TD_GYM_TRAIN_WORKER"
 
@@ -45,7 +51,8 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "train", help="train an agent", description=DESCRIPTION + _listed(known_presets()), epilog=EXAMPLES
     )
-    parser.add_argument("method", metavar="METHOD", help=f"one of {', '.join(known_presets())}")
+    names = ", ".join([*known_presets(), *train_strategies.methods()])
+    parser.add_argument("method", metavar="METHOD", help=f"one of {names}")
     parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
     parser.add_argument(
         "--model",
@@ -114,6 +121,8 @@ def option(text: str) -> tuple[str, Any]:
 
 def run(args: argparse.Namespace) -> int:
     """Check the request, then train here or start ``--nproc`` processes that do."""
+    if args.method in train_strategies.methods():
+        return train_strategies.run(args)
     check(args)
     if args.nproc > 1 and _WORKER not in os.environ:
         return _spawn(args)
@@ -129,13 +138,12 @@ def check(args: argparse.Namespace) -> None:
     """Raise ``TdGymError`` for whatever is wrong with the request, before anything is written."""
     presets = known_presets()
     if args.method not in presets:
-        raise unknown("method", args.method, presets)
+        raise unknown("method", args.method, [*presets, *train_strategies.methods()])
     if args.preset and args.preset not in presets[args.method]:
         raise unknown(f"preset of {args.method}", args.preset, presets[args.method])
     scenario = make_scenario(args.env, population=args.population, data_dir=args.data)
     scenario.training_customer(args.customer or "")
-    if args.split not in ("train", "validation"):
-        raise unknown("split for training", args.split, ("train", "validation"))
+    check_split(args.split)
     _check_budgets(args.budget, scenario)
     if find_spec("torch") is None:
         raise missing_extra("torch")

@@ -1,0 +1,206 @@
+"""Agents that choose strategies, trained with stable-baselines3 on a scenario's Discrete view.
+
+A run directory holds ``strategy.json``, ``policy.safetensors`` and ``metrics.jsonl``; nothing in it is pickled.  The
+trained agent chooses by what the desk's screen shows and the procedure admits, and its scenario puts the choice into
+words, so it stands in one table with agents that write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.env_util import make_vec_env
+
+from agents.config import versions_of
+from agents.progress import TrainingProgress
+from personas.packaged import packaged_toml
+from td_gym.draws import uniform
+from td_gym.envs.strategy import StrategyEnv
+from td_gym.errors import TdGymError, unknown
+from td_gym.json_data import as_object, as_text, read_json
+from td_gym.protocol import Messages
+from td_gym.registration import make_scenario, strategy_scenario
+from td_gym.scenario import Episode, Scenario
+
+ABOUT, WEIGHTS, METRICS = "strategy.json", "policy.safetensors", "metrics.jsonl"
+ENVS = 8
+"""Conversations side by side."""
+UPDATE = 2048
+"""Choices, over all conversations, in an update."""
+_METHODS = packaged_toml("agents", "sb3.toml")
+
+
+@dataclass(frozen=True)
+class StrategyRun:
+    """One training run: ``steps`` times ``UPDATE`` choices with customers of ``split``."""
+
+    method: str
+    env: str
+    """Id of a Discrete view."""
+    out: Path
+    steps: int = 40
+    seed: int = 0
+    population: str = ""
+    customer: str = ""
+    split: str = "train"
+    data: Path | None = None
+    """Folder with the published data of MultiWOZ."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the algorithm in place of those in ``sb3.toml``."""
+
+
+def train(run: StrategyRun) -> None:
+    """Train, and leave the run directory ``run.out``; ``TdGymError`` for a setting the algorithm does not take."""
+    torch.set_num_threads(1)
+    scenario = make_scenario(strategy_scenario(run.env), population=run.population or None, data_dir=run.data)
+    scenario.training_customer(run.customer)
+    envs = make_vec_env(lambda: StrategyEnv(scenario, split=run.split, customer=run.customer or None), ENVS, run.seed)
+    settings = {**_METHODS[run.method]["settings"], **run.options}
+    try:
+        model = _class_of(run.method)("MultiInputPolicy", envs, seed=run.seed, device="cpu", **settings)
+    except (TypeError, AssertionError) as error:
+        raise TdGymError(f"{run.method} does not take these options: {error}.") from error
+    run.out.mkdir(parents=True, exist_ok=True)
+    with TrainingProgress(run.method, 0, run.steps, {}) as progress, (run.out / METRICS).open("w") as metrics:
+        model.learn(run.steps * UPDATE, callback=_Recorder(metrics.write, progress))
+    save_file({key: value.contiguous() for key, value in model.policy.state_dict().items()}, run.out / WEIGHTS)
+    about = {
+        "method": run.method,
+        "settings": settings,
+        "updates": run.steps,
+        "seed": run.seed,
+        "environment": versions_of(scenario),
+    }
+    (run.out / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _class_of(method: str) -> Any:
+    found = _METHODS[method]
+    return getattr(import_module(found["module"]), found["class"])
+
+
+class _Recorder(BaseCallback):
+    """Writes a line of metrics every ``UPDATE`` choices."""
+
+    def __init__(self, write: Callable[[str], Any], progress: TrainingProgress) -> None:
+        super().__init__()
+        self._write, self._progress = write, progress
+        self._rewards: list[float] = []
+        self._turns: list[float] = []
+        self._breaches = 0.0
+        self._updates = 0
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            self._breaches += info["costs"]["sop_breaches"]
+            if "episode" in info:
+                self._rewards.append(float(info["episode"]["r"]))
+                self._turns.append(float(info["episode"]["l"]))
+        if self.num_timesteps // UPDATE > self._updates:
+            self._updates = self.num_timesteps // UPDATE
+            self._close()
+        return True
+
+    def _close(self) -> None:
+        line = {
+            "update": self._updates,
+            "charts/episodic_return": fmean(self._rewards) if self._rewards else None,
+            "charts/choices": fmean(self._turns) if self._turns else None,
+            "costs/sop_breaches": self._breaches / max(1, len(self._rewards)),
+        }
+        self._write(json.dumps(line) + "\n")
+        self._progress.show(self._updates, {key: value for key, value in line.items() if value is not None})
+        self._rewards, self._turns, self._breaches = [], [], 0.0
+
+
+class StrategyAgent:
+    """A trained policy over strategies.
+
+    It is given the ``Episode``, of which it uses what the Discrete view shows: the desk's screen, the admissible
+    strategies, and the messages that the words are made from.
+    """
+
+    needs_episode = True
+
+    def __init__(self, scenario: Scenario, policy: Any, masked: bool, temperature: float = 1.0) -> None:
+        self._scenario = scenario
+        self._policy = policy
+        self._masked = masked
+        self._temperature = temperature
+        self._seed = 0
+
+    def reset(self, seed: int | None = None) -> None:
+        """Start afresh; ``seed`` fixes the agent's own draws."""
+        self._seed = 0 if seed is None else seed
+
+    def act(self, observation: Any, messages: Messages) -> str:
+        """Refuse: the words alone do not show which strategies are admissible."""
+        raise TdGymError("An agent of strategies needs the desk's screen, so only `td-gym evaluate` can run it.")
+
+    def act_episode(self, episode: Episode) -> str:
+        """Return the next message in ``episode``: a strategy drawn from the policy, in template words."""
+        scenario = self._scenario
+        admissible = scenario.admissible(episode)
+        mask = np.array([strategy in admissible for strategy in scenario.strategies])
+        scores = self._scores({"observation": episode.features("service"), "action_mask": mask.astype(np.int8)})
+        if self._masked:
+            scores = np.where(mask, scores, -np.inf)
+        draw = uniform(self._seed, episode.seed, len(episode.transcript), "strategy")
+        chosen = scenario.strategies[_choose(scores, self._temperature if self._is_stochastic else 0.0, draw)]
+        spoken = chosen if chosen in admissible else scenario.fallback_strategy
+        return scenario.realise(episode.messages("service"), spoken, episode.seed)
+
+    @property
+    def _is_stochastic(self) -> bool:
+        return not hasattr(self._policy, "q_net")
+
+    def _scores(self, observation: dict[str, Any]) -> npt.NDArray[np.float64]:
+        """Return a log probability, or a value, for each strategy."""
+        tensors, _ = self._policy.obs_to_tensor(observation)
+        with torch.no_grad():
+            if self._is_stochastic:
+                scores = self._policy.get_distribution(tensors).distribution.logits
+            else:
+                scores = self._policy.q_net(tensors)
+        found: npt.NDArray[np.float64] = scores[0].double().numpy()
+        return found
+
+
+def _choose(scores: npt.NDArray[np.float64], temperature: float, draw: float) -> int:
+    """Return an index by its score: the best at temperature 0, else by ``draw`` from the softmax of the scores."""
+    if temperature == 0:
+        return int(scores.argmax())
+    weights = np.exp((scores - scores.max()) / temperature)
+    return min(int(np.searchsorted(weights.cumsum() / weights.sum(), draw, side="right")), len(scores) - 1)
+
+
+def load(folder: Path, scenario: Scenario, temperature: float = 1.0) -> StrategyAgent:
+    """Return the agent of a run directory; ``TdGymError`` where it is of another scenario, or broken."""
+    where = repr(str(folder / ABOUT))
+    about = as_object(read_json(folder / ABOUT), where)
+    method, here = as_text(about.get("method"), f"{where}: method"), versions_of(scenario)
+    if method not in _METHODS:
+        raise unknown(f"method in {ABOUT}", method, _METHODS)
+    if (then := about.get("environment")) != here:
+        raise TdGymError(f"{folder.name!r} was trained for {then}, here it is {here}; train it again.")
+    env = StrategyEnv(scenario)
+    form = _class_of(method).policy_aliases["MultiInputPolicy"]
+    policy = form(env.observation_space, env.action_space, lambda _: 0.0)
+    try:
+        policy.load_state_dict(load_file(folder / WEIGHTS))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise TdGymError(f"{WEIGHTS} in {folder.name!r} cannot be read: {error}.") from error
+    policy.set_training_mode(False)
+    return StrategyAgent(scenario, policy, _METHODS[method]["masked"], temperature)

@@ -1,0 +1,60 @@
+"""``td-gym train sb3-...``: an agent that chooses strategies, trained with stable-baselines3."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.util import find_spec
+
+from evals.commands.arguments import check_split
+from evals.errors import missing_extra
+from evals.files import check_writable
+from personas.packaged import packaged_toml
+from td_gym.errors import TdGymError
+from td_gym.registration import env_id, strategy_scenario
+
+_OF_LANGUAGE_MODELS = {
+    "model": "tiny",
+    "preset": "",
+    "budget": [],
+    "nproc": 1,
+    "device": "cpu",
+    "resume": False,
+    "customers": None,
+    "copies": None,
+}
+"""Arguments of ``td-gym train`` that mean nothing here, with their defaults."""
+
+
+def methods() -> tuple[str, ...]:
+    """Return the names of the methods, read as data so that help needs no torch."""
+    return tuple(packaged_toml("agents", "sb3.toml"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check the request and train here."""
+    scenario = _check(args)
+    from agents.sb3 import StrategyRun, train
+
+    stated = {name: value for name in ("population", "customer", "data") if (value := getattr(args, name)) is not None}
+    options = dict(args.option) if args.lr is None else {"learning_rate": args.lr, **dict(args.option)}
+    train(
+        StrategyRun(args.method, args.env, args.out, args.steps, args.seed, split=args.split, options=options, **stated)
+    )
+    print(f"trained; next: td-gym evaluate --env {env_id(scenario)} --agent {args.out} --out {args.out}/evaluation")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> str:
+    """Return the scenario; ``TdGymError`` for whatever is wrong with the request, before anything is written."""
+    for name, default in _OF_LANGUAGE_MODELS.items():
+        if getattr(args, name) != default:
+            raise TdGymError(f"{args.method} takes no --{name}; leave it out.")
+    scenario = strategy_scenario(args.env)
+    check_split(args.split)
+    for module in ("torch", "stable_baselines3", "sb3_contrib"):
+        if find_spec(module) is None:
+            raise missing_extra(module)
+    if (args.out / "metrics.jsonl").exists():
+        raise TdGymError(f"{str(args.out)!r} already holds a run; take another --out.")
+    check_writable(args.out)
+    return scenario

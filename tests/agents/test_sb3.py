@@ -1,0 +1,160 @@
+"""Agents that choose strategies: trained by stable-baselines3 through the command line, kept without pickle."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import agents
+from agents.sb3 import UPDATE, StrategyAgent, _choose, load
+from evals.cli import main
+from personas.packaged import packaged_toml
+from td_gym.errors import TdGymError
+from td_gym.registration import make_scenario, strategy_ids
+from td_gym.scenario import play_on
+
+METHODS = tuple(packaged_toml("agents", "sb3.toml"))
+FOOD = "td_gym/FoodDisputeStrategy-v0"
+
+
+def train(out: Path, method: str = "sb3-ppo", env: str = FOOD, *more: str) -> int:
+    return main(["train", method, "--env", env, "--out", str(out), "--steps", "1", *more])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return a run directory of every method after one update."""
+    folder = tmp_path_factory.mktemp("runs")
+    for method in METHODS:
+        assert train(folder / method, method) == 0
+    return {method: folder / method for method in METHODS}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_holds_weights_and_json_only(runs: dict[str, Path], method: str) -> None:
+    names = {path.name for path in runs[method].iterdir()}
+    assert names == {"strategy.json", "policy.safetensors", "metrics.jsonl"}
+    (line,) = map(json.loads, (runs[method] / "metrics.jsonl").read_text().splitlines())
+    assert line["update"] == 1
+    assert 0 < line["charts/episodic_return"] <= 5
+    assert (line["costs/sop_breaches"] == 0) == (method == "sb3-maskable-ppo")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_run_is_an_agent_among_others(
+    runs: dict[str, Path], method: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--agent", str(runs[method]), "--agent", "random", "--episodes", "8", "--out"]
+    for out in (tmp_path / "a", tmp_path / "b"):
+        assert main(["evaluate", "--env", "td_gym/FoodDispute-v0", *asked, str(out)]) == 0
+    first, again = ((tmp_path / name / "dialogues.jsonl").read_bytes() for name in "ab")
+    assert first == again
+    assert method in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("env", strategy_ids())
+def test_the_masked_agent_keeps_to_the_procedure(env: str, tmp_path: Path) -> None:
+    assert train(tmp_path / "run", "sb3-maskable-ppo", env) == 0
+    scenario = make_scenario(env.replace("Strategy", ""))
+    agent, chosen = load(tmp_path / "run", scenario), []
+    customer = scenario.customer(scenario.customers[0])
+    for seed in range(20):
+        episode = scenario.begin(seed)
+        while episode.outcome is None:
+            play_on(episode, {"customer": customer})
+            if episode.outcome is None:
+                words = {scenario.realise(episode.messages("service"), s, seed) for s in scenario.admissible(episode)}
+                chosen.append(agent.act_episode(episode) in words)
+                episode.submit("service", agent.act_episode(episode))
+    assert chosen
+    assert all(chosen)
+
+
+def test_the_same_seed_learns_the_same(runs: dict[str, Path], tmp_path: Path) -> None:
+    assert train(tmp_path / "same") == 0
+    assert train(tmp_path / "other", "sb3-ppo", FOOD, "--seed", "1") == 0
+    weights = [(folder / "policy.safetensors").read_bytes() for folder in (runs["sb3-ppo"], tmp_path / "same")]
+    assert weights[0] == weights[1] != (tmp_path / "other" / "policy.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--resume"], "sb3-ppo takes no --resume"),
+        (["--budget", "voucher=0.3"], "sb3-ppo takes no --budget"),
+        (["--copies", "2"], "sb3-ppo takes no --copies"),
+        (["--split", "test"], "Unknown split for training 'test'"),
+        (["--customer", "scripted_b"], "kept for evaluation"),
+        (["--population", "nobody"], "Unknown population 'nobody'"),
+        (["--option", "gama=0.5"], "sb3-ppo does not take these options: .*gama"),
+        (["--env", "td_gym/FoodDispute-v0"], "Unknown environment with a Discrete view 'td_gym/FoodDispute-v0'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_cannot_be_is_one_line(
+    more: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(tmp_path / "run", "sb3-ppo", FOOD, *more) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(words, line)
+    assert not (tmp_path / "run" / "strategy.json").exists()
+
+
+def test_a_run_is_not_written_over(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(runs["sb3-ppo"]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+
+
+def test_other_and_broken_runs_are_refused(runs: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(TdGymError, match=r"was trained for .*FoodDispute.* here it is .*Sales"):
+        agents.make(str(runs["sb3-ppo"]), env_id="td_gym/Sales-v0")
+    with pytest.raises(TdGymError, match="name the environment"):
+        agents.make(str(runs["sb3-ppo"]))
+    broken = Path(shutil.copytree(runs["sb3-ppo"], tmp_path / "broken"))
+    (broken / "policy.safetensors").write_bytes(b"\x80\x04pickle")
+    with pytest.raises(TdGymError, match=r"policy\.safetensors in 'broken' cannot be read"):
+        agents.make(str(broken), env_id="td_gym/FoodDispute-v0")
+    (broken / "strategy.json").write_text('{"method": "os.system"}')
+    with pytest.raises(TdGymError, match=r"Unknown method in strategy\.json 'os\.system'"):
+        agents.make(str(broken), env_id="td_gym/FoodDispute-v0")
+
+
+def test_words_alone_are_not_enough(runs: dict[str, Path]) -> None:
+    agent: Any = agents.make(str(runs["sb3-dqn"]), env_id="td_gym/FoodDispute-v0")
+    assert isinstance(agent, StrategyAgent)
+    with pytest.raises(TdGymError, match="needs the desk's screen"):
+        agent.act({}, [])
+
+
+@given(
+    st.lists(st.floats(-20, 20), min_size=1, max_size=8),
+    st.floats(0, 1, exclude_max=True),
+    st.sampled_from([0.0, 0.5, 1.0]),
+)
+def test_a_choice_follows_its_distribution(scores: list[float], draw: float, temperature: float) -> None:
+    index = _choose(np.array(scores), temperature, draw)
+    if temperature == 0:
+        assert scores[index] == max(scores)
+    else:
+        weights = np.exp((np.array(scores) - max(scores)) / temperature)
+        shares = weights / weights.sum()
+        assert shares[:index].sum() <= draw + 1e-9
+        assert draw <= shares[: index + 1].sum() + 1e-9
+
+
+def test_what_is_not_admissible_is_never_drawn() -> None:
+    scores = np.array([-np.inf, 0.0, -np.inf])
+    assert {_choose(scores, 1.0, draw) for draw in (0.0, 0.5, 1 - 1e-12)} == {1}
+
+
+def test_an_update_is_what_the_settings_say() -> None:
+    for method in ("sb3-ppo", "sb3-maskable-ppo"):
+        assert packaged_toml("agents", "sb3.toml")[method]["settings"]["n_steps"] * 8 == UPDATE
