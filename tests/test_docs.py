@@ -29,3 +29,14 @@ def test_no_document_names_a_path_of_one_machine() -> None:
     pattern = re.compile(r"(?<![\w.])/(?:tmp|home|root|Users|work)/\w")
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("results/**/*.json")]:
         assert not pattern.search(path.read_text(encoding="utf-8")), path
+
+
+def test_the_tutorial_on_strategies_runs_and_learns() -> None:
+    """In fewer lines than it promises; a random choice gets 2.2."""
+    (example,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert len([line for line in example.splitlines() if line]) <= 20
+    names: dict[str, float] = {}
+    exec(compile(example, "strategies.md", "exec"), names)
+    assert names["after"] > max(names["before"], 2.2) + 0.5
