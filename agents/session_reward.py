@@ -39,7 +39,7 @@ def esndcg(grades: Sequence[int], persistence: float = PERSISTENCE, discounted: 
 
     ``sum_r P(r) G(1..r) / I(1..r)``: ``r`` is the turn after which one leaves, ``P(r) = p^(r-1) (1 - p)`` and
     ``p^(m-1)`` for the last; ``G`` sums the gains ``2^grade - 1``, ``I`` those of grades that are all 3.
-    ``discounted`` divides the gain of turn ``r`` by ``log2(r + 1)``.  Raises ``TdGymError`` for a persistence outside 0..1.
+    ``discounted`` divides the gain of turn ``r`` by ``log2(r + 1)``.  ``TdGymError`` for a persistence outside 0..1.
     """
     if not 0 <= persistence <= 1:
         raise TdGymError(f"The persistence must be between 0 and 1, it is {persistence}.")

@@ -30,9 +30,9 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one paragraph per environment."""
-    for env_id in td_gym.env_ids():
+    for env_id, strategy_id in zip(td_gym.env_ids(), td_gym.strategy_ids(), strict=True):
         scenario = make_scenario(env_id)
-        print(env_id)
+        print(f"{env_id}; without a language model {strategy_id}")
         print(f"  scenario     {scenario.name} {scenario.version}, wording {scenario.wording_version}")
         print(f"  seats        {', '.join(scenario.seats)}; at most {scenario.max_turns} service turns")
         for name, spec in scenario.costs.items():
@@ -42,6 +42,7 @@ def run(args: argparse.Namespace) -> int:
                 )
         others = [name for name, spec in scenario.costs.items() if not spec.budgeted]
         print(f"  other costs  {', '.join(others)}")
+        print(f"  strategies   {', '.join(scenario.strategies)}")
         print(f"  tools        {', '.join(scenario.tools) or 'none'}")
         print(f"  customers    {', '.join(scenario.customers)}")
         print(f"  populations  {', '.join(scenario.populations)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from gymnasium.utils import seeding
@@ -11,11 +12,16 @@ from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario
 from td_gym.envs.base import SEEDS
-from td_gym.envs.batch import Ledger
-from td_gym.envs.spaces import action_space, observation_space
+from td_gym.envs.batch import Ledger, Step
+from td_gym.envs.planning import BREACHES, expert_messages, expert_note, in_force, mask, service_note
+from td_gym.envs.spaces import Names, action_space, expert_space, observation_space
 from td_gym.envs.transcript import render
 from td_gym.errors import TdGymError, as_flag, unknown
 from td_gym.scenario import SPLITS, Episode, Scenario
+from td_gym.turns import TurnResult
+
+EXPERT = "expert"
+"""The agent that chooses strategies."""
 
 
 def env(scenario: str | Scenario, **options: Any) -> AECEnv:
@@ -32,6 +38,11 @@ def parallel_env(scenario: str | Scenario, **options: Any) -> ParallelEnv:
     return turn_based_aec_to_parallel(OrderEnforcingWrapper(raw_env(scenario, per_message=True, **options)))
 
 
+def _seat_of(agent: str) -> str:
+    """Return the seat whose view and rewards an agent has: the expert has those of the service seat."""
+    return "service" if agent == EXPERT else agent
+
+
 class raw_env(AECEnv):
     """A conversation in which every seat is played from outside.
 
@@ -41,6 +52,12 @@ class raw_env(AECEnv):
     last message.  ``infos[seat]`` has the keys of ``DialogueEnv``; costs count since the seat's own
     last message, or with ``per_message`` those of the last message alone.  ``split``, ``debug``,
     ``render_mode`` and the scenario's options are as in ``DialogueEnv``.
+
+    With ``expert=True`` there is a third agent, ``expert``, which is asked before every service message and shares
+    the service seat's rewards.  Its action is the name of a strategy; what the procedure does not admit, or is no
+    strategy, is replaced by the fallback strategy and costs ``sop_breaches``.  The strategy in force stands at the
+    end of the service seat's briefing; the customer does not hear of it.  The expert sees what the service seat sees,
+    and ``action_mask``: which of ``scenario.strategies`` are admissible.
     """
 
     metadata: ClassVar[dict[str, Any]] = {
@@ -57,6 +74,7 @@ class raw_env(AECEnv):
         debug: bool = False,
         render_mode: str | None = None,
         per_message: bool = False,
+        expert: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -65,12 +83,21 @@ class raw_env(AECEnv):
         self.scenario = as_scenario(scenario, options, type(self))
         self.render_mode = as_render_mode(render_mode)
         self.metadata = {**self.metadata, "name": f"{self.scenario.name}_v0"}  # type: ignore[misc]
-        self.possible_agents = sorted(self.scenario.seats, key=lambda seat: seat != "customer")
+        self._expert = as_flag("expert", expert)
+        seats = sorted(self.scenario.seats, key=lambda seat: seat != "customer")
+        self.possible_agents = ["customer", EXPERT, *seats[1:]] if expert else seats
         self._split = split
         self._debug = as_flag("debug", debug)
         self._per_message = per_message
-        self._action_spaces = {seat: action_space(self.scenario) for seat in self.possible_agents}
-        self._observation_spaces = {seat: observation_space(self.scenario) for seat in self.possible_agents}
+        self._action_spaces: dict[str, Any] = {seat: action_space(self.scenario) for seat in seats}
+        self._observation_spaces = {seat: observation_space(self.scenario) for seat in seats}
+        if expert:
+            self._action_spaces[EXPERT] = Names(self.scenario.strategies)
+            self._observation_spaces[EXPERT] = expert_space(self.scenario)
+        self._choices: list[tuple[int, str]] = []
+        """What the expert chose, each with the number of turns said before."""
+        self._strategy = ""
+        """What it put in force for the next service message, empty while it has not chosen."""
         self._random, _ = seeding.np_random()
         self._episode: Episode | None = None
 
@@ -96,7 +123,8 @@ class raw_env(AECEnv):
         drawn = int(self._random.integers(SEEDS)) if seed is None else int(seed)
         self._episode = episode = self.scenario.begin(drawn, self._split, as_row(options))
         self.agents = list(self.possible_agents)
-        self._ledgers = {seat: Ledger(episode, seat) for seat in self.agents}
+        self._choices, self._strategy = [], ""
+        self._ledgers = {agent: Ledger(episode, _seat_of(agent)) for agent in self.agents}
         self.rewards = dict.fromkeys(self.agents, 0.0)
         self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)
         self._skip_agent_selection = None
@@ -114,24 +142,52 @@ class raw_env(AECEnv):
         episode = self.episode
         for counted in self._ledgers if self._per_message else (seat,):
             self._ledgers[counted].open()
-        result = episode.submit(seat, action)
-        for counted, ledger in self._ledgers.items():
-            ledger.add(result, counted)
+        result = self._choose(action) if seat == EXPERT else episode.submit(seat, action)
+        for agent, ledger in self._ledgers.items():
+            ledger.add(result, _seat_of(agent))
         self._cumulative_rewards[seat] = 0.0
-        self.rewards = {agent: float(result.rewards.get(agent, 0.0)) for agent in self.agents}
+        self.rewards = {agent: float(result.rewards.get(_seat_of(agent), 0.0)) for agent in self.agents}
         self._accumulate_rewards()
-        self.agent_selection = episode.next_seat
+        if seat == "service":
+            self._strategy = ""
+        plans = self._expert and episode.next_seat == "service" and not self._strategy
+        self.agent_selection = EXPERT if plans else episode.next_seat
         self._show()
         if episode.outcome is not None:
             self._deads_step_first()
 
+    def _choose(self, action: str) -> TurnResult:
+        """Take the expert's choice and put a strategy in force."""
+        chosen = action.strip()[: self.scenario.max_chars]
+        self._choices.append((len(self.episode.transcript), chosen))
+        self._strategy, breach = in_force(self.episode, chosen)
+        return TurnResult(EXPERT, costs={BREACHES: 1.0} if breach else {})
+
     def _show(self) -> None:
         """Let every seat read what there is to read."""
-        steps = {seat: ledger.step(self.episode, seat, self._debug) for seat, ledger in self._ledgers.items()}
+        steps = {
+            agent: ledger.step(self.episode, _seat_of(agent), self._debug) for agent, ledger in self._ledgers.items()
+        }
+        if self._expert:
+            self._show_plan(steps)
         self._observations = {seat: step.observation for seat, step in steps.items()}
         self.infos = {seat: step.info for seat, step in steps.items()}
         self.terminations = {seat: step.terminated for seat, step in steps.items()}
         self.truncations = {seat: step.truncated for seat, step in steps.items()}
+
+    def _show_plan(self, steps: Mapping[str, Step]) -> None:
+        """Put the strategy in force into the service seat's briefing, and the expert's own into its."""
+        episode = self.episode
+        for step in steps.values():
+            step.info["costs"].setdefault(BREACHES, 0.0)
+        briefing = episode.briefing("service")
+        notes = {EXPERT: expert_note(episode), "service": service_note(self._strategy) if self._strategy else ""}
+        for agent, note in notes.items():
+            observation = steps[agent].observation
+            observation["text"] = briefing + note + observation["text"][len(briefing) :]
+        steps["service"].info["messages"][0]["content"] += notes["service"]
+        steps[EXPERT].info["messages"] = expert_messages(episode, self._choices)
+        steps[EXPERT].observation["action_mask"] = mask(episode)
 
     def observe(self, agent: str) -> dict[str, Any]:
         """Return what a seat reads now, fresh at every call."""

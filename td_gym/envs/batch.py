@@ -79,7 +79,7 @@ class Ledger:
         """Return the briefing and every message so far, as ``seat`` reads them."""
         transcript = episode.transcript
         while self._seen < len(transcript):
-            self._read += _lines(transcript[self._seen], seat, episode.scenario.max_chars)
+            self._read += lines(transcript[self._seen], seat, episode.scenario.max_chars)
             self._seen += 1
         return self._read
 
@@ -105,7 +105,7 @@ class Ledger:
         return Step(observation, self.reward, over and not truncated, truncated, info, self.relevance)
 
 
-def _lines(turn: Turn, seat: str, max_chars: int) -> str:
+def lines(turn: Turn, seat: str, max_chars: int) -> str:
     """Return a turn as lines of ``seat``'s transcript; continuation lines are indented, so none looks like a turn."""
     if turn.aside and turn.seat != seat:
         return ""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import string
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 from gymnasium.error import CustomSpaceError
-from gymnasium.spaces import Box, Dict, Text
+from gymnasium.spaces import Box, Dict, MultiBinary, Space, Text
 from gymnasium.vector.utils import create_shared_memory
 
 from td_gym.scenario import Scenario
@@ -43,6 +44,36 @@ class OpenText(Text):
     __hash__ = None  # type: ignore[assignment]  # like every Gymnasium space that compares by value
 
 
+class Names(Space[str]):
+    """One of some names, as text."""
+
+    def __init__(self, names: Sequence[str], *, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(None, None, seed)
+        self.names = tuple(names)
+
+    def sample(self, mask: Any = None, probability: Any = None) -> str:
+        """Return a name at random; with ``mask``, one of those whose entry in it is not 0."""
+        allowed = self.names if mask is None else [name for name, use in zip(self.names, mask, strict=True) if use]
+        return allowed[int(self.np_random.integers(len(allowed)))]
+
+    def contains(self, x: Any) -> bool:
+        """Return whether ``x`` is one of the names."""
+        return isinstance(x, str) and x in self.names
+
+    @property
+    def is_np_flattenable(self) -> bool:
+        """Names have no code of fixed size."""
+        return False
+
+    def __repr__(self) -> str:
+        return f"Names({', '.join(self.names)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Names) and self.names == other.names
+
+    __hash__ = None  # type: ignore[assignment]  # as above
+
+
 @create_shared_memory.register(OpenText)
 def _refuse_shared_memory(space: OpenText, n: int = 1, ctx: Any = None) -> NoReturn:
     raise CustomSpaceError(
@@ -63,3 +94,8 @@ def observation_space(scenario: Scenario) -> Dict:
     features = Box(0.0, 1.0, (len(scenario.feature_names),), np.float32)
     text = OpenText(_LONGEST_BRIEFING + (4 * scenario.max_turns + 4) * longest_turn)
     return Dict({"observation": features, "text": text})
+
+
+def expert_space(scenario: Scenario) -> Dict:
+    """Return the space of what an expert sees: that of the service seat, and ``action_mask`` over the strategies."""
+    return Dict({**observation_space(scenario).spaces, "action_mask": MultiBinary(len(scenario.strategies))})

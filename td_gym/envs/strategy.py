@@ -12,11 +12,9 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
 from td_gym.envs.arguments import as_scenario
 from td_gym.envs.base import ConversationEnv
 from td_gym.envs.batch import Step
+from td_gym.envs.planning import BREACHES, in_force, mask
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
-
-BREACHES = "sop_breaches"
-"""The cost of a choice that the procedure does not admit."""
 
 
 class StrategyEnv(ConversationEnv[int]):
@@ -62,14 +60,12 @@ class StrategyEnv(ConversationEnv[int]):
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """Return which strategies are admissible now, shape ``(n,)``."""
-        admissible = self.scenario.admissible(self.episode)
-        return np.array([strategy in admissible for strategy in self.scenario.strategies])
+        return mask(self.episode).astype(bool)
 
     def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Say the chosen strategy, or the fallback for an inadmissible one, and return what the desk sees next."""
-        chosen, episode = self._strategy(action), self.episode
-        breach = chosen not in self.scenario.admissible(episode)
-        strategy = self.scenario.fallback_strategy if breach else chosen
+        episode = self.episode
+        strategy, breach = in_force(episode, self._strategy(action))
         text = self.scenario.realise(episode.messages("service"), strategy, episode.seed)
         (step,) = self._batch.step((0,), (text,))
         observation, info = self._shown(step)
@@ -88,5 +84,4 @@ class StrategyEnv(ConversationEnv[int]):
 
     def _shown(self, step: Step) -> tuple[dict[str, Any], dict[str, Any]]:
         step.info["costs"][BREACHES] = 0.0
-        mask = self.action_masks().astype(np.int8)
-        return {"observation": step.observation["observation"], "action_mask": mask}, step.info
+        return {"observation": step.observation["observation"], "action_mask": mask(self.episode)}, step.info

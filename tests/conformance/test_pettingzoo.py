@@ -25,6 +25,7 @@ RECOMMENDATIONS = (
     "Action space for each agent probably should be",
     "Agents are recommended to have numbered string names",
     "We recommend agents to be named in the format",
+    "Agents have different observation space sizes",  # the expert's has a mask
 )
 
 
@@ -37,16 +38,18 @@ def only_recommendations() -> Iterator[None]:
         yield
 
 
-def test_api(env_id: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("expert", [False, True], ids=["two seats", "three seats"])
+def test_api(env_id: str, expert: bool, capsys: pytest.CaptureFixture[str]) -> None:
     with only_recommendations():
-        api_test(pettingzoo.make("aec", env_id), num_cycles=40)
-        parallel_api_test(pettingzoo.make("parallel", env_id), num_cycles=40)
+        api_test(pettingzoo.make("aec", env_id, expert=expert), num_cycles=40)
+        parallel_api_test(pettingzoo.make("parallel", env_id, expert=expert), num_cycles=40)
 
 
-def test_seeds(env_id: str) -> None:
+@pytest.mark.parametrize("expert", [False, True], ids=["two seats", "three seats"])
+def test_seeds(env_id: str, expert: bool) -> None:
     with only_recommendations():
-        seed_test(lambda: pettingzoo.make("aec", env_id), num_cycles=10)
-        parallel_seed_test(lambda: pettingzoo.make("parallel", env_id), num_cycles=10)
+        seed_test(lambda: pettingzoo.make("aec", env_id, expert=expert), num_cycles=10)
+        parallel_seed_test(lambda: pettingzoo.make("parallel", env_id, expert=expert), num_cycles=10)
 
 
 def replay(env: Any, scenario: Scenario, name: str, seed: int | None) -> list[Any]:
