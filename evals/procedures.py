@@ -21,6 +21,15 @@ EPISODES = 200
 SHOWN = 0.05
 """Share of a strategy's uses from which on what it opens or closes is drawn."""
 _START = "start"
+_INTRODUCTION = """\
+# Procedures
+
+What each scenario's procedure admits, drawn from the procedure itself by `python -m evals.procedures`: over {episodes}
+conversations with the default customer in which every strategy is drawn from the admissible ones. An arrow leads from a
+strategy to what is admissible at the next choice and was not before; figures are shares of the strategy's uses, those below
+{shown:.0%} are left out. What a strategy opens depends on what the customer answers. A strategy that is never admissible in
+its table is no part of the procedure, or its tool is not offered by default.
+"""
 
 
 @dataclass
@@ -34,7 +43,7 @@ class Walks:
     choices: int = 0
 
     def shares(self, counted: Counter[tuple[str, str]], strategy: str) -> list[tuple[str, float]]:
-        """Return what ``strategy`` brought about in at least ``SHOWN`` of its uses, with the share, most often first."""
+        """Return what ``strategy`` brought about in ``SHOWN`` of its uses or more, with the share, most often first."""
         found = [(other, count / self.used[strategy]) for (own, other), count in counted.items() if own == strategy]
         return sorted((pair for pair in found if pair[1] >= SHOWN), key=lambda pair: (-pair[1], pair[0]))
 
@@ -86,13 +95,7 @@ def _listed(shares: Sequence[tuple[str, float]]) -> str:
 
 def page() -> Iterator[str]:
     """Yield the lines of the page on all scenarios."""
-    yield "# Procedures"
-    yield ""
-    yield "What each scenario's procedure admits, drawn from the procedure itself by `python -m evals.procedures`: over"
-    yield f"{EPISODES} conversations with the default customer in which every strategy is drawn from the admissible ones. An arrow"
-    yield "leads from a strategy to what is admissible at the next choice and was not before; figures are shares of the"
-    yield f"strategy's uses, those below {SHOWN:.0%} are left out. What a strategy opens depends on what the customer answers. A"
-    yield "strategy that is never admissible in its table is no part of the procedure, or its tool is not offered by default."
+    yield from _INTRODUCTION.format(episodes=EPISODES, shown=SHOWN).splitlines()
     for env_id in td_gym.env_ids():
         scenario = make_scenario(env_id)
         walks = walk(scenario)
