@@ -24,11 +24,12 @@ _START = "start"
 _INTRODUCTION = """\
 # Procedures
 
-What each scenario's procedure admits, drawn from the procedure itself by `python -m evals.procedures`: over {episodes}
-conversations with the default customer in which every strategy is drawn from the admissible ones. An arrow leads from a
-strategy to what is admissible at the next choice and was not before; figures are shares of the strategy's uses, those below
-{shown:.0%} are left out. What a strategy opens depends on what the customer answers. A strategy that is never admissible in
-its table is no part of the procedure, or its tool is not offered by default.
+What each scenario's procedure admits, drawn from the procedure itself by `python -m evals.procedures`: over
+{episodes} conversations with the default customer in which every strategy is drawn from the admissible ones. An
+arrow leads from a strategy to what is admissible at the next choice and was not before; figures are shares of the
+strategy's uses, those below {shown:.0%} are left out. What a strategy opens depends on what the customer answers.
+A strategy that is never admissible in its table is no part of the procedure, or its tool is not offered by
+default.
 """
 
 
