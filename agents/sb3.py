@@ -158,19 +158,19 @@ class StrategyAgent:
         if self._masked:
             scores = np.where(mask, scores, -np.inf)
         draw = uniform(self._seed, episode.seed, len(episode.transcript), "strategy")
-        chosen = scenario.strategies[_choose(scores, self._temperature if self._is_stochastic else 0.0, draw)]
+        chosen = scenario.strategies[_choose(scores, self._temperature if self._samples else 0.0, draw)]
         spoken = chosen if chosen in admissible else scenario.fallback_strategy
         return scenario.realise(episode.messages("service"), spoken, episode.seed)
 
     @property
-    def _is_stochastic(self) -> bool:
+    def _samples(self) -> bool:
         return not hasattr(self._policy, "q_net")
 
     def _scores(self, observation: dict[str, Any]) -> npt.NDArray[np.float64]:
         """Return a log probability, or a value, for each strategy."""
         tensors, _ = self._policy.obs_to_tensor(observation)
         with torch.no_grad():
-            if self._is_stochastic:
+            if self._samples:
                 scores = self._policy.get_distribution(tensors).distribution.logits
             else:
                 scores = self._policy.q_net(tensors)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stable_baselines3.common.env_util import make_vec_env
 
 import agents
 from agents.sb3 import UPDATE, StrategyAgent, _choose, load
@@ -158,3 +159,10 @@ def test_what_is_not_admissible_is_never_drawn() -> None:
 def test_an_update_is_what_the_settings_say() -> None:
     for method in ("sb3-ppo", "sb3-maskable-ppo"):
         assert packaged_toml("agents", "sb3.toml")[method]["settings"]["n_steps"] * 8 == UPDATE
+
+
+@pytest.mark.filterwarnings("ignore:.*render_mode")
+def test_environments_are_made_by_id() -> None:
+    """stable-baselines3 asks for pictures first and goes without them when there are none."""
+    envs = make_vec_env(FOOD, 2, seed=0)
+    assert envs.reset()["action_mask"].shape == (2, len(make_scenario("FoodDispute").strategies))
