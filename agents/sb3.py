@@ -27,6 +27,7 @@ from agents.config import versions_of
 from agents.progress import TrainingProgress
 from personas.packaged import packaged_toml
 from td_gym.draws import uniform
+from td_gym.envs.planning import in_force, mask
 from td_gym.envs.strategy import StrategyEnv
 from td_gym.errors import TdGymError, unknown
 from td_gym.json_data import as_object, as_text, read_json
@@ -151,16 +152,14 @@ class StrategyAgent:
 
     def act_episode(self, episode: Episode) -> str:
         """Return the next message in ``episode``: a strategy drawn from the policy, in template words."""
-        scenario = self._scenario
-        admissible = scenario.admissible(episode)
-        mask = np.array([strategy in admissible for strategy in scenario.strategies])
-        scores = self._scores({"observation": episode.features("service"), "action_mask": mask.astype(np.int8)})
+        scenario, admitted = self._scenario, mask(episode)
+        scores = self._scores({"observation": episode.features("service"), "action_mask": admitted})
         if self._masked:
-            scores = np.where(mask, scores, -np.inf)
+            scores = np.where(admitted, scores, -np.inf)
         draw = uniform(self._seed, episode.seed, len(episode.transcript), "strategy")
         chosen = scenario.strategies[_choose(scores, self._temperature if self._samples else 0.0, draw)]
-        spoken = chosen if chosen in admissible else scenario.fallback_strategy
-        return scenario.realise(episode.messages("service"), spoken, episode.seed)
+        strategy, _ = in_force(episode, chosen)
+        return scenario.realise(episode.messages("service"), strategy, episode.seed)
 
     @property
     def _samples(self) -> bool:
