@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.constraints import FREE
 from agents.sampler import Line, sample, turn_uniforms
 from agents.token_policy import TokenPolicy
 from agents.trajectories import Trajectories, pad_rows
@@ -126,7 +127,7 @@ def token_arrays(lines: Sequence[Line], seat: int, pad_id: int) -> dict[str, Any
         "turn": turn,
         "seat": np.where(turn >= 0, seat, -1).astype(np.int64),
         "log_probs": log_probs,
-        "allowed": np.full_like(turn, -1),
+        "allowed": pad_rows([line.allowed for line in lines], np.int64, FREE),
         "lengths": np.array([len(line.tokens) for line in lines], dtype=np.int64),
     }
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from agents.constraints import FREE, Choices
 from agents.decoder import Decoder
 
 _PREFILL_ROWS = 16
@@ -46,23 +47,32 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor, 
     else:
         tempered = log_probs if temperature == 1.0 else torch.log_softmax(log_probs / temperature, dim=-1)
         mass = tempered.exp().cumsum(dim=-1, dtype=torch.float64)
-        points = (uniforms * mass[:, -1])[:, None]
-        tokens = torch.searchsorted(mass, points, right=True)[:, 0].clamp_(max=mass.shape[1] - 1)
+        # Below the total, so that rounding never reaches the tokens behind the last possible one.
+        below = torch.nextafter(mass[:, -1], torch.zeros_like(mass[:, -1]))
+        points = torch.minimum(uniforms * mass[:, -1], below)[:, None]
+        tokens = torch.searchsorted(mass, points, right=True)[:, 0].clamp_(max=mass.shape[1] - 1)  # broken weights: NaN
     return tokens, log_probs.gather(1, tokens[:, None])[:, 0]
 
 
 @dataclass(slots=True, eq=False)
 class Line:
-    """One conversation as tokens.  ``log_probs`` and ``turns`` run beside ``tokens``; a token read has turn -1."""
+    """One conversation as tokens.
+
+    ``log_probs``, ``turns`` and ``allowed`` run beside ``tokens``; a token read has turn -1.
+    """
 
     tokens: list[int] = field(default_factory=list)
     log_probs: list[float] = field(default_factory=list)
     turns: list[int] = field(default_factory=list)
+    allowed: list[int] = field(default_factory=list)
+    """Numbers of the sets that tokens were drawn from, see ``agents.constraints``."""
     turn: int = -1
     """The turn being sampled, or the last one."""
     uniforms: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     start: int = 0
     """Where that turn's first sampled token stands."""
+    choices: Choices | None = None
+    """What the turn may be; ``None`` for anything."""
     cached: int = 0
     """Tokens already in the cache."""
 
@@ -71,18 +81,26 @@ class Line:
         self.tokens += tokens
         self.log_probs += [0.0] * len(tokens)
         self.turns += [-1] * len(tokens)
+        self.allowed += [FREE] * len(tokens)
 
-    def begin(self, uniforms: npt.NDArray[np.float64]) -> None:
-        """Start the next turn: one uniform for each token it may have."""
+    def begin(self, uniforms: npt.NDArray[np.float64], choices: Choices | None = None) -> None:
+        """Start the next turn: one uniform for each token it may have; with ``choices`` it is one of those.
+
+        Raises ``ValueError`` when there are choices longer than the turn.
+        """
+        if choices is not None and choices.longest > len(uniforms):
+            raise ValueError(f"A turn of {len(uniforms)} tokens is too short for choices of {choices.longest}.")
         self.turn += 1
         self.start = len(self.tokens)
         self.uniforms = uniforms
+        self.choices = choices
 
-    def take(self, token: int, log_prob: float) -> None:
+    def take(self, token: int, log_prob: float, allowed: int = FREE) -> None:
         """Append a sampled token."""
         self.tokens.append(token)
         self.log_probs.append(log_prob)
         self.turns.append(self.turn)
+        self.allowed.append(allowed)
 
     @property
     def sampled(self) -> int:
@@ -134,14 +152,31 @@ class _Sampling:
 
     def _take(self, part: list[int], logits: Tensor) -> None:
         uniforms = np.array([self.lines[i].uniforms[self.lines[i].sampled] for i in part])
+        allowed, logits = self._constrain(part, logits)
         tokens, log_probs = draw(logits, torch.from_numpy(uniforms).to(self.device), self.temperature)
-        for i, token, log_prob in zip(part, tokens.tolist(), log_probs.tolist(), strict=True):
+        for i, token, log_prob, number in zip(part, tokens.tolist(), log_probs.tolist(), allowed, strict=True):
             line = self.lines[i]
             line.cached = len(line.tokens)
-            line.take(token, log_prob)
+            line.take(token, log_prob, number)
             if token == self.end_id or line.sampled == len(line.uniforms):
                 self.decoding.discard(i)
                 self.ended.append(i)
+
+    def _constrain(self, part: list[int], logits: Tensor) -> tuple[list[int], Tensor]:
+        """Return the number of the set that each line in ``part`` draws from, and logits with the rest impossible."""
+        allowed = [FREE] * len(part)
+        rows, possible = [], []
+        for row, line in enumerate(self.lines[i] for i in part):
+            if line.choices is not None:
+                allowed[row] = line.choices.after(line.reply)
+                rows.append(row)
+                possible.append(line.choices.sets.mask(allowed[row]))
+        if rows:
+            mask = torch.from_numpy(np.stack(possible)).to(self.device)
+            logits = logits.index_copy(
+                0, torch.tensor(rows, device=self.device), logits[rows].masked_fill(~mask, -torch.inf)
+            )
+        return allowed, logits
 
     def compact(self, alive: set[int]) -> None:
         """Drop finished rows once they are a quarter of the batch."""
