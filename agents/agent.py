@@ -119,8 +119,8 @@ def make(
     ``scripted`` (the reference agent), ``oracle``, a floor or a further reference of the scenario, ``tiny``
     (the weights shipped for the scenario), a run directory or Hugging Face model directory, or
     ``package.module:factory``.  Without ``env_id`` or ``scenario`` an agent finds its scenario from the
-    briefing it reads first.  ``temperature`` and ``device`` matter to language models only.  Raises
-    ``TdGymError`` for anything else.
+    briefing it reads first; an agent that chooses strategies needs to be told.  ``temperature`` is that of what is
+    sampled, ``device`` that of language models.  Raises ``TdGymError`` for anything else.
     """
     if scenario is None and env_id is not None:
         scenario = make_scenario(env_id)
@@ -131,6 +131,8 @@ def make(
     scripted = scripted_names(scenario)
     if spec in scripted:
         return ScriptedAgent(lambda found: found.references().get(spec) or found.floor(spec), scenario)
+    if temperature < 0:
+        raise TdGymError(f"The temperature must not be negative, it is {temperature}.")
     if (Path(spec) / "strategy.json").is_file():
         return _strategies(Path(spec), scenario, temperature)
     if spec == "tiny" or Path(spec).is_dir():
@@ -147,8 +149,6 @@ def scripted_names(scenario: Scenario | None = None) -> tuple[str, ...]:
 
 
 def _language_model(spec: str, scenario: Scenario | None, temperature: float, device: str) -> Agent:
-    if temperature < 0:
-        raise TdGymError(f"The temperature must not be negative, it is {temperature}.")
     try:
         from agents.token_agent import TokenAgent
         from agents.token_policy import TokenPolicy

@@ -159,7 +159,7 @@ def record(
             "digest": digest(start.model),
             "versions": dict(start.versions),
         },
-        "software": {name: _installed(name) for name in ("td-gym", "torch", "transformers", "numpy")},
+        "software": software("transformers"),
     }
 
 
@@ -192,6 +192,11 @@ def _plain(config: Any) -> dict[str, Any]:
 
     found: dict[str, Any] = plain(config)
     return found
+
+
+def software(*more: str) -> dict[str, str | None]:
+    """Return the versions of td-gym, torch, NumPy and the distributions ``more``, ``None`` for one not installed."""
+    return {name: _installed(name) for name in ("td-gym", "torch", *more, "numpy")}
 
 
 def _installed(name: str) -> str | None:

@@ -47,10 +47,8 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor, 
     else:
         tempered = log_probs if temperature == 1.0 else torch.log_softmax(log_probs / temperature, dim=-1)
         mass = tempered.exp().cumsum(dim=-1, dtype=torch.float64)
-        # Below the total, so that rounding never reaches the tokens behind the last possible one.
-        below = torch.nextafter(mass[:, -1], torch.zeros_like(mass[:, -1]))
-        points = torch.minimum(uniforms * mass[:, -1], below)[:, None]
-        tokens = torch.searchsorted(mass, points, right=True)[:, 0].clamp_(max=mass.shape[1] - 1)  # broken weights: NaN
+        points = (uniforms * mass[:, -1])[:, None]
+        tokens = torch.searchsorted(mass, points, right=True)[:, 0].clamp_(max=mass.shape[1] - 1)
     return tokens, log_probs.gather(1, tokens[:, None])[:, 0]
 
 

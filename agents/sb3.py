@@ -23,11 +23,11 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
-from agents.config import versions_of
+from agents.config import software, versions_of
 from agents.progress import TrainingProgress
 from personas.packaged import packaged_toml
 from td_gym.draws import uniform
-from td_gym.envs.planning import in_force, mask
+from td_gym.envs.planning import BREACHES, in_force, mask
 from td_gym.envs.strategy import StrategyEnv
 from td_gym.errors import TdGymError, unknown
 from td_gym.json_data import as_object, as_text, read_json
@@ -41,6 +41,8 @@ ENVS = 8
 UPDATE = 2048
 """Choices, over all conversations, in an update."""
 _METHODS = packaged_toml("agents", "sb3.toml")
+_FIXED = frozenset(("n_steps", "policy_kwargs"))
+"""Settings that an update, or reading the weights back, depends on."""
 
 
 @dataclass(frozen=True)
@@ -64,27 +66,39 @@ class StrategyRun:
 
 def train(run: StrategyRun) -> None:
     """Train, and leave the run directory ``run.out``; ``TdGymError`` for a setting the algorithm does not take."""
-    torch.set_num_threads(1)
     scenario = make_scenario(strategy_scenario(run.env), population=run.population or None, data_dir=run.data)
     scenario.training_customer(run.customer)
+    for name in _FIXED & run.options.keys():
+        raise TdGymError(f"{run.method} cannot be trained with another {name}; leave it out.")
     envs = make_vec_env(lambda: StrategyEnv(scenario, split=run.split, customer=run.customer or None), ENVS, run.seed)
     settings = {**_METHODS[run.method]["settings"], **run.options}
     try:
         model = _class_of(run.method)("MultiInputPolicy", envs, seed=run.seed, device="cpu", **settings)
-    except (TypeError, AssertionError) as error:
-        raise TdGymError(f"{run.method} does not take these options: {error}.") from error
+    except (TypeError, ValueError, AssertionError) as error:
+        raise TdGymError(f"{run.method} does not take these options: {_one_line(error)}.") from error
     run.out.mkdir(parents=True, exist_ok=True)
-    with TrainingProgress(run.method, 0, run.steps, {}) as progress, (run.out / METRICS).open("w") as metrics:
+    shown = TrainingProgress(run.method, 0, run.steps, {BREACHES: None})
+    with shown as progress, (run.out / METRICS).open("w", encoding="utf-8") as metrics:
         model.learn(run.steps * UPDATE, callback=_Recorder(metrics.write, progress))
     save_file({key: value.contiguous() for key, value in model.policy.state_dict().items()}, run.out / WEIGHTS)
     about = {
         "method": run.method,
-        "settings": settings,
-        "updates": run.steps,
-        "seed": run.seed,
         "environment": versions_of(scenario),
+        "settings": settings,
+        "steps": run.steps,
+        "seed": run.seed,
+        "env": run.env,
+        "split": run.split,
+        "population": run.population,
+        "customer": run.customer,
+        "data": None if run.data is None else run.data.name,
+        "software": software("stable-baselines3", "sb3-contrib"),
     }
     (run.out / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _class_of(method: str) -> Any:
@@ -105,7 +119,7 @@ class _Recorder(BaseCallback):
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
-            self._breaches += info["costs"]["sop_breaches"]
+            self._breaches += info["costs"][BREACHES]
             if "episode" in info:
                 self._rewards.append(float(info["episode"]["r"]))
                 self._turns.append(float(info["episode"]["l"]))
@@ -119,7 +133,7 @@ class _Recorder(BaseCallback):
             "update": self._updates,
             "charts/episodic_return": fmean(self._rewards) if self._rewards else None,
             "charts/choices": fmean(self._turns) if self._turns else None,
-            "costs/sop_breaches": self._breaches / max(1, len(self._rewards)),
+            f"costs/{BREACHES}": self._breaches / max(1, len(self._rewards)),
         }
         self._write(json.dumps(line) + "\n")
         self._progress.show(self._updates, {key: value for key, value in line.items() if value is not None})
@@ -148,18 +162,21 @@ class StrategyAgent:
 
     def act(self, observation: Any, messages: Messages) -> str:
         """Refuse: the words alone do not show which strategies are admissible."""
-        raise TdGymError("An agent of strategies needs the desk's screen, so only `td-gym evaluate` can run it.")
+        raise TdGymError("An agent of strategies needs the desk's screen; run it by td-gym evaluate or play.")
 
     def act_episode(self, episode: Episode) -> str:
         """Return the next message in ``episode``: a strategy drawn from the policy, in template words."""
-        scenario, admitted = self._scenario, mask(episode)
+        strategy, _ = in_force(episode, self.choose(episode))
+        return self._scenario.realise(episode.messages("service"), strategy, episode.seed)
+
+    def choose(self, episode: Episode) -> str:
+        """Return a strategy for the next message in ``episode``; a masked policy chooses admissible ones alone."""
+        admitted = mask(episode)
         scores = self._scores({"observation": episode.features("service"), "action_mask": admitted})
         if self._masked:
             scores = np.where(admitted, scores, -np.inf)
         draw = uniform(self._seed, episode.seed, len(episode.transcript), "strategy")
-        chosen = scenario.strategies[_choose(scores, self._temperature if self._samples else 0.0, draw)]
-        strategy, _ = in_force(episode, chosen)
-        return scenario.realise(episode.messages("service"), strategy, episode.seed)
+        return self._scenario.strategies[_choose(scores, self._temperature if self._samples else 0.0, draw)]
 
     @property
     def _samples(self) -> bool:
@@ -198,8 +215,11 @@ def load(folder: Path, scenario: Scenario, temperature: float = 1.0) -> Strategy
     form = _class_of(method).policy_aliases["MultiInputPolicy"]
     policy = form(env.observation_space, env.action_space, lambda _: 0.0)
     try:
-        policy.load_state_dict(load_file(folder / WEIGHTS))
+        weights = load_file(folder / WEIGHTS)
+        policy.load_state_dict(weights)
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise TdGymError(f"{WEIGHTS} in {folder.name!r} cannot be read: {error}.") from error
+        raise TdGymError(f"{WEIGHTS} in {folder.name!r} cannot be read: {_one_line(error)}.") from error
+    if not all(torch.isfinite(values).all() for values in weights.values()):
+        raise TdGymError(f"{WEIGHTS} in {folder.name!r} holds values that are no numbers; train it again.")
     policy.set_training_mode(False)
     return StrategyAgent(scenario, policy, _METHODS[method]["masked"], temperature)

@@ -10,6 +10,7 @@ import torch
 
 from agents import distributed
 from agents.config import TrainConfig
+from agents.constraints import FREE
 from agents.rollout import rollout
 from agents.supervised import demonstrate, encode
 from agents.token_policy import TokenPolicy
@@ -94,7 +95,7 @@ def expert_source(config: TrainConfig, scenario: Scenario, recorded: bool = Fals
             turn=turn,
             seat=np.where(mask, 0, -1),
             log_probs=np.zeros(tokens.shape, dtype=np.float32),
-            allowed=np.full(tokens.shape, -1),
+            allowed=np.full(tokens.shape, FREE),
             lengths=np.array([len(e.tokens) for e in examples]),
             turns=turn.max(axis=1) + 1,
             turn_rewards=np.zeros((count, int(turn.max()) + 1, 0), dtype=np.float32),

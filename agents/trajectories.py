@@ -80,6 +80,8 @@ class Trajectories:
                 raise ValueError(f"Trajectories.{name} has shape {found}, expected {shape}.")
         if len(self.term_weights) not in (0, len(self.term_names)):
             raise ValueError(f"Trajectories.term_weights are {self.term_weights}, expected {len(self.term_names)}.")
+        if self.allowed.size and not -1 <= int(self.allowed.min()) <= int(self.allowed.max()) < len(self.allowed_sets):
+            raise ValueError(f"Trajectories.allowed must point into {len(self.allowed_sets)} sets, or be -1.")
         if len(self.outcomes) != b:
             raise ValueError(f"Trajectories.outcomes has {len(self.outcomes)} entries for {b} dialogues.")
 

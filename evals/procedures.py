@@ -41,6 +41,8 @@ class Walks:
     opened: Counter[tuple[str, str]] = field(default_factory=Counter)
     closed: Counter[tuple[str, str]] = field(default_factory=Counter)
     admitted: Counter[str] = field(default_factory=Counter)
+    ended: Counter[str] = field(default_factory=Counter)
+    """How often no choice followed."""
     choices: int = 0
 
     def shares(self, counted: Counter[tuple[str, str]], strategy: str) -> list[tuple[str, float]]:
@@ -58,14 +60,16 @@ def walk(scenario: Scenario, episodes: int = EPISODES) -> Walks:
         play_on(episode, {"customer": customer})
         while episode.outcome is None:
             now = frozenset(scenario.admissible(episode))
-            walks.used[last] += 1
             walks.opened.update((last, strategy) for strategy in now - before)
             walks.closed.update((last, strategy) for strategy in before - now)
             walks.admitted.update(now)
             walks.choices += 1
             last, before = choice(sorted(now), seed, len(episode.transcript), "walk"), now
             episode.submit("service", scenario.realise(episode.messages("service"), last, seed))
+            walks.used[last] += 1
             play_on(episode, {"customer": customer})
+        walks.ended[last] += 1
+    walks.used[_START] = episodes
     return walks
 
 
@@ -80,14 +84,15 @@ def diagram(scenario: Scenario, walks: Walks) -> Iterator[str]:
 
 
 def table(scenario: Scenario, walks: Walks) -> Iterator[str]:
-    """Yield the lines of a Markdown table: how often each strategy is admissible, what it opens and closes."""
-    yield "| strategy | admissible | opens | closes |"
-    yield "|---|---|---|---|"
+    """Yield the lines of a Markdown table: how often each strategy is admissible, what it opens, closes and ends."""
+    yield "| strategy | admissible | opens | closes | nothing follows |"
+    yield "|---|---|---|---|---|"
     for strategy in scenario.strategies:
         admitted = walks.admitted[strategy] / walks.choices
         cells = [_listed(walks.shares(counted, strategy)) for counted in (walks.opened, walks.closed)]
         always = " (fallback)" if strategy == scenario.fallback_strategy else ""
-        yield f"| `{strategy}`{always} | {admitted:.0%} | {cells[0]} | {cells[1]} |"
+        ended = f"{walks.ended[strategy] / walks.used[strategy]:.0%}" if walks.used[strategy] else ""
+        yield f"| `{strategy}`{always} | {admitted:.0%} | {cells[0]} | {cells[1]} | {ended} |"
 
 
 def _listed(shares: Sequence[tuple[str, float]]) -> str:

@@ -311,7 +311,8 @@ class Scenario(ABC):
     def realise(self, messages: Sequence[Mapping[str, str]], strategy: str, seed: int) -> str:
         """Return a service message in template words that follows ``strategy``, an admissible one or the fallback.
 
-        It speaks of what the service seat has read in ``messages``; ``seed`` picks the wording.
+        It speaks of what the service seat has read in ``messages``; ``seed`` picks the wording.  Where there is nothing
+        to tell or ask it says something harmless, which may be read as another strategy.
         """
 
     @abstractmethod

@@ -97,3 +97,10 @@ def check_split(split: str) -> None:
     """Raise ``TdGymError`` unless agents may train on the customers of ``split``."""
     if split not in ("train", "validation"):
         raise unknown("split for training", split, ("train", "validation"))
+
+
+def next_evaluation(env: str, args: argparse.Namespace) -> str:
+    """Return the line that a finished training of ``args`` ends with: how to evaluate it on the customers it knows."""
+    same = [f"--{name} {value}" for name in ("population", "data") if (value := getattr(args, name)) is not None]
+    words = ["td-gym evaluate --env", env, "--agent", str(args.out), *same, "--out", f"{args.out}/evaluation"]
+    return f"trained; next: {' '.join(words)}"

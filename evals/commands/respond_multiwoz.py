@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     scenario = RecordedCustomers(args.data, recordings)
     made = make(args.agent, scenario=scenario, temperature=args.temperature)
     if getattr(made, "needs_episode", False):
-        raise TdGymError(f"Agent {args.agent!r} needs hidden facts, which a recording does not have; take another.")
+        raise TdGymError(f"Agent {args.agent!r} needs the running episode, which a recording is not; take another.")
     check_writable(args.out.parent)
     (name,) = agent_names([args.agent])
     agent = Tolerated(made, scenario)

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from evals.commands import train_strategies
-from evals.commands.arguments import budget, check_split, non_negative_int, positive_float, positive_int
+from evals.commands.arguments import (
+    budget,
+    check_split,
+    next_evaluation,
+    non_negative_int,
+    positive_float,
+    positive_int,
+)
 from evals.errors import missing_extra
 from evals.files import check_writable
 from personas.packaged import packaged_toml
@@ -130,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
 
     train(TrainConfig(**settings(args)))
     if os.environ.get("RANK", "0") == "0":
-        print(f"trained; next: td-gym evaluate --env {args.env} --agent {args.out} --out {args.out}/evaluation")
+        print(next_evaluation(args.env, args))
     return 0
 
 

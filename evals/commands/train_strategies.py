@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib.util import find_spec
 
-from evals.commands.arguments import check_split
+from evals.commands.arguments import check_split, next_evaluation
 from evals.errors import missing_extra
 from evals.files import check_writable
 from personas.packaged import packaged_toml
@@ -33,14 +33,17 @@ def methods() -> tuple[str, ...]:
 def run(args: argparse.Namespace) -> int:
     """Check the request and train here."""
     scenario = _check(args)
+    import torch
+
     from agents.sb3 import StrategyRun, train
 
+    torch.set_num_threads(1)
     stated = {name: value for name in ("population", "customer", "data") if (value := getattr(args, name)) is not None}
     options = dict(args.option) if args.lr is None else {"learning_rate": args.lr, **dict(args.option)}
     train(
         StrategyRun(args.method, args.env, args.out, args.steps, args.seed, split=args.split, options=options, **stated)
     )
-    print(f"trained; next: td-gym evaluate --env {env_id(scenario)} --agent {args.out} --out {args.out}/evaluation")
+    print(next_evaluation(env_id(scenario), args))
     return 0
 
 
@@ -54,7 +57,7 @@ def _check(args: argparse.Namespace) -> str:
     for module in ("torch", "stable_baselines3", "sb3_contrib"):
         if find_spec(module) is None:
             raise missing_extra(module)
-    if (args.out / "metrics.jsonl").exists():
+    if any((args.out / name).exists() for name in ("strategy.json", "config.json")):
         raise TdGymError(f"{str(args.out)!r} already holds a run; take another --out.")
     check_writable(args.out)
     return scenario

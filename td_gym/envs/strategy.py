@@ -35,8 +35,9 @@ class StrategyEnv(ConversationEnv[int]):
     truth values, as sb3-contrib's MaskablePPO asks for it.  At least one strategy always is admissible.
 
     ## Starting State, Rewards, Costs, Episode End, Arguments
-    As in `DialogueEnv` for the seat `service`; `info["costs"]` also has `sop_breaches`.  `info["strategy"]` is the
-    strategy that the words were read as.
+    As in `DialogueEnv` for the seat `service`; `info["costs"]` also has `sop_breaches`, which judges the choice.
+    `info["strategy"]` is the strategy that the words were read as: another one, now and then, where there was nothing
+    to tell or ask.
 
     ## Version History
     - v0: first version.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agents.constraints import FREE, AllowedSets, Choices
 from agents.losses import forward_log_probs
-from agents.sampler import Line, draw, sample, turn_uniforms
+from agents.sampler import Line, sample, turn_uniforms
 from td_gym.draws import mix
 from tests.agents.test_sampler import END, PAD, VOCABULARY, opening, random_model
 
@@ -109,12 +109,3 @@ def test_choices_are_told_apart(sequences: list[list[int]]) -> None:
 def test_a_turn_must_have_room_for_its_choices() -> None:
     with pytest.raises(ValueError, match="too short for choices of 3"):
         line(0, Choices([[5, 6, END]], AllowedSets(VOCABULARY)), length=2)
-
-
-def test_the_last_draw_never_takes_an_impossible_token() -> None:
-    """Rounding of the cumulated mass must not lead behind the last possible token."""
-    logits = torch.full((1, 6), -torch.inf)
-    logits[0, 1] = logits[0, 3] = 0.3
-    tokens, log_probs = draw(logits, torch.tensor([1.0 - 2.0**-53], dtype=torch.float64), 1.0)
-    assert tokens.tolist() == [3]
-    assert log_probs.exp().item() == pytest.approx(0.5)

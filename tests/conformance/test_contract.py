@@ -14,6 +14,7 @@ from td_gym.draws import choice
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
 from td_gym.scenario import Episode, Scenario, play_on
+from td_gym.slots import SLOT
 from tests.conformance.conftest import dialogue, players
 
 SEEDS = range(6)
@@ -100,6 +101,7 @@ def test_every_admissible_strategy_can_be_put_into_words(scenario: Scenario) -> 
             if episode.outcome is None:
                 chosen = choice(scenario.admissible(episode), seed, len(episode.transcript))
                 text = scenario.realise(episode.messages("service"), chosen, seed)
+                assert not SLOT.search(text), (chosen, text)
                 result = episode.submit("service", text)
                 kept.append(result.strategy == chosen)
         assert episode.outcome["ended_by"] != "format_error"

@@ -114,7 +114,10 @@ class Planner:
         need, spec = self.state.need(domain), DOMAINS[domain]
         stated, slots = (need.inform, spec.inform) if domain == "taxi" else (need.book, spec.book)
         details = {slot: f"[wanted_{slot}]" for slot in slots if stated.get(slot, DONTCARE) != DONTCARE}
-        return _call("book", domain, details if domain == "taxi" else {spec.key: f"[{spec.key}]", **details})
+        if domain == "taxi":
+            return _call("book", domain, details)
+        named = f"[{spec.key}]" if self._key(domain) else f"[wanted_{spec.key}]" if spec.key in need.inform else ""
+        return _call("book", domain, {spec.key: named, **details} if named else details)
 
     def _is_due(self, domain: str, need: Need) -> bool:
         """Return whether what is wanted was not looked up yet."""
@@ -194,7 +197,11 @@ class Planner:
         return list(self._requests(domain, (slots or _ASKS.get(domain, ()))[:2]))
 
     def answers(self, domain: str) -> list[Act]:
-        """Return what was asked for in ``domain``, else the first thing to tell; none where nothing is known."""
+        """Return what was asked for in ``domain``, else the first thing to tell; none while that is to be looked up."""
+        booked = self.reading.latest(domain, "book") is not None
+        found = self._found(domain) is not None and not self._is_due(domain, self.state.need(domain))
+        if not (found or booked):
+            return []
         known = (slot for slot in DOMAINS[domain].request if self._value(domain, slot) != UNKNOWN)
         return list(self._informs(domain, self.state.need(domain).asked or known))
 
