@@ -29,8 +29,6 @@ from td_gym.reading.numerals import numbers
 from td_gym.scenario import Episode, ScaffoldTask, Scenario
 from td_gym.turns import Turn
 
-QUESTION = "A question about your briefing, to be answered directly: {}"
-"""How a scaffold task is put, so that it is not taken for the customer's words."""
 TURNS = 2
 """Turns of a dialogue at which replies are compared."""
 
@@ -145,7 +143,7 @@ class Replies:
         for group in self._mine:
             episode = self.scenario.begin(mix(self.config.seed, "task", number, group) >> 1, self.config.split)
             asked.append(self._task(episode, group))
-            messages = [*episode.messages("service"), {"role": "user", "content": QUESTION.format(asked[-1].question)}]
+            messages = [*episode.messages("service"), {"role": "user", "content": asked[-1].asked}]
             key = mix(self.config.seed, "answer", number, group)
             histories.append(_History(policy.render_opening(messages), messages, key))
         drafts = self._drafts(policy, histories)

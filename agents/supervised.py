@@ -15,7 +15,7 @@ from torch import Tensor
 
 from agents.token_policy import TokenPolicy
 from agents.trajectories import pad_rows
-from td_gym.draws import mix
+from td_gym.draws import choice, mix
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario, play_on
 from td_gym.slots import fill_slots
@@ -96,6 +96,15 @@ def demonstrate(scenario: Scenario, count: int, seed: int, split: str = "train")
             episode.submit("service", fill_slots(drafts[-1], episode.messages("service"), scenario.slot_values))
             play_on(episode, others)
         yield _demonstration(episode.messages("service"), drafts)
+
+
+def demonstrate_answers(scenario: Scenario, count: int, seed: int, split: str = "train") -> Iterator[Demonstration]:
+    """Yield ``count`` scaffold tasks on the briefings of as many customers, with their right answers."""
+    for number in range(count):
+        episode = scenario.begin(mix(seed, "answer", number) >> 1, split)
+        task = choice(scenario.scaffold_tasks(episode), episode.seed, "demonstration")
+        asked = {"role": "user", "content": task.asked}
+        yield Demonstration((*episode.messages("service"), asked), (task.answer,), ())
 
 
 def _demonstration(messages: Sequence[dict[str, str]], drafts: Sequence[str]) -> Demonstration:

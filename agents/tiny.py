@@ -23,7 +23,7 @@ from agents.config import versions_of
 from agents.distributed import local_device
 from agents.model import MARKERS, build_model, train_tokenizer
 from agents.rollout import rollout
-from agents.supervised import Demonstration, FitConfig, FitProgress, demonstrate, encode, fit
+from agents.supervised import Demonstration, FitConfig, FitProgress, demonstrate, demonstrate_answers, encode, fit
 from agents.token_policy import TokenPolicy, shipped_weights
 from td_gym.draws import mix
 from td_gym.envs.batch import ConversationBatch
@@ -44,6 +44,8 @@ class Recipe:
     size: str = "tiny"
     vocabulary: int = 1024
     dialogues: int = 6000
+    tasks: int = 0
+    """Answered scaffold tasks beside the dialogues, where these show no reasoning that MORE could begin with."""
     tokens: int = 2_500_000
     lr: float = 2e-3
     batch_tokens: int = 3000
@@ -78,7 +80,8 @@ def train(
     """Return a policy trained by ``recipe`` on ``device`` and a record of how; the gate is not yet run."""
     started = time.perf_counter()
     demonstrations = list(demonstrate(scenario, recipe.dialogues, recipe.seed))
-    _say(report, f"{len(demonstrations)} dialogues in {time.perf_counter() - started:.0f} s")
+    demonstrations += demonstrate_answers(scenario, recipe.tasks, recipe.seed)
+    _say(report, f"{len(demonstrations)} demonstrations in {time.perf_counter() - started:.0f} s")
     tokenizer = train_tokenizer(_texts(demonstrations), recipe.vocabulary)
     model = build_model(
         recipe.size,
@@ -210,6 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder to write; default: the scenario's shipped weights")
     parser.add_argument("--size", default=default.size)
     parser.add_argument("--dialogues", type=_count, default=default.dialogues)
+    parser.add_argument("--tasks", type=_count, default=default.tasks, help="answered scaffold tasks (default: none)")
     parser.add_argument("--tokens", type=_count, default=default.tokens, help="tokens to train on, such as 2.5M")
     parser.add_argument("--batch-tokens", type=_count, default=default.batch_tokens)
     parser.add_argument("--lr", type=float, default=default.lr)
@@ -224,6 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         size=options.size,
         vocabulary=options.vocabulary,
         dialogues=options.dialogues,
+        tasks=options.tasks,
         tokens=options.tokens,
         lr=options.lr,
         batch_tokens=options.batch_tokens,

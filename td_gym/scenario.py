@@ -58,6 +58,11 @@ class ScaffoldTask:
     question: str
     answer: str
 
+    @property
+    def asked(self) -> str:
+        """The question as it is put to the service seat, so that it is not taken for the customer's words."""
+        return f"A question about your briefing, to be answered directly: {self.question}"
+
 
 class SeatPolicy(Protocol):
     """A simulated occupant of a seat.  It keeps what it remembers in ``episode.memory[seat]``.
