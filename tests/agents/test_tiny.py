@@ -10,9 +10,22 @@ import pytest
 import torch
 
 from agents import tiny
-from agents.supervised import Example, FitConfig, FitProgress, batches, demonstrate, encode, fit, loss_of
+from agents.supervised import (
+    Example,
+    FitConfig,
+    FitProgress,
+    batches,
+    demonstrate,
+    demonstrate_answers,
+    encode,
+    fit,
+    loss_of,
+)
 from agents.token_policy import TokenPolicy
+from td_gym.draws import mix
 from td_gym.errors import TdGymError
+from td_gym.judges.answers import is_right
+from td_gym.registration import make_scenario, scenario_names
 from tests.agents.fakes import ITEMS, FakeBatch, FakeScenario, fake_policy
 
 RECIPE = ["--env", "Fake", "--size", "micro", "--vocabulary", "512", "--dialogues", "60", "--lr", "1e-2"]
@@ -80,6 +93,20 @@ def test_demonstrations_show_the_customer_filled_slots_and_the_model_open_ones()
     assert list(demonstrate(FakeScenario(), 3, seed=1)) != list(demonstrate(FakeScenario(), 3, seed=2))
     with pytest.raises(TdGymError, match="test split"):
         next(demonstrate(FakeScenario(), 1, seed=1, split="test"))
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_answered_tasks_are_about_the_briefing_and_right(name: str) -> None:
+    scenario = make_scenario(name)
+    questions = set()
+    for number, answered in enumerate(demonstrate_answers(scenario, 30, seed=3)):
+        episode = scenario.begin(mix(3, "answer", number) >> 1)
+        (answer,), (*briefing, question) = answered.drafts, answered.opening
+        assert briefing == episode.messages("service")
+        asked = [task for task in scenario.scaffold_tasks(episode) if task.asked == question["content"]]
+        assert any(is_right(task, answer) for task in asked)
+        questions.add(question["content"])
+    assert len(questions) > 3
 
 
 def test_examples_mark_exactly_the_drafts() -> None:
