@@ -1,4 +1,7 @@
-"""Rewards of a whole conversation by how its turns were received (METHODS 4): esnDCG and GOPO's joint reward.
+"""Rewards of a whole conversation by how its turns were received: esnDCG, and a joint reward.
+
+They are GOPO-style: the paper (arXiv 2602.15854) names an expert rewarded by esnDCG and a joint business reward, its
+formulas are not public, and padding, weights and the joint reward are ours.
 
 A turn's relevance is a grade: 0 disengaged, 1 neutral, 2 engaged, 3 a stage advanced.  What comes after the last turn
 counts too (``padded``), else a conversation that breaks off after one good turn would be perfect, and one that drags
