@@ -201,7 +201,7 @@ def test_states_and_domains_of_a_dialogue_by_hand() -> None:
 
 
 BAD = {
-    "the oracle": (["--agent", "oracle"], "Agent 'oracle' needs hidden facts"),
+    "the oracle": (["--agent", "oracle"], "Agent 'oracle' needs the running episode"),
     "an unknown agent": (["--agent", "scriptd"], "scriptd"),
     "an unknown split": (["--split", "tset"], "tset"),
     "a split without dialogues": (["--split", "train"], "holds no train split"),
