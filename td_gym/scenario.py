@@ -313,6 +313,10 @@ class Scenario(ABC):
         """Return the strategies the SOP allows the service seat now, in the order of ``strategies``."""
 
     @abstractmethod
+    def succeeded(self, outcome: Mapping[str, Any]) -> bool:
+        """Return whether a conversation with this outcome reached the service seat's goal."""
+
+    @abstractmethod
     def realise(self, messages: Sequence[Mapping[str, str]], strategy: str, seed: int) -> str:
         """Return a service message in template words that follows ``strategy``, an admissible one or the fallback.
 

@@ -95,6 +95,9 @@ class FakeScenario(Scenario):
     def admissible(self, episode: Episode) -> tuple[str, ...]:
         return self.strategies
 
+    def succeeded(self, outcome: Mapping[str, Any]) -> bool:
+        return outcome["ended_by"] == "resolved"
+
     def realise(self, messages: Messages, strategy: str, seed: int) -> str:
         return f"{strategy}, {seed}"
 

@@ -91,6 +91,15 @@ def test_the_reference_agent_keeps_to_the_procedure(scenario: Scenario) -> None:
     assert np.mean(kept) > 0.98
 
 
+def test_the_reference_agent_succeeds_and_doing_nothing_does_not(scenario: Scenario) -> None:
+    def successes(name: str) -> list[bool]:
+        outcomes = [converse(scenario, name, seed)[0].outcome for seed in range(20)]
+        return [scenario.succeeded(outcome) for outcome in outcomes if outcome is not None]
+
+    assert successes("do_nothing") == [False] * 20
+    assert sum(successes("expert")) > 0
+
+
 def test_every_admissible_strategy_can_be_put_into_words(scenario: Scenario) -> None:
     """What is said is what was chosen, but where there is nothing to tell or ask, and for stray wordings."""
     customer, kept = scenario.customer(scenario.customers[0]), []

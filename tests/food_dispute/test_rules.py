@@ -73,6 +73,23 @@ def test_a_format_error_ends_the_dialogue_with_nothing(text: str) -> None:
     assert episode.outcome == {"satisfaction": 0.0, "ended_by": "format_error", "voucher": False, "turns": 1}
 
 
+@pytest.mark.parametrize(
+    ("closing", "success"),
+    [("Thanks, bye. [end:3.01]", True), ("Well, bye. [end:3]", False), ("Bye! [hangup:4]", False)],
+)
+def test_success_is_a_matter_closed_by_the_customer_and_rated_above_neutral(closing: str, success: bool) -> None:
+    episode = episode_with()
+    say(episode, "I am sorry about that.", closing)
+    assert episode.outcome is not None
+    assert episode.scenario.succeeded(episode.outcome) is success
+
+
+def test_no_success_without_the_customers_own_close() -> None:
+    scenario = FoodDispute()
+    for ended_by in ("transferred", "turn_limit", "format_error"):
+        assert not scenario.succeeded({"ended_by": ended_by, "satisfaction": 5.0})
+
+
 def test_transfer_is_off_by_default_and_ends_the_dialogue_when_on() -> None:
     assert say(episode_with(), "<action>transfer</action>").costs["format"] == 1.0
     episode = episode_with(transfer=True)

@@ -125,6 +125,7 @@ def test_a_question_answered_rightly_is_success() -> None:
     assert result.terms["slot_coverage"] == result.terms["grounding"] == 1.0
     outcome = ended(episode)
     assert (outcome["inform"], outcome["success"], outcome["book"], outcome["complete"]) == (True, True, None, True)
+    assert episode.scenario.succeeded(outcome) is True
 
 
 def test_a_wrong_number_is_noticed_by_the_outcome_alone() -> None:
@@ -134,6 +135,7 @@ def test_a_wrong_number_is_noticed_by_the_outcome_alone() -> None:
     assert (result.costs, result.terms["grounding"]) == ({"ungrounded": 1.0}, 0.0)
     outcome = ended(episode)
     assert (outcome["inform"], outcome["success"], outcome["complete"]) == (True, False, True)
+    assert episode.scenario.succeeded(outcome) is False
 
 
 def test_a_number_of_another_place_does_not_count_for_the_last_one_offered() -> None:

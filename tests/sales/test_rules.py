@@ -83,6 +83,7 @@ def test_a_sale_is_an_order_confirmed_after_a_yes() -> None:
         "ended_by": "resolved",
         "turns": 3,
     }
+    assert episode.scenario.succeeded(outcome_of(episode)) is True
 
 
 def test_a_yes_before_any_offer_is_no_yes() -> None:
@@ -99,6 +100,7 @@ def test_a_yes_without_an_order_is_no_sale() -> None:
     closing = episode.submit("customer", "Goodbye. [end:4]")
     assert closing.rewards == {"service": 0.0, "customer": 0.0}
     assert outcome_of(episode)["converted"] is False
+    assert episode.scenario.succeeded(outcome_of(episode)) is False
 
 
 def test_a_yes_taken_back_is_no_yes() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from td_gym.scenarios.food_dispute.scenario import FoodDispute
 
 NEUTRAL_RATING = 3.0
-"""Mark of a conversation handed over to a colleague when the customer gives none."""
+"""Mark of a conversation handed over to a colleague when the customer gives none; a success is rated above it."""
 
 _ROBOT_STYLE = (
     "as an ai",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from personas.fds import FdsRow, load_rows
 from personas.persona import Persona
@@ -17,7 +17,7 @@ from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpe
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.food_dispute import briefing, sop
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS
-from td_gym.scenarios.food_dispute.episode import FoodDisputeEpisode
+from td_gym.scenarios.food_dispute.episode import NEUTRAL_RATING, FoodDisputeEpisode
 from td_gym.scenarios.food_dispute.orders import amount_owed, case_of_row, draw_case, menu
 from td_gym.scenarios.scripted import CustomerPolicy
 
@@ -115,6 +115,10 @@ class FoodDispute(Desk[Persona]):
         elif not 0 <= row < len(self.rows):
             raise TdGymError(f"Scenario {row} is out of range; the file has rows 0 to {len(self.rows) - 1}.")
         return FoodDisputeEpisode(self, seed, split, row, case_of_row(self.rows[row]))
+
+    def succeeded(self, outcome: Mapping[str, Any]) -> bool:
+        """Return whether the customer closed the conversation itself, better than neutral."""
+        return bool(outcome["ended_by"] == "resolved" and outcome["satisfaction"] > NEUTRAL_RATING)
 
     def realise(self, messages: Messages, strategy: str, seed: int) -> str:
         """Return a service message in template words that follows ``strategy``."""

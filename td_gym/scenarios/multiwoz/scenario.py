@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from personas.persona import Persona
 from personas.population import Population
@@ -97,6 +97,10 @@ class MultiWOZ(Desk[Persona]):
         persona = self.person(seed, split, None)
         case = draw_case(seed, persona, self.city.goal(seed, split, row))
         return MultiWOZEpisode(self, seed, split, row, case)
+
+    def succeeded(self, outcome: Mapping[str, Any]) -> bool:
+        """Return whether all was offered, told and booked that the customer wanted, and rightly."""
+        return outcome["success"] is True
 
     def realise(self, messages: Messages, strategy: str, seed: int) -> str:
         """Return a service message in template words that follows ``strategy``."""

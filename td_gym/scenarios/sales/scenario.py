@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from personas.prospect import Prospect
 from personas.prospect_population import Prospects
@@ -106,6 +106,10 @@ class Sales(Desk[Prospect]):
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> SalesEpisode:
         """Start conversation ``seed``; Sales has no scenario files, so ``row`` must be ``None``."""
         return SalesEpisode(self, seed, split, None, draw_case(seed, split, self.person(seed, split, row)))
+
+    def succeeded(self, outcome: Mapping[str, Any]) -> bool:
+        """Return whether the customer bought."""
+        return outcome["converted"] is True
 
     def realise(self, messages: Messages, strategy: str, seed: int) -> str:
         """Return a service message in template words that follows ``strategy``."""
