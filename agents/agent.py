@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from agents.names import SHIPPED
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import Messages
 from td_gym.registration import make_scenario, scenario_names
@@ -135,11 +136,11 @@ def make(
         raise TdGymError(f"The temperature must not be negative, it is {temperature}.")
     if (Path(spec) / "strategy.json").is_file():
         return _strategies(Path(spec), scenario, temperature)
-    if spec == "tiny" or Path(spec).is_dir():
+    if spec in SHIPPED or Path(spec).is_dir():
         return _language_model(spec, scenario, temperature, device)
     if ":" in spec:
         return _from_factory(spec)
-    raise unknown("agent", spec, ("scripted", "oracle", *scripted, "tiny", *_FORMS))
+    raise unknown("agent", spec, ("scripted", "oracle", *scripted, *SHIPPED, *_FORMS))
 
 
 def scripted_names(scenario: Scenario | None = None) -> tuple[str, ...]:
@@ -150,6 +151,7 @@ def scripted_names(scenario: Scenario | None = None) -> tuple[str, ...]:
 
 def _language_model(spec: str, scenario: Scenario | None, temperature: float, device: str) -> Agent:
     try:
+        from agents.planning_agent import PlanningAgent
         from agents.token_agent import TokenAgent
         from agents.token_policy import TokenPolicy
     except ModuleNotFoundError as error:
@@ -158,7 +160,10 @@ def _language_model(spec: str, scenario: Scenario | None, temperature: float, de
         ) from error
 
     def load(found: Scenario) -> TokenAgent:
-        return TokenAgent(TokenPolicy.load(spec, device, scenario=found), temperature=temperature)
+        policy = TokenPolicy.load(spec, device, scenario=found)
+        if policy.planning is not None:
+            return PlanningAgent(policy, found, temperature=temperature)
+        return TokenAgent(policy, temperature=temperature)
 
     return BriefedAgent(load) if scenario is None else load(scenario)
 

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from agents import distributed
 from agents.advantages import batch_mean, turn_mask, zero_variance_share
 from agents.config import TrainConfig
-from agents.losses import TokenScores, forward_log_probs, token_weights, value_loss
+from agents.losses import TokenScores, forward_log_probs, k3_kl, token_weights, value_loss
 from agents.methods import Method
+from agents.preferences import Pairs, slopes
 from agents.trajectories import Trajectories
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
@@ -30,7 +31,7 @@ class Learner:
 
     def __init__(self, model: Any, reference: Any | None, method: Method, config: TrainConfig) -> None:
         self.model, self.method, self.config = model, method, config
-        self.reference = reference if method.loss.kl_beta > 0 else None
+        self.reference = reference if method.needs_reference else None
         self.device = next(model.parameters()).device
         method.build(model.config.hidden_size)
         if method.value_head is not None:
@@ -64,12 +65,23 @@ class Learner:
 
         figures: defaultdict[str, float] = defaultdict(float)
         generator = torch.Generator().manual_seed(mix(self.config.seed, "order", number, distributed.rank()) >> 1)
-        order = torch.randperm(len(batch), generator=generator).numpy()
-        for rows in np.array_split(order, self.config.minibatches):
-            for name, value in self._step(batch, rows, found.tokens, found.returns, reference).items():
+        count = len(batch) if found.pairs is None else len(found.pairs.better)
+        order = torch.randperm(count, generator=generator)
+        for part in order.tensor_split(self.config.minibatches):
+            if found.pairs is None:
+                learnt = self._step(batch, part.numpy(), found.tokens, found.returns, reference)
+            else:
+                learnt = self._compare(batch, found.pairs.take(part), reference)
+            for name, value in learnt.items():
                 figures[name] += value
         per_step = {prefix + name: total / self.config.minibatches for name, total in figures.items()}
         return {**per_step, **found.metrics}
+
+    def divergence(self, batch: Trajectories) -> float:
+        """Return the mean over agent tokens of the k3 KL between the policy and the one that sampled ``batch``."""
+        now = self._evaluate(batch, lambda rows: self._score(self.model, batch, rows).log_probs)
+        moved = k3_kl(now, torch.from_numpy(batch.log_probs))
+        return batch_mean(moved, torch.from_numpy(batch.agent_mask), distributed.all_sum).item()
 
     def take_into_mean(self, number: int) -> None:
         """Let the mean be that of the weights after the last updates, as many as ``average`` says."""
@@ -120,6 +132,33 @@ class Learner:
             (cut(weights) * per_token).sum().backward()
             for name, values in logged.items():
                 figures[f"losses/{name}"] += float((cut(weights) * values).sum())
+        return self._descend(figures)
+
+    def _compare(self, batch: Trajectories, pairs: Pairs, reference: Tensor | None) -> dict[str, float]:
+        """Take one optimiser step on the mean preference loss of ``pairs``, over all processes."""
+        assert reference is not None
+        rows = torch.cat((pairs.better, pairs.worse)).unique().numpy()
+        ratios = torch.zeros(len(batch))
+        with torch.no_grad():
+            for micro in self._micro_batches(batch, rows):
+                ratios[micro] = self._score(self.model, batch, micro).log_probs.sum(1).cpu()
+        ratios[rows] -= reference[rows].sum(1)
+        losses, slope = slopes(ratios, pairs)
+        count = distributed.all_sum(torch.tensor(float(len(losses)))).clamp(min=1.0)
+        self.optimizer.zero_grad(set_to_none=True)
+        for micro in self._micro_batches(batch, rows):
+            log_probs = self._score(self.model, batch, micro).log_probs.sum(1)
+            ((slope[micro] / count).to(self.device) * log_probs).sum().backward()
+        right = (ratios[pairs.better] > ratios[pairs.worse]).float()
+        return self._descend(
+            {
+                "losses/preference_loss": float(losses.sum() / count),
+                "losses/preference_accuracy": float(right.sum() / count),
+            }
+        )
+
+    def _descend(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """Take the step whose gradient is there; return ``figures`` summed over processes, and the gradient's norm."""
         distributed.sum_gradients(self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.config.max_grad_norm)
         if not torch.isfinite(norm):

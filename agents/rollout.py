@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.constraints import FREE
+from agents.constraints import FREE, Choices
+from agents.plans import Planner
 from agents.sampler import Line, sample, turn_uniforms
 from agents.token_policy import TokenPolicy
-from agents.trajectories import Trajectories, pad_rows
+from agents.trajectories import NO_SETS, Conduct, Trajectories, pad_rows
 from td_gym.draws import mix
+from td_gym.envs.aec import EXPERT
+from td_gym.envs.planning import BREACHES, in_force
 from td_gym.errors import TdGymError
 
 
@@ -24,10 +27,16 @@ class _Dialogue:
 
     key: int
     line: Line = field(default_factory=Line)
+    written: list[tuple[int, str]] = field(default_factory=list)
+    """For each turn of the line, the number of the service message that it belongs to, and the seat that wrote it."""
+    strategy: str = ""
+    """In force for the message being written, empty where there is none."""
     messages: list[dict[str, str]] = field(default_factory=list)
     reward: float = 0.0
     costs: Counter[str] = field(default_factory=Counter)
     terms: list[Mapping[str, float]] = field(default_factory=list)
+    relevance: list[int] = field(default_factory=list)
+    followed: list[int] = field(default_factory=list)
     outcome: Mapping[str, Any] | None = None
 
     def observe(self, step: Any) -> None:
@@ -39,8 +48,16 @@ class _Dialogue:
         if step.terminated or step.truncated:
             self.outcome = step.info["outcome"]
 
-    def begin_turn(self, max_new_tokens: int) -> None:
-        self.line.begin(turn_uniforms(mix(self.key, self.line.turn + 1), max_new_tokens))
+    def judge(self, step: Any) -> None:
+        """Take in what ``step`` says of the message just sent."""
+        self.terms.append(step.info["rewards"])
+        self.relevance.append(-1 if step.relevance is None else step.relevance)
+        self.followed.append(int(step.info["strategy"] == self.strategy) if self.strategy else -1)
+
+    def begin(self, seat: str, longest: int, choices: Choices | None = None) -> None:
+        """Let ``seat`` begin its part of the next message."""
+        self.written.append((len(self.terms), seat))
+        self.line.begin(turn_uniforms(mix(self.key, self.line.turn + 1), longest), choices)
 
 
 def rollout(
@@ -59,46 +76,95 @@ def rollout(
     ``batch`` is a ``ConversationBatch`` of at least ``len(seeds)`` conversations.  One number is
     taken from ``generator``; with it, the seed, the how-manieth copy of that seed it is, turn and
     position fix every draw, so neither batch composition nor schedule matters.  Rewards and costs
-    are recorded and never shown to the policy.  Raises ``TdGymError`` when the model's
-    probabilities are no longer finite.
+    are recorded and never shown to the policy.  A policy that plans writes a strategy before each
+    message, as the seat ``expert``.  Raises ``TdGymError`` when the model's probabilities are no
+    longer finite.
     """
     key = _draw_key(generator)
-    length = max_new_tokens or policy.max_new_tokens
     copies: Counter[int] = Counter()
     dialogues = []
     for seed in seeds:
         dialogues.append(_Dialogue(mix(key, seed, copies[seed])))
         copies[seed] += 1
-    for dialogue, step in zip(dialogues, batch.reset(list(range(len(seeds))), list(seeds)), strict=True):
-        dialogue.observe(step)
-        dialogue.line.read(policy.render_opening(dialogue.messages))
-        dialogue.begin_turn(length)
-
-    def answer(ended: list[int]) -> list[int]:
-        texts = [_text(policy, dialogues[i]) for i in ended]
-        going_on = []
-        for i, step in zip(ended, batch.step(ended, texts), strict=True):
-            dialogue = dialogues[i]
-            seen = len(dialogue.messages)
-            dialogue.observe(step)
-            dialogue.terms.append(step.info["rewards"])
-            if dialogue.outcome is None:
-                closed = dialogue.line.reply[-1] == policy.end_id
-                dialogue.line.read(policy.render_reply(dialogue.messages[seen + 1 :], ended=closed))
-                dialogue.begin_turn(length)
-                going_on.append(i)
-        return going_on
-
+    talk = _Talk(policy, batch, dialogues, max_new_tokens or policy.max_new_tokens)
+    talk.open(seeds)
     sample(
         policy.model,
         [dialogue.line for dialogue in dialogues],
-        answer,
+        talk.answer,
         end_id=policy.end_id,
         pad_id=policy.pad_id,
         temperature=temperature,
         keep_cache=keep_cache,
     )
-    return _record(dialogues, groups, batch, policy.pad_id)
+    return _record(dialogues, groups, batch, policy.pad_id, talk.planner)
+
+
+class _Talk:
+    """Dialogues under way: who is asked next on each line, and what becomes of the answer."""
+
+    def __init__(self, policy: TokenPolicy, batch: Any, dialogues: Sequence[_Dialogue], longest: int) -> None:
+        self.policy, self.batch, self.dialogues = policy, batch, dialogues
+        self.longest = longest
+        self.planner = Planner(policy, batch.scenario, policy.planning) if policy.planning is not None else None
+
+    def open(self, seeds: Sequence[int]) -> None:
+        """Start every conversation and begin its first message."""
+        for i, step in enumerate(self.batch.reset(list(range(len(seeds))), list(seeds))):
+            dialogue = self.dialogues[i]
+            dialogue.observe(step)
+            opening = dialogue.messages if self.planner is None else self.planner.opening(dialogue.messages)
+            dialogue.line.read(self.policy.render_opening(opening))
+            self._begin(i)
+
+    def answer(self, ended: list[int]) -> list[int]:
+        """Take what was written on the lines ``ended``; return those that go on."""
+        planned = [i for i in ended if self.dialogues[i].written[-1][1] == EXPERT]
+        for i in planned:
+            self._adopt(i, self._planner.name(self.dialogues[i].line.reply))
+        said = [i for i in ended if i not in set(planned)]
+        return sorted(planned + self._send(said)) if said else planned
+
+    def _send(self, said: list[int]) -> list[int]:
+        texts = [_text(self.policy, self.dialogues[i]) for i in said]
+        going_on = []
+        for i, step in zip(said, self.batch.step(said, texts), strict=True):
+            dialogue = self.dialogues[i]
+            seen = len(dialogue.messages)
+            dialogue.observe(step)
+            dialogue.judge(step)
+            if dialogue.outcome is None:
+                closed = dialogue.line.reply[-1] == self.policy.end_id
+                dialogue.line.read(self.policy.render_reply(dialogue.messages[seen + 1 :], ended=closed))
+                self._begin(i)
+                going_on.append(i)
+        return going_on
+
+    def _begin(self, i: int) -> None:
+        """Ask for the next message of dialogue ``i``, or, where the policy plans, for its strategy."""
+        dialogue, episode = self.dialogues[i], self.batch.episodes[i]
+        if self.planner is None:
+            dialogue.begin(self.batch.seat, self.longest)
+        elif self.planner.planning.expert == "random":
+            drawn = self.planner.draw(episode, mix(dialogue.key, len(dialogue.terms)))
+            dialogue.line.read(self.planner.answer(drawn))
+            self._adopt(i, drawn)
+        else:
+            choices = self.planner.choices(episode)
+            dialogue.begin(EXPERT, choices.longest, choices)
+
+    def _adopt(self, i: int, chosen: str) -> None:
+        """Put the expert's choice in force, and ask for the message."""
+        dialogue = self.dialogues[i]
+        dialogue.strategy, breach = in_force(self.batch.episodes[i], chosen)
+        dialogue.costs[BREACHES] += breach
+        dialogue.line.read(self._planner.request())
+        dialogue.begin(self.batch.seat, self.longest)
+
+    @property
+    def _planner(self) -> Planner:
+        assert self.planner is not None
+        return self.planner
 
 
 def _draw_key(generator: torch.Generator | np.random.Generator) -> int:
@@ -132,24 +198,54 @@ def token_arrays(lines: Sequence[Line], seat: int, pad_id: int) -> dict[str, Any
     }
 
 
-def _record(dialogues: Sequence[_Dialogue], groups: Sequence[int], batch: Any, pad_id: int) -> Trajectories:
+def _record(
+    dialogues: Sequence[_Dialogue], groups: Sequence[int], batch: Any, pad_id: int, planner: Planner | None
+) -> Trajectories:
     scenario = batch.scenario
-    term_names, cost_names = tuple(scenario.terms), tuple(scenario.costs)
+    seats = (*scenario.seats, EXPERT)
+    arrays = token_arrays([dialogue.line for dialogue in dialogues], seats.index(batch.seat), pad_id)
+    if planner is not None:
+        _attribute(arrays, dialogues, seats)
+    term_names = tuple(scenario.terms)
+    cost_names = (*scenario.costs, BREACHES) if planner is not None else tuple(scenario.costs)
     turns = np.array([len(dialogue.terms) for dialogue in dialogues], dtype=np.int64)
     terms = np.zeros((len(dialogues), int(turns.max(initial=0)), len(term_names)), dtype=np.float32)
     for i, dialogue in enumerate(dialogues):
-        for t, rewards in enumerate(dialogue.terms):
-            terms[i, t] = [rewards.get(name, 0.0) for name in term_names]
+        for t, earned in enumerate(dialogue.terms):
+            terms[i, t] = [earned.get(name, 0.0) for name in term_names]
     costs = [[dialogue.costs[name] for name in cost_names] for dialogue in dialogues]
+    rewards = np.array([dialogue.reward for dialogue in dialogues], dtype=np.float32)
+    low, high = scenario.reward_ranges[batch.seat]
+    outcomes = tuple(dialogue.outcome or {} for dialogue in dialogues)
     return Trajectories(
-        **token_arrays([dialogue.line for dialogue in dialogues], scenario.seats.index(batch.seat), pad_id),
+        **arrays,
         turns=turns,
         turn_rewards=terms,
-        session_rewards=np.array([dialogue.reward for dialogue in dialogues], dtype=np.float32),
+        session_rewards=rewards,
         costs=np.array(costs, dtype=np.float32).reshape(len(dialogues), len(cost_names)),
         group=np.asarray(groups, dtype=np.int64),
         term_names=term_names,
         cost_names=cost_names,
-        outcomes=tuple(dialogue.outcome or {} for dialogue in dialogues),
+        outcomes=outcomes,
         term_weights=tuple(spec.weight for spec in scenario.terms.values()),
+        allowed_sets=NO_SETS if planner is None else planner.sets.as_array(),
+        seats=seats,
+        conduct=Conduct(
+            relevance=pad_rows([dialogue.relevance for dialogue in dialogues], np.int64, -1),
+            followed=pad_rows([dialogue.followed for dialogue in dialogues], np.int64, -1),
+            goal=((rewards - low) / (high - low)).clip(0.0, 1.0),
+            succeeded=np.array([scenario.succeeded(outcome) for outcome in outcomes]),
+            horizon=scenario.max_turns,
+        ),
     )
+
+
+def _attribute(arrays: dict[str, Any], dialogues: Sequence[_Dialogue], seats: Sequence[str]) -> None:
+    """Count in messages, not in turns of a line, and let every token be of the seat that wrote it."""
+    turn, mask = arrays["turn"], arrays["agent_mask"]
+    for name, values in (
+        ("turn", [[message for message, _ in dialogue.written] for dialogue in dialogues]),
+        ("seat", [[seats.index(seat) for _, seat in dialogue.written] for dialogue in dialogues]),
+    ):
+        found = np.take_along_axis(pad_rows(values, np.int64), np.maximum(turn, 0), axis=1)
+        arrays[name] = np.where(mask, found, -1)

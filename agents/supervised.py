@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from agents.plans import Planner
 from agents.token_policy import TokenPolicy
 from agents.trajectories import pad_rows
 from td_gym.draws import choice, mix
@@ -33,6 +34,8 @@ class Demonstration:
     """Its replies with their slots unfilled."""
     answers: tuple[tuple[dict[str, str], ...], ...]
     """What the seat read after each reply but the last."""
+    strategies: tuple[str, ...] = ()
+    """What each reply was read as, where it is a message to a customer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,12 +93,14 @@ def demonstrate(scenario: Scenario, count: int, seed: int, split: str = "train")
     for number in range(count):
         episode = scenario.begin(mix(seed, "demonstration", number) >> 1, split)
         drafts: list[str] = []
+        strategies: list[str] = []
         play_on(episode, others)
         while episode.outcome is None:
             drafts.append(teacher.draft(episode))
-            episode.submit("service", fill_slots(drafts[-1], episode.messages("service"), scenario.slot_values))
+            text = fill_slots(drafts[-1], episode.messages("service"), scenario.slot_values)
+            strategies.append(episode.submit("service", text).strategy)
             play_on(episode, others)
-        yield _demonstration(episode.messages("service"), drafts)
+        yield _demonstration(episode.messages("service"), drafts, strategies)
 
 
 def demonstrate_answers(scenario: Scenario, count: int, seed: int, split: str = "train") -> Iterator[Demonstration]:
@@ -107,22 +112,29 @@ def demonstrate_answers(scenario: Scenario, count: int, seed: int, split: str = 
         yield Demonstration((*episode.messages("service"), asked), (task.answer,), ())
 
 
-def _demonstration(messages: Sequence[dict[str, str]], drafts: Sequence[str]) -> Demonstration:
+def _demonstration(
+    messages: Sequence[dict[str, str]], drafts: Sequence[str], strategies: Sequence[str]
+) -> Demonstration:
     replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
     answers = [tuple(messages[here + 1 : following]) for here, following in pairwise(replies)]
-    return Demonstration(tuple(messages[: replies[0]]), tuple(drafts), tuple(answers))
+    return Demonstration(tuple(messages[: replies[0]]), tuple(drafts), tuple(answers), tuple(strategies))
 
 
-def encode(policy: TokenPolicy, demonstration: Demonstration) -> Example:
-    """Return the tokens of a demonstration exactly as a rollout would have recorded them."""
-    tokens = policy.render_opening(demonstration.opening)
-    mask = [False] * len(tokens)
+def encode(policy: TokenPolicy, demonstration: Demonstration, planner: Planner | None = None) -> Example:
+    """Return the tokens of a demonstration exactly as a rollout would have recorded them.
+
+    With a ``planner`` every reply follows its strategy, which is learnt too.
+    """
+    opening = demonstration.opening if planner is None else planner.opening(demonstration.opening)
+    parts = [(policy.render_opening(opening), False)]
     for t, draft in enumerate(demonstration.drafts):
-        reply = policy.encode_reply(draft)
-        read = policy.render_reply(demonstration.answers[t]) if t < len(demonstration.answers) else []
-        tokens += reply + read
-        mask += [True] * len(reply) + [False] * len(read)
-    return Example(np.array(tokens, dtype=np.int64), np.array(mask, dtype=np.bool_))
+        if planner is not None:
+            parts += [(planner.answer(demonstration.strategies[t]), True), (planner.request(), False)]
+        parts.append((policy.encode_reply(draft), True))
+        if t < len(demonstration.answers):
+            parts.append((policy.render_reply(demonstration.answers[t]), False))
+    tokens = np.concatenate([np.array(part, dtype=np.int64) for part, _ in parts])
+    return Example(tokens, np.repeat([own for _, own in parts], [len(part) for part, _ in parts]))
 
 
 def batches(examples: Sequence[Example], batch_tokens: int, rng: np.random.Generator) -> Iterator[list[Example]]:

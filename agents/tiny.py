@@ -2,6 +2,7 @@
 
 Scripted dialogues of the scenario's demonstrator, a tokenizer trained on them, a model from
 scratch, cross entropy on the service seat's tokens, and a gate on what it then writes by itself.
+``--planned`` goes on from these weights with dialogues in which each reply follows the name of its strategy.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ import torch
 from agents.config import versions_of
 from agents.distributed import local_device
 from agents.model import MARKERS, build_model, train_tokenizer
+from agents.names import PLANNED, TINY
+from agents.plans import Planner, Planning
 from agents.rollout import rollout
 from agents.supervised import Demonstration, FitConfig, FitProgress, demonstrate, demonstrate_answers, encode, fit
 from agents.token_policy import TokenPolicy, shipped_weights
+from agents.trajectories import Trajectories
 from td_gym.draws import mix
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
@@ -44,6 +48,8 @@ class Recipe:
     size: str = "tiny"
     vocabulary: int = 1024
     dialogues: int = 6000
+    planned: bool = False
+    """Go on from the shipped weights and learn to plan, instead of beginning from scratch."""
     tasks: int = 0
     """Answered scaffold tasks beside the dialogues, where these show no reasoning that MORE could begin with."""
     tokens: int = 2_500_000
@@ -67,6 +73,8 @@ class Gate:
     """Mean over dialogues."""
     costs: dict[str, float]
     """Mean sum per dialogue, by name."""
+    followed: float | None = None
+    """Share of messages that are read as the strategy they follow, for a model that plans."""
 
     @property
     def passed(self) -> bool:
@@ -82,19 +90,13 @@ def train(
     demonstrations = list(demonstrate(scenario, recipe.dialogues, recipe.seed))
     demonstrations += demonstrate_answers(scenario, recipe.tasks, recipe.seed)
     _say(report, f"{len(demonstrations)} demonstrations in {time.perf_counter() - started:.0f} s")
-    tokenizer = train_tokenizer(_texts(demonstrations), recipe.vocabulary)
-    model = build_model(
-        recipe.size,
-        recipe.vocabulary,
-        seed=recipe.seed,
-        pad_id=tokenizer.pad_token_id,
-        end_id=tokenizer.eos_token_id,
-    ).to(device)
     versions = versions_of(scenario)
-    policy = TokenPolicy(model, tokenizer, scenario=scenario, versions=versions)
-    examples = [encode(policy, demonstration) for demonstration in demonstrations]
+    policy = _planned(scenario, device) if recipe.planned else _scratch(scenario, recipe, demonstrations, device)
+    planner = Planner(policy, scenario, policy.planning) if policy.planning is not None else None
+    examples = [encode(policy, demonstration, planner) for demonstration in demonstrations]
     replies = [len(policy.encode_reply(draft)) for d in demonstrations for draft in d.drafts]
-    policy.max_new_tokens = 8 * int(np.ceil(1.25 * max(replies) / 8))
+    if not recipe.planned:
+        policy.max_new_tokens = 8 * int(np.ceil(1.25 * max(replies) / 8))
     lengths = [len(example.tokens) for example in examples]
     _say(
         report,
@@ -104,12 +106,12 @@ def train(
     config = FitConfig(recipe.tokens, recipe.batch_tokens, recipe.lr, seed=recipe.seed)
     started = time.perf_counter()
     result = fit(policy, examples, config, report=_progress(config, started) if report else None)
-    model.half().float()  # shipped as float16: whatever is measured later is measured after rounding
+    policy.model.half().float()  # shipped as float16: whatever is measured later is measured after rounding
     record = {
         "recipe": asdict(recipe),
         "device": torch.device(device).type,
         "versions": versions,
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": sum(p.numel() for p in policy.model.parameters()),
         "demonstration_tokens": sum(lengths),
         "mean_reply_tokens": round(float(np.mean(replies)), 2),
         "trained_tokens": result.tokens,
@@ -119,12 +121,33 @@ def train(
     return policy, record
 
 
+def _scratch(scenario: Scenario, recipe: Recipe, demonstrations: Sequence[Demonstration], device: str) -> TokenPolicy:
+    """Return an untrained policy with a tokenizer of its own."""
+    tokenizer = train_tokenizer(_texts(demonstrations), recipe.vocabulary)
+    model = build_model(
+        recipe.size,
+        recipe.vocabulary,
+        seed=recipe.seed,
+        pad_id=tokenizer.pad_token_id,
+        end_id=tokenizer.eos_token_id,
+    )
+    return TokenPolicy(model.to(device), tokenizer, scenario=scenario, versions=versions_of(scenario))
+
+
+def _planned(scenario: Scenario, device: str) -> TokenPolicy:
+    """Return the shipped policy, about to learn to plan."""
+    policy = TokenPolicy.load(TINY, device, scenario=scenario)
+    policy.planning, policy.versions = Planning(), versions_of(scenario)
+    return policy
+
+
 def gate(policy: TokenPolicy, batch: Any, *, turns: int = 500, seed: int = 0) -> Gate:
     """Sample at least ``turns`` turns with ``policy`` in ``batch`` and say what they are worth."""
     generator = np.random.default_rng(seed)
     counted = broken = cut = 0
     rewards: list[float] = []
     costs: list[np.ndarray[Any, Any]] = []
+    followed: list[np.ndarray[Any, Any]] = []
     names: tuple[str, ...] = ()
     while counted < turns:
         first = len(rewards)
@@ -133,9 +156,11 @@ def gate(policy: TokenPolicy, batch: Any, *, turns: int = 500, seed: int = 0) ->
         counted += int(record.turns.sum())
         broken += sum(outcome["ended_by"] == "format_error" for outcome in record.outcomes)
         closed = int((record.agent_mask & (record.tokens == policy.end_id)).sum())
-        cut += int(record.turns.sum()) - closed
+        cut += _written(record) - closed
         rewards += record.session_rewards.tolist()
         costs.append(record.costs)
+        if policy.planning is not None and record.conduct is not None:
+            followed.append(record.conduct.followed[record.conduct.followed >= 0])
         names = record.cost_names
     means = np.concatenate(costs).mean(axis=0)
     return Gate(
@@ -144,7 +169,14 @@ def gate(policy: TokenPolicy, batch: Any, *, turns: int = 500, seed: int = 0) ->
         cut_off=round(cut / counted, 4),
         session_reward=round(float(np.mean(rewards)), 4),
         costs={name: round(float(mean), 4) for name, mean in zip(names, means, strict=True)},
+        followed=round(float(np.concatenate(followed).mean()), 4) if followed else None,
     )
+
+
+def _written(record: Trajectories) -> int:
+    """Return how many messages and strategies the policy wrote."""
+    starts = record.agent_mask & ~np.pad(record.agent_mask, ((0, 0), (1, 0)))[:, :-1]
+    return int(starts.sum())
 
 
 def open_batch(scenario: Scenario) -> Any:
@@ -213,6 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder to write; default: the scenario's shipped weights")
     parser.add_argument("--size", default=default.size)
     parser.add_argument("--dialogues", type=_count, default=default.dialogues)
+    parser.add_argument("--planned", action="store_true", help="go on from the shipped weights and learn to plan")
     parser.add_argument("--tasks", type=_count, default=default.tasks, help="answered scaffold tasks (default: none)")
     parser.add_argument("--tokens", type=_count, default=default.tokens, help="tokens to train on, such as 2.5M")
     parser.add_argument("--batch-tokens", type=_count, default=default.batch_tokens)
@@ -228,6 +261,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         size=options.size,
         vocabulary=options.vocabulary,
         dialogues=options.dialogues,
+        planned=options.planned,
         tasks=options.tasks,
         tokens=options.tokens,
         lr=options.lr,
@@ -238,7 +272,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         device = local_device(options.device)
         scenario = make_scenario(options.env)
-        out = options.out or shipped_weights(scenario.name)
+        out = options.out or shipped_weights(scenario.name, PLANNED if recipe.planned else TINY)
         out.mkdir(parents=True, exist_ok=True)
         policy, record = train(scenario, recipe, device=device)
         result = gate(policy, open_batch(scenario), turns=recipe.gate_turns, seed=recipe.seed)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
-from agents.sampler import Line, sample, turn_uniforms
+from agents.sampler import Answer, Line, sample, turn_uniforms
 from agents.token_policy import Message, TokenPolicy
 from td_gym.draws import mix
 
@@ -51,17 +51,28 @@ class TokenAgent:
         return replies
 
     def _reply(self, conversations: Sequence[Sequence[Message]]) -> list[str]:
+        lines = [self._line(messages) for messages in conversations]
+        for line, messages in zip(lines, conversations, strict=True):
+            self._begin(line, messages)
+        return self._written(lines, conversations, lambda ended: [])
+
+    def _line(self, messages: Sequence[Message]) -> Line:
+        """Return a line that has read the conversation."""
+        line = Line()
+        line.read(self._tokens(messages))
+        return line
+
+    def _begin(self, line: Line, messages: Sequence[Message]) -> None:
+        """Let the reply to ``messages`` begin."""
+        line.begin(turn_uniforms(mix(self._seed, digest(messages)), self.policy.max_new_tokens))
+
+    def _written(self, lines: Sequence[Line], conversations: Sequence[Sequence[Message]], answer: Answer) -> list[str]:
+        """Sample the lines to their ends and return the replies that they close with."""
         policy = self.policy
-        lines = []
-        for messages in conversations:
-            line = Line()
-            line.read(self._tokens(messages))
-            line.begin(turn_uniforms(mix(self._seed, _digest(messages)), policy.max_new_tokens))
-            lines.append(line)
         sample(
             policy.model,
             lines,
-            lambda ended: [],
+            answer,
             end_id=policy.end_id,
             pad_id=policy.pad_id,
             temperature=self.temperature,
@@ -73,22 +84,26 @@ class TokenAgent:
             replies.append(text)
         return replies
 
+    def _history(self, messages: Sequence[Message]) -> list[int]:
+        """Return the tokens of a conversation that it does not remember."""
+        return self.policy.render_history(messages)
+
     def _tokens(self, messages: Sequence[Message]) -> list[int]:
         replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
         if replies:
-            past = self._histories.get(_digest(messages[: replies[-1] + 1]))
+            past = self._histories.get(digest(messages[: replies[-1] + 1]))
             if past is not None:
                 closed = past[-1] == self.policy.end_id
                 return past + self.policy.render_reply(messages[replies[-1] + 1 :], ended=closed)
-        return self.policy.render_history(messages)
+        return self._history(messages)
 
     def _remember(self, messages: Sequence[Message], tokens: list[int]) -> None:
-        self._histories[_digest(messages)] = tokens
+        self._histories[digest(messages)] = tokens
         while len(self._histories) > _REMEMBERED:
             self._histories.popitem(last=False)
 
 
-def _digest(messages: Sequence[Message]) -> int:
+def digest(messages: Sequence[Message]) -> int:
     """Return 64 bits that name a conversation so far."""
     text = json.dumps([[message["role"], message["content"]] for message in messages])
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -11,6 +11,7 @@ import copy
 import json
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +23,8 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
+from agents.names import PLANNED, SHIPPED, TINY
+from agents.plans import Planning
 from td_gym.errors import TdGymError
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.scenario import Scenario
@@ -36,7 +39,8 @@ class TokenPolicy:
     """A model that reads and writes a conversation as tokens.
 
     ``scenario`` fills slots; without one they stay as written.  ``max_new_tokens`` is the longest
-    reply the model was made for, a default for whoever samples from it.
+    reply the model was made for, a default for whoever samples from it.  ``planning`` says how it
+    plans, ``None`` that it does not.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class TokenPolicy:
         self.scenario = scenario
         self.max_new_tokens = max_new_tokens
         self.versions = dict(versions or {})
+        self.planning = Planning.from_json(self.versions.pop("planning")) if "planning" in self.versions else None
         self._markers = tuple(tokenizer.all_special_tokens)
         self._has_system_role = self._probe_system_role()
         self.end_id = self._probe_end()
@@ -68,14 +73,16 @@ class TokenPolicy:
         *,
         scenario: Scenario | None = None,
         dtype: torch.dtype = torch.float32,
+        plans: bool = False,
     ) -> TokenPolicy:
         """Load ``tiny`` (the weights shipped for ``scenario``), a model or run directory, or a hub id.
 
-        Nothing is downloaded: a hub id must lie in the local Hugging Face cache.  Raises
-        ``TdGymError`` when there is no such model or its protocol or scenario is another one; warns
-        when its scenario's version or wording is.
+        ``tiny-planned``, and ``tiny`` with ``plans``, are the shipped weights that have learnt to plan.
+        Nothing is downloaded: a hub id must lie in the local Hugging Face cache.  Raises ``TdGymError``
+        when there is no such model or its protocol or scenario is another one; warns when its
+        scenario's version or wording is.
         """
-        source = _locate(path, scenario)
+        source = _locate(PLANNED if plans and path == TINY else path, scenario)
         enabled = transformers.utils.logging.is_progress_bar_enabled()
         transformers.utils.logging.disable_progress_bar()
         try:
@@ -114,6 +121,8 @@ class TokenPolicy:
                 transformers.utils.logging.enable_progress_bar()
         self.tokenizer.save_pretrained(folder)
         versions = {**self.versions, "max_new_tokens": self.max_new_tokens}
+        if self.planning is not None:
+            versions["planning"] = asdict(self.planning)
         (folder / VERSIONS).write_text(json.dumps(versions, indent=2, sort_keys=True) + "\n")
 
     def check_compatible(self, scenario: Scenario) -> None:
@@ -238,9 +247,9 @@ def _merge(messages: Sequence[dict[str, str]], *, system_role: bool) -> list[dic
     return merged
 
 
-def shipped_weights(scenario_name: str) -> Path:
-    """Return the folder of the tiny weights shipped for a scenario, whether or not it exists."""
-    return Path(str(resources.files("agents"))) / "weights" / scenario_name
+def shipped_weights(scenario_name: str, model: str = TINY) -> Path:
+    """Return the folder of ``model``, one of ``SHIPPED``, for a scenario, whether or not it exists."""
+    return Path(str(resources.files("agents"))) / "weights" / (scenario_name + model.removeprefix(TINY))
 
 
 def is_model(path: Path) -> bool:
@@ -250,13 +259,13 @@ def is_model(path: Path) -> bool:
 
 def _locate(path: str | Path, scenario: Scenario | None) -> Path:
     """Return the local directory that holds the model ``path`` names."""
-    if str(path) == "tiny":
+    if str(path) in SHIPPED:
         if scenario is None:
-            raise TdGymError("The model 'tiny' is shipped per scenario; name an environment too.")
-        folder = shipped_weights(scenario.name)
+            raise TdGymError(f"The model {str(path)!r} is shipped per scenario; name an environment too.")
+        folder = shipped_weights(scenario.name, str(path))
         if not is_model(folder):
             raise TdGymError(
-                f"No tiny weights are shipped for {scenario.name}; train some with `python -m agents.tiny`."
+                f"No {path} weights are shipped for {scenario.name}; train some with `python -m agents.tiny`."
             )
         return folder
     folder = Path(path)

@@ -56,7 +56,7 @@ def train(config: TrainConfig) -> None:
         scenario = scenario_of(config)
         budgets = budgets_of(config, scenario)
         method = configured_method(config, budgets)
-        start = TokenPolicy.load(config.model, device, scenario=scenario)
+        start = starting_policy(config, method, scenario, device)
         needed = {part.source for update in range(config.steps) for part in method.phases(update + 1, config.steps)}
         sources = {name: SOURCES[name](config, scenario) for name in needed}
         train_policy(config, scenario, start, method, budgets, sources)
@@ -84,6 +84,19 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Meth
             f"{method.min_minibatches}, not {config.minibatches}."
         )
     return method
+
+
+def starting_policy(config: TrainConfig, method: Method, scenario: Scenario, device: str) -> TokenPolicy:
+    """Return the policy that training starts from, made to plan as ``method`` needs it.
+
+    Raises ``TdGymError`` for a policy that plans and a method that does not let it hold whole dialogues.
+    """
+    policy = TokenPolicy.load(config.model, device, scenario=scenario, plans=method.planning is not None)
+    if method.planning is not None:
+        policy.planning = method.planning
+    if policy.planning is not None and method.learns_from != "policy":
+        raise TdGymError(f"{config.model!r} plans before it writes, which {config.method} cannot train; take 'tiny'.")
+    return policy
 
 
 def train_policy(
@@ -131,7 +144,13 @@ def train_policy(
                     learner.freeze()
                 batch = sources[phase.source](policy, phase.number)
                 held = describe(batch.dialogues, list(budgets)) if batch.dialogues is not None else {}
-                learnt = learner.update(batch.rows, phase.number, phase.prefix, phase.pace)
+                rows = batch.rows.of_seat(phase.seat) if phase.seat else batch.rows
+                learnt = learner.update(rows, phase.number, phase.prefix, phase.pace)
+                if phase.seat:
+                    held |= {
+                        f"losses/{seat}_moved": learner.divergence(batch.rows.of_seat(seat))
+                        for seat in batch.rows.writers() - {phase.seat}
+                    }
                 for name, value in (held | learnt).items():
                     figures[name].append(value)
             learner.take_into_mean(update)

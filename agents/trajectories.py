@@ -8,7 +8,7 @@ nothing is ever re-tokenised.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,35 @@ import numpy.typing as npt
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
+
+NO_SETS: Bools = np.zeros((0, 0), dtype=np.bool_)
+"""The admissible token sets of free decoding."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Conduct:
+    """How the turns of dialogues were received, whether they kept to their plan, and what the dialogues came to."""
+
+    relevance: Ints
+    """``[B, T]`` grade 0..3 that the customer's answer gives the turn, -1 where none came, as after a look-up."""
+    followed: Ints
+    """``[B, T]`` 1 where the message was read as the strategy in force, 0 where not, -1 where none was."""
+    goal: Floats
+    """``[B]`` session reward as a share of its range, 0..1."""
+    succeeded: Bools
+    """``[B]`` whether the seat reached its goal."""
+    horizon: int
+    """Answered turns that a dialogue may have."""
+
+    def select(self, index: Ints, turns: int) -> Conduct:
+        """Return the rows ``index`` and the first ``turns`` turns."""
+        return Conduct(
+            self.relevance[index, :turns],
+            self.followed[index, :turns],
+            self.goal[index],
+            self.succeeded[index],
+            self.horizon,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +59,7 @@ class Trajectories:
     turn: Ints
     """``[B, L]`` index of the service turn an agent token belongs to, -1 elsewhere."""
     seat: Ints
-    """``[B, L]`` index of the seat whose policy wrote the token, -1 elsewhere."""
+    """``[B, L]`` index in ``seats`` of the seat whose policy wrote the token, -1 elsewhere."""
     log_probs: Floats
     """``[B, L]`` sampling log-prob of agent tokens at temperature 1, 0 elsewhere."""
     allowed: Ints
@@ -55,8 +84,12 @@ class Trajectories:
     """``info["outcome"]`` of each dialogue."""
     term_weights: tuple[float, ...] = ()
     """``K`` weights of the turn terms in a turn's score, as the scenario states them; empty for all 1."""
-    allowed_sets: Bools = field(default_factory=lambda: np.zeros((0, 0), dtype=np.bool_))
+    allowed_sets: Bools = field(default_factory=lambda: NO_SETS)
     """``[S, V]`` admissible token sets that ``allowed`` points into; empty where decoding is free."""
+    seats: tuple[str, ...] = ("service",)
+    """Names of the seats."""
+    conduct: Conduct | None = None
+    """How the dialogues went, where they were held and not only read."""
 
     def __post_init__(self) -> None:
         b, length = self.tokens.shape
@@ -82,6 +115,10 @@ class Trajectories:
             raise ValueError(f"Trajectories.term_weights are {self.term_weights}, expected {len(self.term_names)}.")
         if self.allowed.size and not -1 <= int(self.allowed.min()) <= int(self.allowed.max()) < len(self.allowed_sets):
             raise ValueError(f"Trajectories.allowed must point into {len(self.allowed_sets)} sets, or be -1.")
+        if self.seat.size and not -1 <= int(self.seat.min()) <= int(self.seat.max()) < len(self.seats):
+            raise ValueError(f"Trajectories.seat must point into {self.seats}, or be -1.")
+        if self.conduct is not None and self.conduct.relevance.shape != (b, t):
+            raise ValueError(f"Trajectories.conduct is of {self.conduct.relevance.shape} turns, expected {(b, t)}.")
         if len(self.outcomes) != b:
             raise ValueError(f"Trajectories.outcomes has {len(self.outcomes)} entries for {b} dialogues.")
 
@@ -118,7 +155,18 @@ class Trajectories:
             outcomes=tuple(self.outcomes[i] for i in index),
             term_weights=self.term_weights,
             allowed_sets=self.allowed_sets,
+            seats=self.seats,
+            conduct=self.conduct and self.conduct.select(index, t),
         )
+
+    def writers(self) -> set[str]:
+        """Return the seats that wrote the tokens to learn from."""
+        return {self.seats[seat] for seat in np.unique(self.seat[self.agent_mask])}
+
+    def of_seat(self, seat: str) -> Trajectories:
+        """Return the same dialogues with only the tokens that the policy of ``seat`` wrote to learn from."""
+        mask = self.agent_mask & (self.seat == self.seats.index(seat))
+        return replace(self, agent_mask=mask, turn=np.where(mask, self.turn, -1))
 
 
 def pad_rows(rows: Sequence[npt.ArrayLike], dtype: npt.DTypeLike, fill: float = 0) -> npt.NDArray[Any]:

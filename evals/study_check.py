@@ -33,13 +33,12 @@ def check(study: Study) -> None:
 def _check_training(study: Study, run: Run, scenario: Scenario) -> None:
     from agents.config import budgets_of
     from agents.distributed import local_device
-    from agents.token_policy import TokenPolicy
-    from agents.trainer import configured_method
+    from agents.trainer import configured_method, starting_policy
 
     config = train_config(study, run, RUNS / study.name / run.name)
-    configured_method(config, budgets_of(config, scenario))
+    method = configured_method(config, budgets_of(config, scenario))
     scenario.training_customer(config.customer)
-    TokenPolicy.load(config.model, local_device(config.device), scenario=scenario)
+    starting_policy(config, method, scenario, local_device(config.device))
 
 
 @contextmanager

@@ -8,8 +8,10 @@ from typing import Any
 
 from agents.methods.base import Advantages, Method
 from agents.methods.cmpo import CMPO, CMPOConfig, ReleasedCMPO, ReleasedCMPOConfig
+from agents.methods.dpo import DPO, DPOConfig
 from agents.methods.duca import DuCA, DuCAConfig
 from agents.methods.gdpo import GDPO, GDPOConfig
+from agents.methods.gopo import GOPO, GOPOConfig
 from agents.methods.grpo import GRPO, GRPOConfig
 from agents.methods.more import MORE, MOREConfig
 from agents.methods.ppo import PPO, PPOConfig
@@ -28,6 +30,8 @@ ALGORITHMS: dict[str, tuple[Any, Any]] = {
     "duca": (DuCA, DuCAConfig),
     "gdpo": (GDPO, GDPOConfig),
     "more": (MORE, MOREConfig),
+    "dpo": (DPO, DPOConfig),
+    "gopo": (GOPO, GOPOConfig),
 }
 """Class and configuration of each algorithm a preset may name."""
 

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from agents.advantages import turn_mask
 from agents.losses import LossConfig, TokenScores, policy_loss
+from agents.plans import Planning
+from agents.preferences import Pairs
 from agents.trajectories import Trajectories
 from td_gym.errors import unknown
 
@@ -26,6 +28,8 @@ class Advantages:
     """Figures for ``metrics.jsonl``, by full name."""
     returns: Tensor | None = None
     """``[B, L]`` targets of the value head, for methods that have one."""
+    pairs: Pairs | None = None
+    """Dialogues to compare: where given, the loss is that of preferences, and advantages count for nothing."""
 
 
 class Phase(NamedTuple):
@@ -41,6 +45,8 @@ class Phase(NamedTuple):
     """The policy, as it stands when the phase begins, becomes the reference."""
     pace: float = 1.0
     """What the learning rate is multiplied by."""
+    seat: str = ""
+    """Whose tokens are learnt from, where the policy writes for several seats; empty for all."""
 
 
 class Probe(Protocol):
@@ -67,6 +73,13 @@ class Method(ABC):
     """Extra parameters on the trunk's last state; trained beside the model when present."""
     value_coef: float = 0.0
     """Weight of the value loss."""
+    planning: Planning | None = None
+    """How the policy has to plan; ``None`` leaves that to the policy."""
+
+    @property
+    def needs_reference(self) -> bool:
+        """Whether the policy that training starts from is scored too."""
+        return self.loss.kl_beta > 0
 
     @property
     def uses_budgets(self) -> bool:

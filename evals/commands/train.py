@@ -172,15 +172,13 @@ def _spawn(args: argparse.Namespace) -> int:
     from agents.config import budgets_of, scenario_of
     from agents.distributed import local_device
     from agents.sources import share_of
-    from agents.token_policy import TokenPolicy
-    from agents.trainer import TrainConfig, configured_method
+    from agents.trainer import TrainConfig, configured_method, starting_policy
 
     config = TrainConfig(**settings(args))
     scenario = scenario_of(config)
     share_of(config, 0, args.nproc)
     local_device(args.device)
-    configured_method(config, budgets_of(config, scenario))
-    TokenPolicy.load(args.model, "cpu", scenario=scenario)
+    starting_policy(config, configured_method(config, budgets_of(config, scenario)), scenario, "cpu")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(args.nproc)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", _WORKER: "1"}
     # After "--" torchrun does not try to read our options, of which some begin like its own.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from agents.model import build_model, train_tokenizer
 from agents.token_policy import TokenPolicy
 from td_gym.draws import choice, integer
+from td_gym.envs.batch import ConversationBatch, Step
 from td_gym.protocol import Messages, ParsedMessage, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
 from td_gym.turns import CustomerEffect, ServiceEffect
@@ -31,7 +32,10 @@ class FakeEpisode(Episode):
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         voucher = float(message.action == "voucher")
         return ServiceEffect(
-            frozenset(), "answer", {"voucher": voucher}, {"polite": float("sorry" in message.response)}
+            frozenset(),
+            "compensate" if voucher else "answer",
+            {"voucher": voucher},
+            {"polite": float("sorry" in message.response)},
         )
 
     def hear_customer(self, shown: str) -> CustomerEffect:
@@ -78,7 +82,7 @@ class FakeScenario(Scenario):
     costs: ClassVar[Mapping[str, CostSpec]] = {"voucher": CostSpec("v", 0.3), "format": CostSpec("f")}
     terms: ClassVar[Mapping[str, TermSpec]] = {"polite": TermSpec(0.0, 1.0, "p")}
     reward_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"service": (0, 20), "customer": (0, 0)}
-    strategies: ClassVar[tuple[str, ...]] = ("answer",)
+    strategies: ClassVar[tuple[str, ...]] = ("answer", "compensate")
     fallback_strategy: ClassVar[str] = "answer"
     populations: ClassVar[tuple[str, ...]] = ("all",)
     customers: ClassVar[tuple[str, ...]] = ("scripted",)
@@ -93,7 +97,7 @@ class FakeScenario(Scenario):
         return FakeEpisode(self, seed, split, row, case)
 
     def admissible(self, episode: Episode) -> tuple[str, ...]:
-        return self.strategies
+        return self.strategies if episode.service_turns else ("answer",)
 
     def succeeded(self, outcome: Mapping[str, Any]) -> bool:
         return outcome["ended_by"] == "resolved"
@@ -127,54 +131,19 @@ class FakeScenario(Scenario):
         return {"item": messages[0]["content"].split("CASE\n")[1].split(";")[0]}
 
 
-@dataclass
-class FakeStep:
-    observation: Any
-    reward: float
-    terminated: bool
-    truncated: bool
-    info: dict[str, Any]
+class FakeBatch(ConversationBatch):
+    """Conversations of ``FakeScenario``; it also notes what it was given."""
 
-
-class FakeBatch:
-    """``ConversationBatch`` for ``FakeScenario``; it also notes what it was given."""
-
-    seat = "service"
-
-    def __init__(self) -> None:
-        self.scenario = FakeScenario()
-        self.episodes: dict[int, Episode] = {}
-        self.submitted: dict[int, list[str]] = {}
+    def __init__(self, size: int = 64) -> None:
+        super().__init__(FakeScenario(), "service", size, {"customer": FakeCustomer()})
+        self.submitted: defaultdict[int, list[str]] = defaultdict(list)
         self.calls: list[list[int]] = []
 
-    def reset(self, indices: Sequence[int], seeds: Sequence[int]) -> list[FakeStep]:
-        for i, seed in zip(indices, seeds, strict=True):
-            self.episodes[i] = self.scenario.begin(seed)
-            self.submitted[i] = []
-        return [self._hear(i, {}, {}, 0.0) for i in indices]
-
-    def step(self, indices: Sequence[int], texts: Sequence[str]) -> list[FakeStep]:
+    def step(self, indices: Sequence[int], texts: Sequence[str]) -> list[Step]:
         self.calls.append(list(indices))
-        steps = []
         for i, text in zip(indices, texts, strict=True):
             self.submitted[i].append(text)
-            result = self.episodes[i].submit("service", text)
-            reward = result.rewards.get("service", 0.0)
-            steps.append(self._hear(i, dict(result.costs), dict(result.terms), reward))
-        return steps
-
-    def _hear(self, i: int, costs: dict[str, float], terms: dict[str, float], reward: float) -> FakeStep:
-        episode = self.episodes[i]
-        truncated = False
-        if episode.outcome is None:
-            result = episode.submit("customer", FakeCustomer().reply_batch([episode])[0])
-            reward += result.rewards.get("service", 0.0)
-            truncated = result.truncated
-        info = {"messages": episode.messages("service"), "costs": costs, "rewards": terms}
-        over = episode.outcome is not None
-        if over:
-            info["outcome"] = episode.outcome
-        return FakeStep({}, reward, over and not truncated, truncated, info)
+        return super().step(indices, texts)
 
 
 TEXTS = (

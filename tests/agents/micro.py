@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from agents.trajectories import Trajectories, pad_rows
+from agents.trajectories import Conduct, Trajectories, pad_rows
 
 
 def micro_model(seed: int = 0, vocabulary: int = 12) -> Any:
@@ -40,12 +40,18 @@ def make_trajectories(
     term_names: Sequence[str] = ("quality",),
     term_weights: Sequence[float] = (),
     log_probs: Sequence[Sequence[float]] | None = None,
+    relevance: Sequence[Sequence[int]] | None = None,
+    followed: Sequence[Sequence[int]] | None = None,
 ) -> Trajectories:
-    """Build trajectories from lists; ``turn`` is -1 where the agent did not write."""
+    """Build trajectories from lists; ``turn`` is -1 where the agent did not write.
+
+    Dialogues may have four turns and five points, and four are a success.
+    """
     turns = pad_rows(turn, np.int64, -1)
     counts = turns.max(axis=1) + 1
     if turn_rewards is None:
         turn_rewards = np.zeros((len(tokens), int(counts.max()), len(term_names))).tolist()
+    unknown = np.full((len(tokens), int(counts.max())), -1)
     return Trajectories(
         tokens=pad_rows(tokens, np.int64),
         agent_mask=turns >= 0,
@@ -63,4 +69,11 @@ def make_trajectories(
         cost_names=("voucher",),
         outcomes=tuple({"ended_by": "resolved"} for _ in tokens),
         term_weights=tuple(term_weights),
+        conduct=Conduct(
+            relevance=unknown if relevance is None else pad_rows(relevance, np.int64, -1),
+            followed=unknown if followed is None else pad_rows(followed, np.int64, -1),
+            goal=np.asarray(rewards, dtype=np.float32) / 5,
+            succeeded=np.asarray(rewards) >= 4,
+            horizon=4,
+        ),
     )

@@ -57,7 +57,7 @@ def spread(values: list[float]) -> Tensor:
 
 
 def test_names_and_default_presets() -> None:
-    assert method_names() == ("sft", "ppo", "grpo", "cmpo", "duca", "gdpo", "more")
+    assert method_names() == ("sft", "ppo", "grpo", "cmpo", "duca", "gdpo", "more", "dpo", "gopo")
     assert presets("cmpo")[:3] == ("hybrid", "released", "outcome_scale_group")
     for method in method_names():
         for preset in presets(method):

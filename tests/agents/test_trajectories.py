@@ -8,6 +8,8 @@ import pytest
 from agents.trajectories import Trajectories, pad_rows
 from tests.agents.micro import make_trajectories
 
+_OTHERWISE = ("allowed_sets", "tokens", "outcomes", "seats", "conduct")
+
 
 def _three() -> Trajectories:
     return make_trajectories(
@@ -34,9 +36,7 @@ def test_unknown_cost_is_refused() -> None:
         _three().cost("transfer")
 
 
-@pytest.mark.parametrize(
-    "name", [f.name for f in dataclasses.fields(Trajectories) if f.name not in ("allowed_sets", "tokens", "outcomes")]
-)
+@pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Trajectories) if f.name not in _OTHERWISE])
 def test_every_array_is_checked_against_the_tokens(name: str) -> None:
     batch = _three()
     short = getattr(batch, name)[:1]
@@ -44,6 +44,26 @@ def test_every_array_is_checked_against_the_tokens(name: str) -> None:
         short = ("one", "two") if name != "term_weights" else (1.0, 2.0)
     with pytest.raises(ValueError, match="expected"):
         dataclasses.replace(batch, **{name: short})
+
+
+def test_seats_and_conduct_are_checked_too() -> None:
+    batch = _three()
+    with pytest.raises(ValueError, match="seat must point into"):
+        dataclasses.replace(batch, seats=())
+    assert batch.conduct is not None
+    with pytest.raises(ValueError, match="conduct is of"):
+        dataclasses.replace(batch, conduct=batch.conduct.select(np.array([0]), 2))
+
+
+def test_tokens_of_one_seat() -> None:
+    batch = dataclasses.replace(_three(), seats=("service", "expert"))
+    batch.seat[2, 1] = 1
+    assert batch.writers() == {"service", "expert"}
+    planned = batch.of_seat("expert")
+    assert planned.writers() == {"expert"}
+    assert planned.agent_mask.tolist() == [[False] * 4, [False] * 4, [False, True, False, False]]
+    assert planned.turn[2].tolist() == [-1, 0, -1, -1]
+    assert batch.of_seat("service").agent_mask.sum() == batch.agent_mask.sum() - 1
 
 
 def test_pad_rows_fills_on_the_right() -> None:
