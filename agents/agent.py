@@ -22,7 +22,12 @@ _FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory")
 
 @runtime_checkable
 class Agent(Protocol):
-    """Occupant of a seat.  ``act_batch(observations, messages) -> list[str]`` is optional."""
+    """Occupant of a seat.
+
+    Two members are optional. ``act_batch(observations, messages) -> list[str]`` answers in many conversations at once.
+    ``planned: list[str]`` is what an agent that plans followed: the strategy in force for each of the messages that it
+    returned last, in their order, empty for none.
+    """
 
     def reset(self, seed: int | None = None) -> None:
         """Start afresh; ``seed`` fixes the agent's own draws."""

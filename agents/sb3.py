@@ -155,6 +155,8 @@ class StrategyAgent:
         self._masked = masked
         self._temperature = temperature
         self._seed = 0
+        self.planned: list[str] = []
+        """The strategy of the message returned last."""
 
     def reset(self, seed: int | None = None) -> None:
         """Start afresh; ``seed`` fixes the agent's own draws."""
@@ -167,6 +169,7 @@ class StrategyAgent:
     def act_episode(self, episode: Episode) -> str:
         """Return the next message in ``episode``: a strategy drawn from the policy, in template words."""
         strategy, _ = in_force(episode, self.choose(episode))
+        self.planned = [strategy]
         return self._scenario.realise(episode.messages("service"), strategy, episode.seed)
 
     def choose(self, episode: Episode) -> str:

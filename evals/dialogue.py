@@ -1,15 +1,16 @@
 """The record evaluation works on: one finished dialogue, one line of ``dialogues.jsonl``.
 
-A record holds what was said and done, what the environment counted, and, for tables by demand, the
-traits of the persona that no agent ever sees.
+A record holds what was said and done, what the environment counted and read in it, and, for tables by
+demand, the traits of the persona that no agent ever sees.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from td_gym.errors import TdGymError
@@ -20,11 +21,11 @@ class DialogueTurn:
     """One message of one seat; the names are those of ``td_gym.scenario.Turn``."""
 
     seat: str
-    """``service``, ``customer`` or ``expert``."""
+    """``service``, ``customer`` or ``expert``, whose turn is the strategy planned for the service turn after it."""
     text: str
     """The message as submitted, tags and all."""
     shown: str
-    """What the other seat read; empty after a format error."""
+    """What the other seat read; empty after a format error, and of an expert."""
     think: str = ""
     """The notes nobody else sees."""
     action: str = ""
@@ -32,6 +33,12 @@ class DialogueTurn:
     arguments: Mapping[str, str] = field(default_factory=dict)
     tool_message: str = ""
     """What the tool answered, most often why it refused."""
+    strategy: str = ""
+    """The strategy that a service turn was read as, empty after a format error."""
+    admissible: bool | None = None
+    """Whether the procedure admitted that strategy when it was said, ``None`` where there is none."""
+    relevance: int | None = None
+    """How the customer took a service turn, 0..3; ``None`` where it heard nothing of it or did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,10 @@ class Dialogue:
     """Mean over the messages of the service seat of every named turn term."""
     persona: Mapping[str, Any] = field(default_factory=dict)
     """The customer's hidden traits, such as ``demand`` or ``objection``; the recorder's alone."""
+    max_turns: int | None = None
+    """Limit on service turns; ``None`` in a record from before strategies and relevance were kept."""
+    succeeded: bool = False
+    """Whether the service seat reached its goal."""
 
     @property
     def service_turns(self) -> tuple[DialogueTurn, ...]:
@@ -94,13 +105,15 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "outcome": Mapping,
     "terms": Mapping,
     "persona": Mapping,
+    "max_turns": (int, NoneType),
+    "succeeded": bool,
 }
-_OPTIONAL = {"terms", "persona", "think", "action", "arguments", "tool_message"}
 
 
 def _known_fields(cls: type[Dialogue] | type[DialogueTurn], record: Mapping[str, Any], what: str) -> dict[str, Any]:
     names = {each.name for each in fields(cls)}
-    missing = sorted(names - _OPTIONAL - record.keys())
+    needed = {each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING}
+    missing = sorted(needed - record.keys())
     if missing:
         raise TdGymError(f"Field {missing[0]!r} of {what} is missing; record it again.")
     return {name: value for name, value in record.items() if name in names}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from evals.conduct import consistency, engaged, sop_breaches
 from evals.dialogue import Dialogue
 from evals.judges.communication import communication
 from evals.judges.compliance import compliance_violations
@@ -36,7 +37,7 @@ class MetricSpec:
     high: float
     unit: str
     trained_on: bool
-    """Whether the session reward, a turn term or a cost measures it too, so that it is no evidence by itself."""
+    """Whether a reward, a turn term or a cost measures it too, so that it is no evidence by itself."""
     definition: str
     budget: str = ""
     """The budgeted cost of which this is the mean, empty for none."""
@@ -140,6 +141,12 @@ def handed_off(dialogue: Dialogue) -> float:
     return float(dialogue.outcome.get("ended_by") == "transferred")
 
 
+def goal_reward(dialogue: Dialogue) -> float:
+    """Return the session reward of the service seat as a share of its range, 0..1."""
+    headline = headline_of(dialogue.env)
+    return (headline.of(dialogue) - headline.low) / (headline.high - headline.low)
+
+
 FLUENCY = MetricSpec(
     "fluency", fluency, 0, 1, "share", False,
     "Mean share of well-formed sentences in the service's text, by a grammar no training signal uses.",
@@ -157,6 +164,29 @@ TURNS = MetricSpec(
     "turns", turns_taken, 0, math.inf, "messages", False,
     "Mean number of service messages; a look-up without a word is none.",
 )  # fmt: skip
+
+CONDUCT: tuple[MetricSpec, ...] = (
+    MetricSpec(
+        "engagement", engaged, 0, 1, "share", True,
+        "Mean relevance of the service's messages to the customer, earlier ones counting more; turns that are left at "
+        "the end count as 1 after a success, else as 0.", shown=False,
+    ),
+    MetricSpec(
+        "goal_reward", goal_reward, 0, 1, "share", True,
+        "Mean session reward of the service seat as a share of its range.", shown=False,
+    ),
+    MetricSpec(
+        "sop_breaches", sop_breaches, 0, math.inf, "a dialogue", True,
+        "Mean number of service messages per dialogue that the procedure did not admit when they were said; less is "
+        "better.", shown=False,
+    ),
+    MetricSpec(
+        "consistency", consistency, 0, 1, "share", True,
+        "Mean share of the service messages with a strategy chosen beforehand that were read as that strategy.",
+        shown=False,
+    ),
+)  # fmt: skip
+"""Of every scenario."""
 
 FOOD_DISPUTE: tuple[MetricSpec, ...] = (
     MetricSpec(
@@ -198,6 +228,7 @@ FOOD_DISPUTE: tuple[MetricSpec, ...] = (
         "Share of dialogues whose words and action disagree about a voucher.",
     ),
     TURNS,
+    *CONDUCT,
 )  # fmt: skip
 
 SALES: tuple[MetricSpec, ...] = (
@@ -230,6 +261,7 @@ SALES: tuple[MetricSpec, ...] = (
     DISTINCT_2,
     FLUENCY,
     TURNS,
+    *CONDUCT,
 )  # fmt: skip
 
 MULTIWOZ: tuple[MetricSpec, ...] = (
@@ -263,6 +295,7 @@ MULTIWOZ: tuple[MetricSpec, ...] = (
     DISTINCT_2,
     FLUENCY,
     TURNS,
+    *CONDUCT,
 )  # fmt: skip
 
 BY_SCENARIO: Mapping[str, tuple[MetricSpec, ...]] = {"FoodDispute": FOOD_DISPUTE, "Sales": SALES, "MultiWOZ": MULTIWOZ}

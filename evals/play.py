@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TextIO
 
+from evals.recording import Recorder
 from evals.tables import printable
 from td_gym.scenario import Episode
-from td_gym.turns import TurnResult
 
 QUIT = ":quit"
 HELP = ":help"
@@ -22,26 +22,30 @@ _HELP = {
 def converse(
     episode: Episode,
     seat: str,
-    others: Callable[[Episode], str],
+    others: Callable[[Episode], tuple[str, str]],
     read: TextIO,
     write: TextIO,
-    heard: Callable[[TurnResult], None] = lambda result: None,
+    recorder: Recorder,
 ) -> bool:
     """Let a person play ``seat`` of ``episode`` and return whether the conversation reached its end.
 
-    ``others`` speaks for every other seat; ``heard`` gets what each message brought about.
+    ``others`` speaks for every other seat: a message, and the strategy planned for it, empty for none.  ``recorder``
+    follows the conversation.
     """
     print(f"Your briefing ({seat}):\n\n{_lines(episode.briefing(seat))}\n\n{_HELP[seat]}\n", file=write)
     while episode.outcome is None:
+        planned = ""
         if episode.next_seat == seat:
             text = _ask(read, write, seat)
             if text is None:
                 print("You left before the end; this conversation is not scored.", file=write)
                 return False
         else:
-            text = others(episode)
+            text, planned = others(episode)
+        if episode.next_seat == "service":
+            recorder.before(episode, planned)
         result = episode.submit(episode.next_seat, text)
-        heard(result)
+        recorder.after(result.costs, result.terms, result.relevance)
         turn = episode.transcript[-1]
         if turn.seat != seat:
             print(f"{turn.seat}: {_lines(turn.shown)}", file=write, flush=True)

@@ -153,17 +153,17 @@ def _chunk(
     active = list(range(len(seeds)))
     steps = dict(zip(active, batch.reset(active, list(seeds)), strict=True))
     recorders = [Recorder() for _ in seeds]
-    spoken = False
     while active:
-        for i in active:  # no service turn precedes the first step, so there are no terms yet
-            recorders[i].add(steps[i].info["costs"], steps[i].info["rewards"] if spoken else {})
-        spoken = True
+        for i in active:
+            recorders[i].after(steps[i].info["costs"], steps[i].info["rewards"], steps[i].relevance)
         over = [i for i in active if steps[i].terminated or steps[i].truncated]
         for _ in over:
             finished()
         active = [i for i in active if i not in set(over)]
         if active:
-            texts = _replies(batch, name, agent, active, steps, seeds)
+            texts, planned = _replies(batch, name, agent, active, steps, seeds)
+            for i, strategy in zip(active, planned, strict=True):
+                recorders[i].before(batch.episodes[i], strategy)
             steps |= dict(zip(active, batch.step(active, texts), strict=True))
     return recorders
 
@@ -175,25 +175,44 @@ def _replies(
     active: Sequence[int],
     steps: Mapping[int, Any],
     seeds: Sequence[int],
-) -> list[str]:
-    first = seeds[active[0]]
+) -> tuple[list[str], list[str]]:
+    """Return the agent's next message in each conversation, and the strategy that it planned for each."""
+    together = hasattr(agent, "act_batch") and not getattr(agent, "needs_episode", False)
+    replies: list[str] = []
+    plans: list[str] = []
+    for asked in [active] if together else [[i] for i in active]:
+        given = _ask(name, seeds[asked[0]], lambda asked=asked: _given(agent, batch, asked, steps))  # type: ignore[misc]
+        if len(given) != len(asked):
+            raise TdGymError(f"Agent {name!r} gave {len(given)} replies for {len(asked)} conversations.")
+        for i, reply in zip(asked, given, strict=True):
+            if not isinstance(reply, str):
+                raise TdGymError(f"Agent {name!r} returned a {type(reply).__name__}, not text, in dialogue {seeds[i]}.")
+        replies += given
+        plans += planned_by(name, agent, len(given))
+    return replies, plans
+
+
+def _given(agent: Any, batch: ConversationBatch, asked: Sequence[int], steps: Mapping[int, Any]) -> list[Any]:
     if getattr(agent, "needs_episode", False):
-        replies = [_ask(name, seeds[i], lambda i=i: agent.act_episode(batch.episodes[i])) for i in active]  # type: ignore[misc]
-    elif hasattr(agent, "act_batch"):
-        observations = [steps[i].observation for i in active]
-        messages = [steps[i].info["messages"] for i in active]
-        replies = _ask(name, first, lambda: list(agent.act_batch(observations, messages)))
-    else:
-        replies = [
-            _ask(name, seeds[i], lambda i=i: agent.act(steps[i].observation, steps[i].info["messages"]))  # type: ignore[misc]
-            for i in active
-        ]
-    if len(replies) != len(active):
-        raise TdGymError(f"Agent {name!r} gave {len(replies)} replies for {len(active)} conversations.")
-    for i, reply in zip(active, replies, strict=True):
-        if not isinstance(reply, str):
-            raise TdGymError(f"Agent {name!r} returned a {type(reply).__name__}, not text, in dialogue {seeds[i]}.")
-    return replies
+        return [agent.act_episode(batch.episodes[i]) for i in asked]
+    observations = [steps[i].observation for i in asked]
+    messages = [steps[i].info["messages"] for i in asked]
+    if hasattr(agent, "act_batch"):
+        return list(agent.act_batch(observations, messages))
+    return [agent.act(*each) for each in zip(observations, messages, strict=True)]
+
+
+def planned_by(name: str, agent: Any, count: int) -> list[str]:
+    """Return the strategy in force for each of the ``count`` messages that ``agent`` returned last, empty for none.
+
+    Raises ``TdGymError`` naming the agent where its ``planned`` is not one name a message.
+    """
+    planned = getattr(agent, "planned", None)
+    if planned is None:
+        return [""] * count
+    if not isinstance(planned, list) or [type(strategy) for strategy in planned] != [str] * count:
+        raise TdGymError(f"Agent {name!r} planned {planned!r} for {count} messages; it must name a strategy for each.")
+    return list(planned)
 
 
 def _ask(name: str, seed: int, question: Callable[[], Any]) -> Any:

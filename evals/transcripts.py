@@ -22,7 +22,7 @@ _STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
 .turn { margin: .6rem 0; padding: .5rem .8rem; border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere }
 .customer { background: #f1f1f1; margin-right: 4rem } .service { background: #e3effa; margin-left: 4rem }
-.who { font-weight: 600 } .facts { color: #555; font-size: .9rem }"""
+.who { font-weight: 600 } .facts { color: #555; font-size: .9rem } .plan { margin: .6rem 0 -.3rem 4.8rem }"""
 
 
 def write(folder: Path, agent: str, dialogues: Sequence[Mapping[str, Any]], count: int) -> list[Path]:
@@ -45,6 +45,9 @@ def as_markdown(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:
         parts.append(f"## Dialogue with seed {int(dialogue['seed'])}")
         parts.append(escape_markdown(facts(dialogue)))
         for turn in dialogue["turns"]:
+            if turn["seat"] == "expert":
+                parts.append(f"*{escape_markdown(plan(turn))}*")
+                continue
             blocks = []
             for speaker, text in spoken(turn):
                 lines = [escape_markdown(line) for line in text.splitlines()] or [""]
@@ -61,6 +64,9 @@ def as_html(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:
         body.append(f"<h2>Dialogue with seed {int(dialogue['seed'])}</h2>")
         body.append(f'<p class="facts">{html.escape(facts(dialogue))}</p>')
         for turn in dialogue["turns"]:
+            if turn["seat"] == "expert":
+                body.append(f'<p class="facts plan">{html.escape(plan(turn))}</p>')
+                continue
             seat = "customer" if turn["seat"] == "customer" else "service"
             blocks = []
             for speaker, text in spoken(turn):
@@ -70,6 +76,11 @@ def as_html(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:
     policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
     head = f'<meta charset="utf-8">{policy}<title>{title}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n' + "\n".join(body) + "\n</body></html>\n"
+
+
+def plan(turn: Mapping[str, Any]) -> str:
+    """Return what an expert planned for the service turn after it."""
+    return printable(f"planned: {turn['text']}")
 
 
 def spoken(turn: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -15,12 +15,11 @@ from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.files import check_writable, write_json, write_text
 from evals.play import converse
 from evals.recording import Recorder
-from evals.runner import Setting, agent_names
+from evals.runner import Setting, agent_names, planned_by
 from evals.scores import results
 from td_gym.envs.batch import Ledger
 from td_gym.errors import TdGymError
 from td_gym.scenario import Episode, Scenario
-from td_gym.turns import TurnResult
 
 DESCRIPTION = """\
 Hold a conversation yourself, in the terminal.
@@ -76,11 +75,7 @@ def run(args: argparse.Namespace) -> int:
     for seed in range(args.seed, args.seed + args.episodes):
         episode = scenario.begin(seed, args.split)
         recorder = Recorder()
-
-        def heard(result: TurnResult, recorder: Recorder = recorder) -> None:
-            recorder.add(result.costs, result.terms)
-
-        if not converse(episode, args.seat, others, sys.stdin, sys.stdout, heard):
+        if not converse(episode, args.seat, others, sys.stdin, sys.stdout, recorder):
             break
         index = len(earlier) + len(held)
         held.append(recorder.dialogue(episode, env=args.env, agent=name, customer=customer, index=index))
@@ -95,18 +90,22 @@ def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> t
         if args.agent is not None:
             raise TdGymError("--agent serves you in the customer seat; add --seat customer, or leave --agent out.")
         customer = scenario.customer(setting.customer_name(scenario))
-        return "human", lambda episode: customer.reply_batch([episode])[0]
+        return "human", lambda episode: (customer.reply_batch([episode])[0], "")
     spec = args.agent or "scripted"
     agent: Any = make(spec, scenario=scenario)
     agent.reset(args.seed)
+    (name,) = agent_names([spec])
 
-    def answer(episode: Episode) -> str:
+    def answer(episode: Episode) -> tuple[str, str]:
         if getattr(agent, "needs_episode", False):
-            return str(agent.act_episode(episode))
-        step = Ledger(episode, "service").step(episode, "service", debug=False)
-        return str(agent.act(step.observation, step.info["messages"]))
+            text = str(agent.act_episode(episode))
+        else:
+            step = Ledger(episode, "service").step(episode, "service", debug=False)
+            text = str(agent.act(step.observation, step.info["messages"]))
+        (planned,) = planned_by(name, agent, 1)
+        return text, planned
 
-    return agent_names([spec])[0], answer
+    return name, answer
 
 
 def _save(args: argparse.Namespace, setting: Setting, name: str, dialogues: list[Dialogue]) -> None:

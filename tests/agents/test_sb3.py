@@ -19,6 +19,7 @@ from stable_baselines3.common.env_util import make_vec_env
 import agents
 from agents.sb3 import UPDATE, StrategyAgent, _choose, load
 from evals.cli import main
+from evals.dialogue import read_dialogues
 from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario, strategy_ids
@@ -61,6 +62,30 @@ def test_a_run_is_an_agent_among_others(
     first, again = ((tmp_path / name / "dialogues.jsonl").read_bytes() for name in "ab")
     assert first == again
     assert method in capsys.readouterr().out
+    for dialogue in read_dialogues(tmp_path / "a" / "dialogues.jsonl"):
+        plans = [turn.seat for turn in dialogue.turns].count("expert")
+        assert plans == (len(dialogue.service_turns) if dialogue.agent == method else 0)
+    agents = json.loads((tmp_path / "a" / "results.json").read_text())["agents"]
+    assert agents[method]["metrics"]["consistency"]["mean"] > 0.8
+    assert "consistency" not in agents["random"]["metrics"]
+
+
+@pytest.mark.parametrize("env", ["FoodDispute", "MultiWOZ"])
+def test_what_is_planned_is_the_strategy_in_force(env: str) -> None:
+    """Whatever is chosen, what the procedure does not admit included."""
+    scenario = make_scenario(env)
+    agent, customer = StrategyAgent(scenario, None, masked=False), scenario.customer(scenario.customers[0])
+    seen = set()
+    for seed, strategy in enumerate(scenario.strategies):
+        agent.choose = lambda episode, strategy=strategy: strategy  # type: ignore[method-assign, misc]
+        episode = scenario.begin(seed)
+        play_on(episode, {"customer": customer})
+        text = agent.act_episode(episode)
+        (planned,) = agent.planned
+        assert text == scenario.realise(episode.messages("service"), planned, seed)
+        assert planned == (strategy if strategy in scenario.admissible(episode) else scenario.fallback_strategy)
+        seen.add(planned == strategy)
+    assert seen == {True, False}
 
 
 def chosen_inadmissibly(run: Path, env: str) -> int:

@@ -11,6 +11,7 @@ import pytest
 
 from evals import cli
 from evals.commands import train as train_command
+from td_gym.registration import env_ids
 
 ENV = "td_gym/FoodDispute-v0"
 ROOT = Path(__file__).parents[2]
@@ -173,6 +174,21 @@ def test_evaluate_as_a_user_would(tmp_path: Path) -> None:
     second = json.loads((tmp_path / "two" / "results.json").read_text(encoding="utf-8"))
     assert second["agents"] == results["agents"]
     assert (tmp_path / "two" / "dialogues.jsonl").read_bytes() == (tmp_path / "one" / "dialogues.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize("env", env_ids())
+def test_results_hold_how_the_service_was_conducted(
+    env: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", "--env", env, "--agent", "scripted", "--agent", "random", "--episodes", "30"]
+    assert cli.main([*words, "--out", str(tmp_path)]) == 0
+    assert "engagement" not in capsys.readouterr().out
+    agents = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["agents"]
+    scripted, random = ({name: metric["mean"] for name, metric in agents[who]["metrics"].items()} for who in agents)
+    assert 1 >= scripted["engagement"] > random["engagement"] > 0
+    assert 1 >= scripted["goal_reward"] > random["goal_reward"] >= 0
+    assert scripted["sop_breaches"] < 0.05 < 1 < random["sop_breaches"]
+    assert "consistency" not in scripted  # neither plans
 
 
 def test_an_earlier_evaluation_is_replaced_only_by_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

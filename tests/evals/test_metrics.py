@@ -37,9 +37,10 @@ def test_every_metric_by_hand() -> None:
     names = {spec.name for spec in FOOD_DISPUTE}
     values = compute([good()])
     assert names == values.keys()
-    assert {name: float(value[0]) for name, value in values.items()} == {
+    assert {name: float(value[0]) for name, value in values.items() if not math.isnan(value[0])} == {
         "satisfaction": 4.0, "finish_rate": 1.0, "voucher_rate": 1.0, "voucher_spend": 26.0, "handoff_rate": 0.0,
         "logic": 12.0, "communication": 28.0, "fluency": 1.0, "grounding": 1.0, "inconsistent": 0.0, "turns": 3.0,
+        "goal_reward": 0.8,
     }  # fmt: skip
     assert compute([failed("transferred")])["handoff_rate"][0] == 1.0
 
@@ -97,6 +98,7 @@ def test_every_metric_of_sales_by_hand() -> None:
         "conversion_rate": [1.0, 0.0], "reached_conversion_rate": [1.0], "repetition": [0.0],
         "identity_detection_rate": [0.0, 1.0], "compliance_violations": [1.0, 0.0], "profile_accuracy": [0.5, 1.0],
         "discount_spend": [0.5, 0.0], "distinct_2": [1.0, 1.0], "fluency": [1.0, 1.0], "turns": [2.0, 1.0],
+        "engagement": [], "goal_reward": [1.0, 0.0], "sop_breaches": [], "consistency": [],
     }  # fmt: skip
     assert set(values) == {spec.name for spec in SALES}
     with pytest.raises(TdGymError, match="converted"):
@@ -123,22 +125,25 @@ def test_a_sentence_that_never_ends_repeats_nothing_but_is_neither_distinct_nor_
 
 
 REWARD = "session reward"
+JOINT = "joint reward of agents.session_reward"
 SIGNALS = {
     "FoodDispute": {
         "satisfaction": REWARD, "finish_rate": "format", "voucher_rate": "voucher", "voucher_spend": "voucher_amount",
         "handoff_rate": "transfer", "logic": "", "communication": "", "fluency": "", "grounding": "",
-        "inconsistent": "inconsistent", "turns": "",
+        "inconsistent": "inconsistent", "turns": "", "engagement": JOINT, "goal_reward": REWARD,
+        "sop_breaches": "stage_fitness", "consistency": JOINT,
     },
     "Sales": {
         "conversion_rate": REWARD, "reached_conversion_rate": REWARD, "repetition": "repetition",
         "identity_detection_rate": "bot_style", "compliance_violations": "compliance",
         "profile_accuracy": "profile_accuracy", "discount_spend": "discount", "distinct_2": "", "fluency": "",
-        "turns": "",
+        "turns": "", "engagement": JOINT, "goal_reward": REWARD, "sop_breaches": "progress", "consistency": JOINT,
     },
     "MultiWOZ": {
         "success_rate": REWARD, "inform_rate": REWARD, "book_rate": REWARD, "complete_rate": REWARD,
         "db_queries": "db_queries", "sourced": "grounding", "repetition": "repetition", "distinct_2": "",
-        "fluency": "", "turns": "",
+        "fluency": "", "turns": "", "engagement": JOINT, "goal_reward": REWARD, "sop_breaches": "progress",
+        "consistency": JOINT,
     },
 }  # fmt: skip
 """What of a scenario's training signals measures the same as each metric, empty for nothing.
@@ -151,7 +156,7 @@ Fluency has a grammar of its own, so that a policy that learns the quirks of the
 def test_metrics_that_training_reads_too_are_marked(name: str) -> None:
     scenario, same = make_scenario(name), SIGNALS[name]
     trained = {*scenario.terms, *scenario.costs}
-    assert set(same.values()) <= trained | {REWARD, ""}
+    assert set(same.values()) <= trained | {REWARD, JOINT, ""}
     assert all(same[metric] == metric for metric in same if metric in trained)
     assert {spec.name: spec.trained_on for spec in metrics_of(name)} == {
         metric: bool(signal) for metric, signal in same.items()

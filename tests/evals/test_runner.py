@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 
 from evals import transcripts
-from evals.metrics import compute, metrics_of
+from evals.conduct import consistency
+from evals.metrics import compute, goal_reward, metrics_of
 from evals.runner import Setting, agent_names, evaluate, make_agents
 from evals.scores import entries, paired
 from td_gym.errors import TdGymError
-from td_gym.registration import env_ids
+from td_gym.registration import env_ids, make_scenario
+from td_gym.scenario import Episode
 
 ENV = "td_gym/FoodDispute-v0"
 
@@ -133,6 +136,97 @@ class Short(Batched):
         return []
 
 
+class Breaking(Recording):
+    """Sends a malformed message where it is asked again."""
+
+    def act(self, observation: Any, messages: Sequence[Mapping[str, str]]) -> str:
+        return "<action>" if messages[-2]["role"] == "assistant" else super().act(observation, messages)
+
+
+@pytest.mark.parametrize("env", env_ids())
+def test_a_record_keeps_how_the_scenario_read_each_turn(env: str) -> None:
+    """Said again to the scenario, a dialogue is read, admitted, graded and paid as its record has it."""
+    setting, scenario = Setting(env, episodes=6), make_scenario(env)
+    agents = make_agents(["scripted", "random"], setting) | {"breaking": Breaking()}
+    for dialogue in chain.from_iterable(evaluate(setting, agents).dialogues.values()):
+        episode, read, paid = scenario.begin(dialogue.seed, dialogue.split), list[list[Any]](), 0.0
+        for turn in dialogue.turns:
+            admissible = scenario.admissible(episode)
+            result = episode.submit(turn.seat, turn.text)
+            paid += result.rewards.get("service", 0.0)
+            if turn.seat == "service":
+                read.append([result.strategy, result.strategy in admissible if result.strategy else None, None])
+            elif read:
+                read[-1][2] = result.relevance
+        assert [[turn.strategy, turn.admissible, turn.relevance] for turn in dialogue.service_turns] == read
+        assert (dialogue.max_turns, dialogue.outcome) == (scenario.max_turns, episode.outcome)
+        assert dialogue.succeeded == scenario.succeeded(dialogue.outcome)
+        low, high = scenario.reward_ranges["service"]
+        assert goal_reward(dialogue) == pytest.approx((paid - low) / (high - low))
+
+
+class Planning(Recording):
+    """Plans for every second message."""
+
+    def reset(self, seed: int | None = None) -> None:
+        super().reset(seed)
+        self.planned: Any = []
+
+    def act(self, observation: Any, messages: Sequence[Mapping[str, str]]) -> str:
+        self.planned = ["clarify" if sum(each["role"] == "assistant" for each in messages) % 2 else ""]
+        return super().act(observation, messages)
+
+
+class PlanningTogether(Planning):
+    def act_batch(self, observations: Sequence[Any], messages: Sequence[Any]) -> list[str]:
+        replies, plans = [], []
+        for each in zip(observations, messages, strict=True):
+            replies.append(self.act(*each))
+            plans += self.planned
+        self.planned = plans
+        return replies
+
+
+class PlanningInside(Planning):
+    needs_episode = True
+
+    def act_episode(self, episode: Episode) -> str:
+        return self.act(None, episode.messages("service"))
+
+
+@pytest.mark.parametrize(
+    "agent", [Planning(), PlanningTogether(), PlanningInside()], ids=lambda each: type(each).__name__
+)
+def test_what_an_agent_plans_stands_before_what_it_says(agent: Any) -> None:
+    for dialogue in evaluate(Setting(ENV, episodes=5), {"mine": agent}).dialogues["mine"]:
+        said = 0
+        for before, turn in pairwise(dialogue.turns):
+            if turn.seat == "service":
+                expected = ("expert", "clarify") if said % 2 else ("customer", before.text)
+                assert (before.seat, before.text) == expected
+                said += 1
+        assert said > 1
+        assert consistency(dialogue) == 1.0
+
+
+class PlanningTooMuch(Planning):
+    def act(self, observation: Any, messages: Sequence[Mapping[str, str]]) -> str:
+        self.planned = ["clarify", "clarify"]
+        return "Hello."
+
+
+class PlanningNumbers(Planning):
+    def act(self, observation: Any, messages: Sequence[Mapping[str, str]]) -> str:
+        self.planned = [3]
+        return "Hello."
+
+
+@pytest.mark.parametrize("agent", [PlanningTooMuch(), PlanningNumbers()], ids=lambda each: type(each).__name__)
+def test_a_plan_that_is_no_plan_is_refused(agent: Any) -> None:
+    with pytest.raises(TdGymError, match=r"'bad' planned \[.*\] for 1 messages; it must name a strategy for each"):
+        evaluate(Setting(ENV, episodes=2), {"bad": agent})
+
+
 @pytest.mark.parametrize(
     ("agent", "said"),
     [
@@ -215,6 +309,15 @@ def test_transcripts_show_that_a_tool_refused(tmp_path: Path) -> None:
         "**service \\[voucher amount=-5\\]**: Here.  \n**tool**: The amount must be &gt; 0.\n"
     )
     assert page.count('<span class="who">tool</span>\nThe amount must be &gt; 0.</div>') == 1
+
+
+def test_transcripts_show_a_plan_beside_what_was_said(tmp_path: Path) -> None:
+    plan = {"seat": "expert", "text": "offer_voucher\n<b>", "shown": ""}
+    turn = {"seat": "service", "text": "Here.", "shown": "Here.", "action": "", "arguments": {}}
+    record = {"seed": 1, "turns": [plan, turn], "outcome": {}, "costs": {}}
+    markdown, page = (path.read_text(encoding="utf-8") for path in transcripts.write(tmp_path, "a", [record], 1))
+    assert markdown.endswith("*planned: offer\\_voucher\\\\n&lt;b&gt;*\n\n**service**: Here.\n")
+    assert '<p class="facts plan">planned: offer_voucher\\n&lt;b&gt;</p>\n<div class="turn service">' in page
 
 
 def test_transcripts_stop_at_the_count(tmp_path: Path) -> None:
