@@ -1,4 +1,4 @@
-"""What the Gymnasium views of one conversation share: seeds, reset, rendering."""
+"""What the Gymnasium views of one conversation share: arguments, seeds, reset, rendering."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 from gymnasium.core import ActType
+from gymnasium.spaces import Space
 from gymnasium.utils import seeding
 
-from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, check_reset_options, other_seats
+from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario, check_reset_options, other_seats
 from td_gym.envs.batch import ConversationBatch, Step
 from td_gym.envs.transcript import render
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, unknown
 from td_gym.scenario import Episode, Scenario
 
 SEEDS = 2**31
@@ -21,23 +22,40 @@ SEEDS = 2**31
 
 
 class ConversationEnv(gymnasium.Env[dict[str, Any], ActType]):
-    """One conversation seen from one seat, the other seats simulated; a subclass says what an action is."""
+    """One conversation seen from one seat, the other seats simulated.
+
+    A subclass says what an action is: by ``_spaces`` and ``step``, and by ``_seats`` who may take it.
+    """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 1}  # type: ignore[misc]
 
     def __init__(
         self,
-        scenario: Scenario,
-        split: str,
-        customer: str | None,
-        seat: str,
-        debug: bool,
-        render_mode: str | None,
+        scenario: str | Scenario,
+        *,
+        split: str = "train",
+        customer: str | None = None,
+        seat: str = "service",
+        debug: bool = False,
+        render_mode: str | None = None,
+        **options: Any,
     ) -> None:
         self._generator: np.random.Generator | None = None
-        self.scenario = scenario
+        self.scenario = as_scenario(scenario, options, type(self))
         self.render_mode = as_render_mode(render_mode)
-        self._batch = ConversationBatch(scenario, seat, 1, other_seats(scenario, seat, customer), split, debug)
+        if seat not in self._seats():
+            raise unknown("seat", seat, self._seats())
+        policies = other_seats(self.scenario, seat, customer)
+        self._batch = ConversationBatch(self.scenario, seat, 1, policies, split, debug)
+        self.action_space, self.observation_space = self._spaces()
+
+    def _seats(self) -> tuple[str, ...]:
+        """Return the seats that the learner may have."""
+        return self.scenario.seats
+
+    def _spaces(self) -> tuple[Space[ActType], Space[dict[str, Any]]]:
+        """Return the spaces of actions and of observations."""
+        raise NotImplementedError
 
     @property
     def _np_random(self) -> np.random.Generator | None:

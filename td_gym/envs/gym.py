@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from td_gym.envs.arguments import as_scenario
+from gymnasium.spaces import Space
+
 from td_gym.envs.base import ConversationEnv
 from td_gym.envs.spaces import action_space, observation_space
-from td_gym.scenario import Scenario
 
 
 class DialogueEnv(ConversationEnv[str]):
@@ -66,20 +66,8 @@ class DialogueEnv(ConversationEnv[str]):
     - v0: first version.
     """
 
-    def __init__(
-        self,
-        scenario: str | Scenario,
-        *,
-        split: str = "train",
-        customer: str | None = None,
-        seat: str = "service",
-        debug: bool = False,
-        render_mode: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(as_scenario(scenario, options, type(self)), split, customer, seat, debug, render_mode)
-        self.action_space = action_space(self.scenario)
-        self.observation_space = observation_space(self.scenario)
+    def _spaces(self) -> tuple[Space[str], Space[dict[str, Any]]]:
+        return action_space(self.scenario), observation_space(self.scenario)
 
     def step(self, action: str) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Send the seat's message and return what the seat reads when it is asked again."""

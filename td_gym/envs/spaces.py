@@ -99,3 +99,8 @@ def observation_space(scenario: Scenario) -> Dict:
 def expert_space(scenario: Scenario) -> Dict:
     """Return the space of what an expert sees: that of the service seat, and ``action_mask`` over the strategies."""
     return Dict({**observation_space(scenario).spaces, "action_mask": MultiBinary(len(scenario.strategies))})
+
+
+def wordless_space(scenario: Scenario) -> Dict:
+    """Return the space of what an expert sees that does not read: ``expert_space`` without ``text``."""
+    return Dict({name: space for name, space in expert_space(scenario).items() if name != "text"})

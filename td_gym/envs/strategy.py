@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium.spaces import Box, Dict, Discrete, MultiBinary
+from gymnasium.spaces import Discrete, Space
 
-from td_gym.envs.arguments import as_scenario
 from td_gym.envs.base import ConversationEnv
 from td_gym.envs.batch import Step
 from td_gym.envs.planning import BREACHES, in_force, mask
+from td_gym.envs.spaces import wordless_space
 from td_gym.errors import TdGymError
-from td_gym.scenario import Scenario
 
 
-class StrategyEnv(ConversationEnv[int]):
+class StrategyEnv(ConversationEnv[np.int64]):
     """A conversation between a service agent and a customer, for agents without a language model.
 
     ## Description
@@ -43,27 +42,17 @@ class StrategyEnv(ConversationEnv[int]):
     - v0: first version.
     """
 
-    def __init__(
-        self,
-        scenario: str | Scenario,
-        *,
-        split: str = "train",
-        customer: str | None = None,
-        debug: bool = False,
-        render_mode: str | None = None,
-        **options: Any,
-    ) -> None:
-        super().__init__(as_scenario(scenario, options, type(self)), split, customer, "service", debug, render_mode)
-        strategies = len(self.scenario.strategies)
-        screen = Box(0.0, 1.0, (len(self.scenario.feature_names),), np.float32)
-        self.action_space = Discrete(strategies)  # type: ignore[assignment]  # of NumPy's integers, which are as good
-        self.observation_space = Dict({"observation": screen, "action_mask": MultiBinary(strategies)})
+    def _seats(self) -> tuple[str, ...]:
+        return ("service",)
+
+    def _spaces(self) -> tuple[Space[np.int64], Space[dict[str, Any]]]:
+        return Discrete(len(self.scenario.strategies)), wordless_space(self.scenario)
 
     def action_masks(self) -> npt.NDArray[np.bool_]:
         """Return which strategies are admissible now, shape ``(n,)``."""
         return mask(self.episode).astype(bool)
 
-    def step(self, action: int) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+    def step(self, action: SupportsIndex) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Say the chosen strategy, or the fallback for an inadmissible one, and return what the desk sees next."""
         episode = self.episode
         strategy, breach = in_force(episode, self._strategy(action))
@@ -73,7 +62,7 @@ class StrategyEnv(ConversationEnv[int]):
         info["costs"][BREACHES] += breach
         return observation, step.reward, step.terminated, step.truncated, info
 
-    def _strategy(self, action: int) -> str:
+    def _strategy(self, action: SupportsIndex) -> str:
         strategies = self.scenario.strategies
         try:
             number = operator.index(action)
