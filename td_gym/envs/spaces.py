@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 from gymnasium.error import CustomSpaceError
-from gymnasium.spaces import Box, Dict, MultiBinary, Space, Text
+from gymnasium.spaces import Box, Dict, MultiBinary, Text
 from gymnasium.vector.utils import create_shared_memory
 
 from td_gym.scenario import Scenario
@@ -41,14 +41,12 @@ class OpenText(Text):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, OpenText) and self.max_length == other.max_length
 
-    __hash__ = None  # type: ignore[assignment]  # like every Gymnasium space that compares by value
 
-
-class Names(Space[str]):
+class Names(OpenText):
     """One of some names, as text."""
 
     def __init__(self, names: Sequence[str], *, seed: int | np.random.Generator | None = None) -> None:
-        super().__init__(None, None, seed)
+        super().__init__(max(map(len, names)), seed=seed)
         self.names = tuple(names)
 
     def sample(self, mask: Any = None, probability: Any = None) -> str:
@@ -60,18 +58,11 @@ class Names(Space[str]):
         """Return whether ``x`` is one of the names."""
         return isinstance(x, str) and x in self.names
 
-    @property
-    def is_np_flattenable(self) -> bool:
-        """Names have no code of fixed size."""
-        return False
-
     def __repr__(self) -> str:
         return f"Names({', '.join(self.names)})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Names) and self.names == other.names
-
-    __hash__ = None  # type: ignore[assignment]  # as above
 
 
 @create_shared_memory.register(OpenText)

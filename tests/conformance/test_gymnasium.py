@@ -12,11 +12,14 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.error import CustomSpaceError
+from gymnasium.spaces import Dict
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector.utils import create_shared_memory
 
 import td_gym
-from td_gym.envs.spaces import OpenText
+from td_gym.envs.spaces import Names, OpenText
 from td_gym.envs.vector import DialogueVectorEnv
 from td_gym.envs.wrappers import SafetyStep
 from td_gym.errors import TdGymError
@@ -290,3 +293,26 @@ def test_open_text() -> None:
     assert drawn == [OpenText(5, seed=1).sample() if i == 0 else text for i, text in enumerate(drawn)]
     assert copy.deepcopy(space) == space != OpenText(6)
     assert repr(space) == "OpenText(5)"
+
+
+def test_names() -> None:
+    space = Names(("open", "offer_voucher"), seed=1)
+    assert {space.sample() for _ in range(50)} == {"open", "offer_voucher"}
+    assert {space.sample(np.array([0, 1], dtype=np.int8)) for _ in range(20)} == {"offer_voucher"}
+    assert "open" in space
+    assert "opn" not in space
+    assert 0 not in space
+    assert copy.deepcopy(space) == space
+    for other in (Names(("open",)), OpenText(space.max_length)):
+        assert space != other
+        assert other != space
+    assert repr(space) == "Names(open, offer_voucher)"
+
+
+@pytest.mark.parametrize("space", [OpenText(5), Names(("open",))], ids=repr)
+def test_spaces_of_text_have_no_fixed_size(space: OpenText) -> None:
+    assert not space.is_np_flattenable
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(space)
+    with pytest.raises(CustomSpaceError, match="shared_memory=False"):
+        create_shared_memory(Dict({"text": space}), n=2)
