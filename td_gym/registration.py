@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from importlib import import_module
+from itertools import product
 from typing import Any
 
 import gymnasium
@@ -22,6 +23,11 @@ def env_id(name: str) -> str:
     return f"{NAMESPACE}/{name}-v{VERSION}"
 
 
+def strategy_id(name: str) -> str:
+    """Return the id of the Discrete view of scenario ``name``."""
+    return env_id(f"{name}Strategy")
+
+
 def scenario_names() -> tuple[str, ...]:
     """Return the names of all scenarios."""
     return tuple(SCENARIOS)
@@ -34,7 +40,7 @@ def env_ids() -> tuple[str, ...]:
 
 def strategy_ids() -> tuple[str, ...]:
     """Return the ids of the Discrete views, one a scenario."""
-    return tuple(env_id(f"{name}Strategy") for name in SCENARIOS)
+    return tuple(map(strategy_id, SCENARIOS))
 
 
 def strategy_scenario(name: str) -> str:
@@ -46,29 +52,28 @@ def strategy_scenario(name: str) -> str:
     return known[short]
 
 
+_GYMNASIUM_VIEWS = (
+    (env_id, "td_gym.envs.gym:DialogueEnv", "td_gym.envs.vector:DialogueVectorEnv"),
+    (strategy_id, "td_gym.envs.strategy:StrategyEnv", None),
+)
+"""Of every scenario: how the view's id is made, its environment, and its vector environment if it has one."""
+
+
 def register_envs() -> None:
     """Register every scenario in Gymnasium's and PettingZoo's registries; calling it again changes nothing."""
-    for name in SCENARIOS:
-        known = env_id(name)
-        if known not in gymnasium.registry:
+    for name, (id_of, entry_point, vector_entry_point) in product(SCENARIOS, _GYMNASIUM_VIEWS):
+        if id_of(name) not in gymnasium.registry:
             gymnasium.register(
-                known,
-                entry_point="td_gym.envs.gym:DialogueEnv",
-                vector_entry_point="td_gym.envs.vector:DialogueVectorEnv",
+                id_of(name),
+                entry_point=entry_point,
+                vector_entry_point=vector_entry_point,
                 kwargs={"scenario": name},
                 # Both wrap every step; what they look for, these environments refuse themselves, by name.
                 disable_env_checker=True,
                 order_enforce=False,
             )
-        discrete = env_id(f"{name}Strategy")
-        if discrete not in gymnasium.registry:
-            gymnasium.register(
-                discrete,
-                entry_point="td_gym.envs.strategy:StrategyEnv",
-                kwargs={"scenario": name},
-                disable_env_checker=True,
-                order_enforce=False,
-            )
+    for name in SCENARIOS:
+        known = env_id(name)
         if known not in pettingzoo.aec_registry:
             pettingzoo.register("aec", known, "td_gym.envs.aec:env", kwargs={"scenario": name})
         if known not in pettingzoo.parallel_registry:
