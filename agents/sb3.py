@@ -27,7 +27,7 @@ from agents.config import software, versions_of
 from agents.progress import TrainingProgress
 from personas.packaged import packaged_toml
 from td_gym.draws import uniform
-from td_gym.envs.planning import BREACHES, in_force, mask
+from td_gym.envs.planning import BREACHES, mask, realise_choice
 from td_gym.envs.strategy import StrategyEnv
 from td_gym.errors import TdGymError, unknown
 from td_gym.json_data import as_object, as_text, read_json
@@ -168,9 +168,9 @@ class StrategyAgent:
 
     def act_episode(self, episode: Episode) -> str:
         """Return the next message in ``episode``: a strategy drawn from the policy, in template words."""
-        strategy, _ = in_force(episode, self.choose(episode))
+        text, strategy, _ = realise_choice(episode, self.choose(episode))
         self.planned = [strategy]
-        return self._scenario.realise(episode.messages("service"), strategy, episode.seed)
+        return text
 
     def choose(self, episode: Episode) -> str:
         """Return a strategy for the next message in ``episode``; a masked policy chooses admissible ones alone."""

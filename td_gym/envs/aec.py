@@ -13,15 +13,12 @@ from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario
 from td_gym.envs.base import SEEDS
 from td_gym.envs.batch import Ledger, Step
-from td_gym.envs.planning import BREACHES, expert_messages, expert_note, in_force, mask, service_note
+from td_gym.envs.planning import BREACHES, EXPERT, Plan
 from td_gym.envs.spaces import Names, action_space, expert_space, observation_space
 from td_gym.envs.transcript import render
 from td_gym.errors import TdGymError, as_flag, unknown
 from td_gym.scenario import SPLITS, Episode, Scenario
 from td_gym.turns import TurnResult
-
-EXPERT = "expert"
-"""The agent that chooses strategies."""
 
 
 def env(scenario: str | Scenario, **options: Any) -> AECEnv:
@@ -41,6 +38,17 @@ def parallel_env(scenario: str | Scenario, **options: Any) -> ParallelEnv:
 def _seat_of(agent: str) -> str:
     """Return the seat whose view and rewards an agent has: the expert has those of the service seat."""
     return "service" if agent == EXPERT else agent
+
+
+def _show_plan(plan: Plan, steps: Mapping[str, Step]) -> None:
+    """Let service seat and expert read their notes, and show the expert what is admissible."""
+    for step in steps.values():
+        step.info["costs"].setdefault(BREACHES, 0.0)
+    for agent in (EXPERT, "service"):
+        step = steps[agent]
+        step.observation["text"] = plan.read(agent, step.observation["text"])
+        step.info["messages"] = plan.messages(agent)
+    steps[EXPERT].observation["action_mask"] = plan.mask()
 
 
 class raw_env(AECEnv):
@@ -94,12 +102,9 @@ class raw_env(AECEnv):
         if expert:
             self._action_spaces[EXPERT] = Names(self.scenario.strategies)
             self._observation_spaces[EXPERT] = expert_space(self.scenario)
-        self._choices: list[tuple[int, str]] = []
-        """What the expert chose, each with the number of turns said before."""
-        self._strategy = ""
-        """What it put in force for the next service message, empty while it has not chosen."""
         self._random, _ = seeding.np_random()
         self._episode: Episode | None = None
+        self._plan: Plan | None = None
 
     def observation_space(self, agent: str) -> Any:
         """Return the observation space of a seat, the same object every time."""
@@ -122,8 +127,8 @@ class raw_env(AECEnv):
             self._random, _ = seeding.np_random(seed)
         drawn = int(self._random.integers(SEEDS)) if seed is None else int(seed)
         self._episode = episode = self.scenario.begin(drawn, self._split, as_row(options))
+        self._plan = Plan(episode) if self._expert else None
         self.agents = list(self.possible_agents)
-        self._choices, self._strategy = [], ""
         self._ledgers = {agent: Ledger(episode, _seat_of(agent)) for agent in self.agents}
         self.rewards = dict.fromkeys(self.agents, 0.0)
         self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)
@@ -139,55 +144,34 @@ class raw_env(AECEnv):
             return
         if not isinstance(action, str):
             raise TdGymError(f"A message must be text (str), not {type(action).__name__}.")
-        episode = self.episode
+        episode, plan = self.episode, self._plan
         for counted in self._ledgers if self._per_message else (seat,):
             self._ledgers[counted].open()
-        result = self._choose(action) if seat == EXPERT else episode.submit(seat, action)
+        if plan is not None and seat == EXPERT:
+            result = TurnResult(EXPERT, costs={BREACHES: float(plan.choose(action))})
+        else:
+            result = episode.submit(seat, action)
         for agent, ledger in self._ledgers.items():
             ledger.add(result, _seat_of(agent))
         self._cumulative_rewards[seat] = 0.0
         self.rewards = {agent: float(result.rewards.get(_seat_of(agent), 0.0)) for agent in self.agents}
         self._accumulate_rewards()
-        if seat == "service":
-            self._strategy = ""
-        plans = self._expert and episode.next_seat == "service" and not self._strategy
-        self.agent_selection = EXPERT if plans else episode.next_seat
+        self.agent_selection = episode.next_seat if plan is None else plan.next_seat
         self._show()
         if episode.outcome is not None:
             self._deads_step_first()
-
-    def _choose(self, action: str) -> TurnResult:
-        """Take the expert's choice and put a strategy in force."""
-        chosen = action.strip()[: self.scenario.max_chars]
-        self._choices.append((len(self.episode.transcript), chosen))
-        self._strategy, breach = in_force(self.episode, chosen)
-        return TurnResult(EXPERT, costs={BREACHES: 1.0} if breach else {})
 
     def _show(self) -> None:
         """Let every seat read what there is to read."""
         steps = {
             agent: ledger.step(self.episode, _seat_of(agent), self._debug) for agent, ledger in self._ledgers.items()
         }
-        if self._expert:
-            self._show_plan(steps)
+        if self._plan is not None:
+            _show_plan(self._plan, steps)
         self._observations = {seat: step.observation for seat, step in steps.items()}
         self.infos = {seat: step.info for seat, step in steps.items()}
         self.terminations = {seat: step.terminated for seat, step in steps.items()}
         self.truncations = {seat: step.truncated for seat, step in steps.items()}
-
-    def _show_plan(self, steps: Mapping[str, Step]) -> None:
-        """Put the strategy in force into the service seat's briefing, and the expert's own into its."""
-        episode = self.episode
-        for step in steps.values():
-            step.info["costs"].setdefault(BREACHES, 0.0)
-        briefing = episode.briefing("service")
-        notes = {EXPERT: expert_note(episode), "service": service_note(self._strategy) if self._strategy else ""}
-        for agent, note in notes.items():
-            observation = steps[agent].observation
-            observation["text"] = briefing + note + observation["text"][len(briefing) :]
-        steps["service"].info["messages"][0]["content"] += notes["service"]
-        steps[EXPERT].info["messages"] = expert_messages(episode, self._choices)
-        steps[EXPERT].observation["action_mask"] = mask(episode)
 
     def observe(self, agent: str) -> dict[str, Any]:
         """Return what a seat reads now, fresh at every call."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
 from td_gym.envs.batch import lines
+from td_gym.errors import TdGymError
 from td_gym.scenario import Episode
 
+EXPERT = "expert"
+"""The agent that chooses strategies."""
 BREACHES = "sop_breaches"
 """The cost of a choice that the procedure does not admit."""
 _STRATEGY = "\n\nSTRATEGY\nYour next message follows this strategy: {strategy}"
@@ -20,6 +21,12 @@ You choose the strategy of each service message before it is written. Answer wit
 {strategies}"""
 
 
+def mask(episode: Episode) -> npt.NDArray[np.int8]:
+    """Return 1 for each of ``scenario.strategies`` that is admissible now, shape ``(n,)``."""
+    admissible = episode.scenario.admissible(episode)
+    return np.array([strategy in admissible for strategy in episode.scenario.strategies], dtype=np.int8)
+
+
 def in_force(episode: Episode, chosen: str) -> tuple[str, bool]:
     """Return the strategy that a choice puts in force, and whether it is the fallback for an inadmissible one."""
     scenario = episode.scenario
@@ -27,32 +34,89 @@ def in_force(episode: Episode, chosen: str) -> tuple[str, bool]:
     return (chosen, False) if admissible else (scenario.fallback_strategy, True)
 
 
-def mask(episode: Episode) -> npt.NDArray[np.int8]:
-    """Return 1 for each of ``scenario.strategies`` that is admissible now, shape ``(n,)``."""
-    admissible = episode.scenario.admissible(episode)
-    return np.array([strategy in admissible for strategy in episode.scenario.strategies], dtype=np.int8)
+def realise_choice(episode: Episode, chosen: str) -> tuple[str, str, bool]:
+    """Return in template words the strategy that a choice puts in force, its name, and whether it is the fallback."""
+    strategy, breach = in_force(episode, chosen)
+    return episode.scenario.realise(episode.messages("service"), strategy, episode.seed), strategy, breach
 
 
-def service_note(strategy: str) -> str:
-    """Return what stands at the end of the service seat's briefing while ``strategy`` is in force."""
-    return _STRATEGY.format(strategy=strategy)
+class Plan:
+    """A conversation in which an expert is asked for a strategy before every service message, look-ups included.
 
-
-def expert_note(episode: Episode) -> str:
-    """Return what stands at the end of the expert's briefing, which else is the service seat's."""
-    return _PLAN.format(strategies=", ".join(episode.scenario.strategies))
-
-
-def expert_messages(episode: Episode, choices: Sequence[tuple[int, str]]) -> list[dict[str, str]]:
-    """Return the conversation as chat messages of the expert: its choices, and what both seats said.
-
-    ``choices`` are what it chose, each with the number of turns that were said before.
+    Its choice is in force until the service seat has spoken, which ``episode.transcript`` tells, whoever submits the
+    messages.  Service seat and expert read the same, but for a note at the end of the briefing: which strategy is in
+    force, and which there are.
     """
-    chat = [{"role": "system", "content": episode.briefing("service") + expert_note(episode)}]
-    said = [(place, 1, "user", _line(episode, place)) for place in range(len(episode.transcript))]
-    own = [(place, 0, "assistant", name) for place, name in choices]
-    return chat + [{"role": role, "content": content} for *_, role, content in sorted(said + own)]
 
+    def __init__(self, episode: Episode) -> None:
+        self._episode = episode
+        self._briefing = episode.messages("service")[0]["content"]
+        self._options = _PLAN.format(strategies=", ".join(episode.scenario.strategies))
+        self._chat = [{"role": "system", "content": self._briefing + self._options}]
+        self._heard = 0
+        """Turns of the transcript that are in the chat."""
+        self._strategy = ""
+        self._chosen_after = -1
+        """Turns that had been said when the expert last chose."""
 
-def _line(episode: Episode, place: int) -> str:
-    return lines(episode.transcript[place], "service", episode.scenario.max_chars).removeprefix("\n")
+    @property
+    def strategy(self) -> str:
+        """The strategy in force for the next service message, empty while none is."""
+        return self._strategy if self._chosen_after == len(self._episode.transcript) else ""
+
+    @property
+    def next_seat(self) -> str:
+        """Who is asked next: the expert, where a service message is due and no strategy is in force."""
+        seat = self._episode.next_seat
+        return EXPERT if seat == "service" and not self.strategy else seat
+
+    def choose(self, text: str) -> bool:
+        """Take the expert's message, the name of a strategy, and return whether it was a breach.
+
+        What the procedure does not admit, or is no strategy, is a breach, and puts the fallback strategy in force.
+        Raises ``TdGymError`` when it is another's turn.
+        """
+        if self.next_seat != EXPERT:
+            raise TdGymError(f"It is the turn of {self.next_seat!r}, not of {EXPERT!r}.")
+        chosen = text.strip()[: self._episode.scenario.max_chars]
+        self._hear()
+        self._chat.append({"role": "assistant", "content": chosen})
+        self._strategy, breach = in_force(self._episode, chosen)
+        self._chosen_after = len(self._episode.transcript)
+        return breach
+
+    def mask(self) -> npt.NDArray[np.int8]:
+        """Return 1 for each of ``scenario.strategies`` that the expert may choose now, shape ``(n,)``."""
+        return mask(self._episode)
+
+    def messages(self, agent: str) -> list[dict[str, str]]:
+        """Return the conversation as chat messages of the expert or of a seat, fresh at every call.
+
+        A seat's are those of the episode, the service seat's with its note.  In the expert's, ``assistant`` are its
+        choices and ``user`` what both seats said.
+        """
+        if agent == EXPERT:
+            self._hear()
+            return list(map(dict.copy, self._chat))
+        messages = self._episode.messages(agent)
+        if agent == "service":
+            messages[0]["content"] += self._note(agent)
+        return messages
+
+    def read(self, agent: str, text: str) -> str:
+        """Return ``text``, all that the service seat may read, as the expert or that seat reads it: with its note."""
+        end = len(self._briefing)
+        return text[:end] + self._note(agent) + text[end:]
+
+    def _note(self, agent: str) -> str:
+        if agent == EXPERT:
+            return self._options
+        return _STRATEGY.format(strategy=self.strategy) if self.strategy else ""
+
+    def _hear(self) -> None:
+        """Add to the expert's chat what was said since it last heard."""
+        episode = self._episode
+        for turn in episode.transcript[self._heard :]:
+            said = lines(turn, "service", episode.scenario.max_chars).removeprefix("\n")
+            self._chat.append({"role": "user", "content": said})
+        self._heard = len(episode.transcript)

@@ -11,7 +11,7 @@ from gymnasium.spaces import Discrete, Space
 
 from td_gym.envs.base import ConversationEnv
 from td_gym.envs.batch import Step
-from td_gym.envs.planning import BREACHES, in_force, mask
+from td_gym.envs.planning import BREACHES, mask, realise_choice
 from td_gym.envs.spaces import wordless_space
 from td_gym.errors import TdGymError
 
@@ -54,9 +54,7 @@ class StrategyEnv(ConversationEnv[np.int64]):
 
     def step(self, action: SupportsIndex) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Say the chosen strategy, or the fallback for an inadmissible one, and return what the desk sees next."""
-        episode = self.episode
-        strategy, breach = in_force(episode, self._strategy(action))
-        text = self.scenario.realise(episode.messages("service"), strategy, episode.seed)
+        text, _, breach = realise_choice(self.episode, self._strategy(action))
         (step,) = self._batch.step((0,), (text,))
         observation, info = self._shown(step)
         info["costs"][BREACHES] += breach
