@@ -16,8 +16,7 @@ from agents.sampler import Line, sample, turn_uniforms
 from agents.token_policy import TokenPolicy
 from agents.trajectories import NO_SETS, Conduct, Trajectories, pad_rows
 from td_gym.draws import mix
-from td_gym.envs.aec import EXPERT
-from td_gym.envs.planning import BREACHES, in_force
+from td_gym.envs.planning import BREACHES, EXPERT, in_force
 from td_gym.errors import TdGymError
 
 

@@ -127,7 +127,7 @@ def converse(
     setting: Setting, scenario: Scenario, name: str, agent: Agent, agent_seed: int, finished: Callable[[], None]
 ) -> list[Dialogue]:
     """Return the dialogues of one agent, in the order of their seeds."""
-    batched = hasattr(agent, "act_batch")
+    batched = _answers_together(agent)
     size = min(CHUNK if batched else 1, setting.episodes)
     policies = {"customer": scenario.customer(setting.customer_name(scenario))}
     batch = ConversationBatch(scenario, "service", size, policies, split=setting.split)
@@ -177,7 +177,7 @@ def _replies(
     seeds: Sequence[int],
 ) -> tuple[list[str], list[str]]:
     """Return the agent's next message in each conversation, and the strategy that it planned for each."""
-    together = hasattr(agent, "act_batch") and not getattr(agent, "needs_episode", False)
+    together = _answers_together(agent)
     replies: list[str] = []
     plans: list[str] = []
     for asked in [active] if together else [[i] for i in active]:
@@ -192,9 +192,16 @@ def _replies(
     return replies, plans
 
 
+def _answers_together(agent: Any) -> bool:
+    return hasattr(agent, "act_episode_batch" if getattr(agent, "needs_episode", False) else "act_batch")
+
+
 def _given(agent: Any, batch: ConversationBatch, asked: Sequence[int], steps: Mapping[int, Any]) -> list[Any]:
     if getattr(agent, "needs_episode", False):
-        return [agent.act_episode(batch.episodes[i]) for i in asked]
+        episodes = [batch.episodes[i] for i in asked]
+        if hasattr(agent, "act_episode_batch"):
+            return list(agent.act_episode_batch(episodes))
+        return [agent.act_episode(episode) for episode in episodes]
     observations = [steps[i].observation for i in asked]
     messages = [steps[i].info["messages"] for i in asked]
     if hasattr(agent, "act_batch"):

@@ -22,8 +22,7 @@ from agents.plans import Planning
 from agents.preferences import pairs_within
 from agents.session_reward import PERSISTENCE, esndcg, joint_reward, padded
 from agents.trajectories import Conduct, Trajectories
-from td_gym.envs.aec import EXPERT
-from td_gym.envs.planning import BREACHES
+from td_gym.envs.planning import BREACHES, EXPERT
 from td_gym.errors import TdGymError, unknown
 
 _EXPERTS = ("policy", "random", "none")
