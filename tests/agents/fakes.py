@@ -134,7 +134,7 @@ class FakeScenario(Scenario):
 class FakeBatch(ConversationBatch):
     """Conversations of ``FakeScenario``; it also notes what it was given."""
 
-    def __init__(self, size: int = 64) -> None:
+    def __init__(self, size: int = 128) -> None:
         super().__init__(FakeScenario(), "service", size, {"customer": FakeCustomer()})
         self.submitted: defaultdict[int, list[str]] = defaultdict(list)
         self.calls: list[list[int]] = []

@@ -51,7 +51,7 @@ def make_trajectories(
     counts = turns.max(axis=1) + 1
     if turn_rewards is None:
         turn_rewards = np.zeros((len(tokens), int(counts.max()), len(term_names))).tolist()
-    unknown = np.full((len(tokens), int(counts.max())), -1)
+    unknown = np.full((len(tokens), np.shape(turn_rewards)[1]), -1)
     return Trajectories(
         tokens=pad_rows(tokens, np.int64),
         agent_mask=turns >= 0,
