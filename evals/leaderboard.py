@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evals import plots, tables
-from evals.metrics import MetricSpec, headline_of, spending_of
+from evals.metrics import MetricSpec, check_columns, columns_of, headline_of, spending_of
 from td_gym.errors import TdGymError
 from td_gym.json_data import read_json
 
@@ -80,16 +80,21 @@ def _free_name(name: str, path: Path, taken: Mapping[str, Any]) -> str:
     return next(candidate for candidate in numbers if candidate not in taken)
 
 
-def as_markdown(board: Board) -> str:
-    """Return one section per environment, split and customer, agents by their scenario's first metric, falling."""
+def as_markdown(board: Board, columns: Sequence[str] = ()) -> str:
+    """Return one section per environment, split and customer, agents by their scenario's first metric, falling.
+
+    ``columns`` names metrics to show beside each scenario's own; ``TdGymError`` where no scenario has one.
+    """
     envs = [env for env, _, _ in board]
+    check_columns(columns, envs)
     parts = ["# Leaderboard", f"Intervals: 95 %, of the kind each file states. {tables.note_trained_on(envs)}"]
     for (env, split, customer), agents in board.items():
         headline = headline_of(env).name
         ordered = dict(sorted(agents.items(), key=lambda item: -_mean(item[1], headline)))
         parts.append(tables.printable(f"## {env}, split {split}, customer {customer}"))
-        parts.append(tables.markdown(tables.rows({"env": env, "agents": ordered})))
-    parts += ["## Columns", tables.glossary(envs)]
+        shown = [spec.name for spec in columns_of(env, columns)]
+        parts.append(tables.markdown(tables.rows({"env": env, "agents": ordered}, shown)))
+    parts += ["## Columns", tables.glossary(envs, columns)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from evals.judges.profile import profile_accuracy
 from evals.judges.repetition import distinct_2, repetition
 from evals.judges.sources import sourced
 from evals.statistics import Interval, bootstrap_mean
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, unknown
 
 Values = npt.NDArray[np.float64]
 FAILURES = ("turn_limit", "format_error")
@@ -308,6 +308,19 @@ def metrics_of(env: str) -> tuple[MetricSpec, ...]:
         if env.rpartition("/")[2].startswith(scenario):
             return specs
     raise TdGymError(f"No metrics are defined for {env!r}; defined: {', '.join(BY_SCENARIO)}.")
+
+
+def columns_of(env: str, more: Collection[str] = ()) -> list[MetricSpec]:
+    """Return the metrics of environment id ``env`` that tables show: its own, and those named in ``more``."""
+    return [spec for spec in metrics_of(env) if spec.shown or spec.name in more]
+
+
+def check_columns(names: Iterable[str], envs: Iterable[str], what: str = "metric") -> None:
+    """Raise ``TdGymError`` for the first of ``names``, ``what`` in its words, that is no metric of any of ``envs``."""
+    known = {spec.name for env in envs for spec in metrics_of(env)}
+    for name in names:
+        if name not in known:
+            raise unknown(what, name, known)
 
 
 def headline_of(env: str) -> MetricSpec:

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from evals.files import read_toml
+from evals.metrics import check_columns
 from td_gym.errors import TdGymError, unknown
 from td_gym.json_data import read_json
 
 ROOT = Path("results")
 RUNS = Path("runs")
+_ENTRIES = {"env", "title", "tuning_budget", "seeds", "fixed", "columns", "train", "evaluation", "arms"}
 _TRAINING = ("preset", "steps", "model", "budgets", "options", "settings")
 """Fields of an arm that matter only where it is trained."""
 _KINDS: Mapping[str, type | tuple[type, ...]] = {
@@ -22,7 +24,7 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
         ("env", "title", "tuning_budget", "method", "agent", "preset", "model", "split", "population"), str
     ),
     **dict.fromkeys(("train", "arms", "evaluation", "budgets", "options", "settings"), dict),
-    **dict.fromkeys(("seeds", "fixed", "customers"), list),
+    **dict.fromkeys(("seeds", "fixed", "columns", "customers"), list),
     **dict.fromkeys(("steps", "episodes", "seed"), int),
     "temperature": (float, int),
 }
@@ -72,6 +74,8 @@ class Study:
     arms: tuple[Arm, ...]
     fixed: tuple[str, ...]
     """Agents evaluated once, for rows beside the arms."""
+    columns: tuple[str, ...]
+    """Metrics that tables show beside the environment's own, and by which arms are compared."""
     evaluation: EvaluationPlan
 
 
@@ -95,13 +99,13 @@ class Run:
 
 
 def load(path: Path) -> Study:
-    """Read a study file; whether what it names exists is found by ``evals.study_check``.
+    """Read a study file; whether what it runs exists is found by ``evals.study_check``.
 
     Raises ``TdGymError`` naming the entry that is missing, unknown or of the wrong type.
     """
     data = read_toml(path)
     where = f"study {str(path)!r}"
-    _check_entries(data, {"env", "title", "tuning_budget", "seeds", "train", "arms", "fixed", "evaluation"}, where)
+    _check_entries(data, _ENTRIES, where)
     shared = data.get("train", {})
     _check_entries(shared, {"model", "steps", "options", "settings"}, f"{where}, [train]")
     arms = tuple(_arm(name, shared, table, where) for name, table in _need(data, "arms", where).items())
@@ -117,8 +121,11 @@ def load(path: Path) -> Study:
         seeds=seeds,
         arms=arms,
         fixed=_names(data, "fixed", where),
+        columns=_names(data, "columns", where),
         evaluation=_evaluation(data.get("evaluation", {}), where),
     )
+    if study.columns:
+        check_columns(study.columns, [study.env], f"metric in 'columns' of {where}:")
     clash = {arm.name for arm in arms} & set(study.fixed)
     if clash:
         raise TdGymError(f"{min(clash)!r} in {where} is both an arm and a fixed agent; rename the arm.")

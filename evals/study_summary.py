@@ -6,7 +6,7 @@ same evaluation dialogues.  Agents evaluated once: bootstrap over dialogues.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from statistics import fmean
@@ -14,7 +14,7 @@ from typing import Any
 
 from evals import leaderboard, plots, tables
 from evals.files import write_json, write_text
-from evals.metrics import headline_of, metrics_of, spending_of
+from evals.metrics import columns_of, headline_of, metrics_of, spending_of
 from evals.provenance import public_path
 from evals.scores import entry
 from evals.statistics import mean_t, paired_t
@@ -45,7 +45,7 @@ def summarise(study: Study, root: Path = ROOT) -> list[Path]:
         path = folder / ("results.json" if index == 0 else f"results_{customer.removeprefix('scripted_')}.json")
         write_json(path, results)
         written.append(path)
-        tables_.append(_section(results))
+        tables_.append(_section(results, study.columns))
     write_text(folder / "table.md", "\n\n".join([_head(study, done), *tables_]) + "\n")
     return [*written, folder / "table.md", *_pictures(study, done, folder)]
 
@@ -130,24 +130,30 @@ def _head(study: Study, done: Sequence[tuple[Run, Result]]) -> str:
     return "\n\n".join(lines)
 
 
-def _section(results: Result) -> str:
+def _section(results: Result, columns: Collection[str]) -> str:
     spent = spending_of(results["env"])
-    parts = [f"## Customer {results['customer']}", tables.markdown(tables.rows(results))]
+    shown = [spec.name for spec in columns_of(results["env"], columns)]
+    parts = [f"## Customer {results['customer']}", tables.markdown(tables.rows(results, shown))]
     split = sorted({m for a in results["agents"].values() for m in a["metrics"] if m.startswith(f"{spent.name}/")})
     if split:
         parts += [f"{spent.label.capitalize()} by {spent.by}:", tables.markdown(tables.rows(results, split))]
     if results["paired"]:
-        measured = next(iter(results["paired"].values()))
-        chosen = [spec.name for spec in metrics_of(results["env"]) if spec.compared and spec.name in measured]
-        # Every difference stands in both directions, one after the other; the first shows all there is to see.
-        forward = list(results["paired"].items())[::2]
-        body = [[pair, *(_difference(each[metric]) for metric in chosen)] for pair, each in forward]
-        parts += [DIFFERENCES, tables.markdown([["difference", *chosen], *body])]
+        parts += [DIFFERENCES, tables.markdown(_differences(results, columns))]
     return "\n\n".join(parts)
 
 
-def _difference(metric: Mapping[str, Any]) -> str:
-    relative = metric["relative"]
+def _differences(results: Result, columns: Collection[str]) -> list[list[str]]:
+    """Return the differences of arms in the metrics that arms are compared by, or that ``columns`` names."""
+    # Every difference stands in both directions, one after the other; the first shows all there is to see.
+    forward = list(results["paired"].items())[::2]
+    compared = [spec.name for spec in metrics_of(results["env"]) if spec.compared or spec.name in columns]
+    chosen = [metric for metric in compared if any(metric in each for _, each in forward)]
+    body = [[pair, *(_difference(each.get(metric)) for metric in chosen)] for pair, each in forward]
+    return [["difference", *chosen], *body]
+
+
+def _difference(metric: Mapping[str, Any] | None) -> str:
+    relative = None if metric is None else metric["relative"]
     return tables.cell(metric) + ("" if relative is None else f" ({100 * relative:+.0f} %)")
 
 

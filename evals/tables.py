@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from evals.metrics import MetricSpec, headline_of, metrics_of
+from evals.metrics import MetricSpec, columns_of, headline_of, metrics_of
 
 Results = Mapping[str, Any]
 
@@ -22,9 +22,9 @@ def note_trained_on(envs: Iterable[str]) -> str:
     )
 
 
-def glossary(envs: Iterable[str]) -> str:
-    """Return what each column of tables of the environments ``envs`` means, as a Markdown list."""
-    known = dict.fromkeys(spec for env in envs for spec in metrics_of(env) if spec.shown)
+def glossary(envs: Iterable[str], more: Collection[str] = ()) -> str:
+    """Return what each column of tables of the environments ``envs``, ``more`` among them, means as a Markdown list."""
+    known = dict.fromkeys(spec for env in envs for spec in columns_of(env, more))
     return "\n".join(f"- `{spec.name}` ({_range(spec)}): {spec.definition}" for spec in known)
 
 
@@ -53,7 +53,7 @@ def rows(results: Results, columns: Sequence[str] = ()) -> list[list[str]]:
     Columns that no agent has are left out.
     """
     env, agents = results["env"], results["agents"]
-    wanted = columns or [spec.name for spec in metrics_of(env) if spec.shown]
+    wanted = columns or [spec.name for spec in columns_of(env)]
     shown = [name for name in wanted if any(name in agent["metrics"] for agent in agents.values())]
     table = [["agent", "n", *(heading(name, env) for name in shown)]]
     for name, agent in agents.items():

@@ -36,6 +36,13 @@ def add(commands: Any) -> None:
         metavar="DIR_OR_FILE",
         help="a results.json, or a folder that holds some, at most three folders down",
     )
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="METRIC",
+        help="show this metric of the results files too, such as engagement; repeatable",
+    )
     parser.add_argument("--out", type=Path, metavar="PATH", help="write the Markdown table to PATH (default: print it)")
     parser.set_defaults(run=run)
 
@@ -43,7 +50,7 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print or write the merged table."""
     board = leaderboard.merge(leaderboard.find(args.paths))
-    page = leaderboard.as_markdown(board)
+    page = leaderboard.as_markdown(board, args.column)
     if args.out is None:
         sys.stdout.write(page)
         return 0

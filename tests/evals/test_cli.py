@@ -189,6 +189,10 @@ def test_results_hold_how_the_service_was_conducted(
     assert 1 >= scripted["goal_reward"] > random["goal_reward"] >= 0
     assert scripted["sop_breaches"] < 0.05 < 1 < random["sop_breaches"]
     assert "consistency" not in scripted  # neither plans
+    assert cli.main(["leaderboard", str(tmp_path), "--column", "engagement"]) == 0
+    assert "| engagement [t] |" in capsys.readouterr().out
+    assert cli.main(["leaderboard", str(tmp_path), "--column", "engagment"]) == 2
+    assert "Did you mean 'engagement'?" in one_line(capsys)
 
 
 def test_an_earlier_evaluation_is_replaced_only_by_force(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,6 +128,9 @@ def test_arms_are_trained_and_evaluated_on_one_population(
         ("seeds = [0, 1, 2]", "seeds = [true]", "seeds"),
         ('fixed = ["random"]', 'fixed = "random"', "'fixed' .* list"),
         ('fixed = ["random"]', "fixed = [3]", "'fixed' .* names"),
+        ('fixed = ["random"]', 'columns = "engagement"', "'columns' .* list"),
+        ('fixed = ["random"]', 'columns = ["engagment"]', "'columns' of study .*'engagment'.* mean 'engagement'"),
+        ('fixed = ["random"]', 'columns = ["conversion_rate"]', "'columns' of study .*'conversion_rate'"),
         ("episodes = 4", "temperature = -1.0", "temperature"),
         ("voucher = 0.3", 'voucher = "low"', "'voucher' .*arms.cmpo.* number"),
         ('agent = "tiny"', 'agent = "tiny"\nbudgets = { voucher = 0.1 }', "arms.sft.*remove 'budgets'"),
@@ -320,6 +323,41 @@ def test_summarise_writes_tables_and_pictures(tmp_path: Path) -> None:
     assert "satisfaction [t]" in table
     assert "t-interval over training seeds" in table
     assert str(tmp_path) not in table + (tmp_path / "small" / "results.json").read_text(encoding="utf-8")
+
+
+def conducted(value: float, engagement: float, consistency: float | None) -> dict[str, Any]:
+    """A result with the metrics of how the service was conducted; only an arm that plans is consistent with a plan."""
+    result = a_result(value)
+    metric = result["evaluation"]["scripted"]["metrics"]["satisfaction"]
+    more = {"engagement": engagement} | ({} if consistency is None else {"consistency": consistency})
+    for measured in result["evaluation"].values():
+        measured["metrics"] |= {name: {**metric, "mean": mean} for name, mean in more.items()}
+    return result
+
+
+def test_a_study_shows_and_compares_the_columns_it_names(tmp_path: Path) -> None:
+    plain = f"{SMALL}[arms.planned]\nagent = 'scripted'\n[arms.unmasked]\nagent = 'oracle'\n"
+    for number, named in enumerate(('columns = ["consistency", "engagement"]\n', "")):
+        study, root = load(a_study(tmp_path, named + plain)), tmp_path / str(number)
+        for run in runs(study):
+            plans = run.arm.name in ("planned", "unmasked")
+            save(
+                result_path(study, run, root),
+                conducted(3.0 + run.seed / 10, 0.5 + 0.2 * plans, 0.9 - run.seed / 100 if plans else None),
+            )
+        summarise(study, root)
+    shown, usual = ((tmp_path / number / "small" / "table.md").read_text(encoding="utf-8") for number in "01")
+    assert "| satisfaction [t] | voucher_rate [t] | engagement [t] | consistency [t] |" in shown
+    assert "| difference | satisfaction | voucher_rate | engagement | consistency |" in shown
+    assert (
+        "| sft-planned | 0.00 [0.00, 0.00] (+0 %) | 0.00 [0.00, 0.00] (+0 %) | -0.20 [-0.20, -0.20] (-29 %) | - |"
+        in shown
+    )
+    assert "| planned-unmasked |" in shown
+    assert "engagement" not in usual
+    assert "| difference | satisfaction | voucher_rate |\n" in usual
+    results = [(tmp_path / number / "small" / "results.json").read_text(encoding="utf-8") for number in "01"]
+    assert results[0] == results[1]
 
 
 def test_a_study_shows_the_reward_and_the_cost_of_its_own_scenario(

@@ -6,6 +6,7 @@ import pytest
 
 from evals import leaderboard, tables
 from evals.metrics import BY_SCENARIO, metrics_of
+from td_gym.errors import TdGymError
 
 FOOD, SALES = "td_gym/FoodDispute-v0", "td_gym/Sales-v0"
 
@@ -49,6 +50,16 @@ def test_a_leaderboard_explains_its_own_columns_once(envs: list[str]) -> None:
     shown = {spec.name for env in envs for spec in metrics_of(env) if spec.shown}
     assert len(explained) == len(shown)
     assert set(explained) == shown
+
+
+def test_a_leaderboard_shows_and_explains_a_metric_that_is_asked_for() -> None:
+    board = {(env, "test", "scripted"): results_of(env)["agents"] for env in (FOOD, SALES)}
+    page = leaderboard.as_markdown(board, ["engagement", "voucher_spend"])
+    assert page.count("engagement [t]") == 2
+    assert page.count("voucher_spend [t]") == 1
+    assert "- `engagement` (share, 0 to 1): Mean relevance" in page
+    with pytest.raises(TdGymError, match=r"Unknown metric 'engagment'\. Did you mean 'engagement'\?"):
+        leaderboard.as_markdown(board, ["engagment"])
 
 
 def test_a_name_means_the_same_in_every_scenario() -> None:
