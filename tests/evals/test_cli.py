@@ -11,6 +11,7 @@ import pytest
 
 from evals import cli
 from evals.commands import train as train_command
+from evals.dialogue import read_dialogues
 from td_gym.registration import env_ids
 
 ENV = "td_gym/FoodDispute-v0"
@@ -306,7 +307,8 @@ def test_a_person_in_the_service_seat_is_scored_as_human(
     assert "Your briefing (service)" in shown
     assert "The conversation is over" in shown
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert results["agents"]["human"]["metrics"]["satisfaction"]["n"] == 2
+    metrics = results["agents"]["human"]["metrics"]
+    assert metrics["satisfaction"]["n"] == metrics["engagement"]["n"] == metrics["sop_breaches"]["n"] == 2
     assert cli.main(["leaderboard", str(tmp_path)]) == 0
     assert "| human |" in capsys.readouterr().out
 
@@ -322,6 +324,31 @@ def test_a_person_in_the_customer_seat_rates_the_agent(
     assert results["agents"]["scripted"]["metrics"]["satisfaction"]["mean"] == pytest.approx(4.0)
     assert play(["--save", str(tmp_path)], ":quit\n", monkeypatch) == 2
     assert "another --save folder" in one_line(capsys)
+
+
+class Planner:
+    """An agent with one plan."""
+
+    def __init__(self) -> None:
+        self.planned = ["empathise"]
+
+    def reset(self, seed: int | None = None) -> None:
+        """There is nothing to start afresh."""
+
+    def act(self, observation: object, messages: object) -> str:
+        return "I am sorry to hear that."
+
+
+def test_a_person_in_the_customer_seat_is_told_no_plan_but_it_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--seat", "customer", "--agent", "tests.evals.test_cli:Planner", "--save", str(tmp_path)]
+    assert play(words, "My food was cold.\nThank you, bye. [end:4]\n", monkeypatch) == 0
+    assert "empathise" not in capsys.readouterr().out.partition("The conversation is over")[0]
+    (dialogue,) = read_dialogues(tmp_path / "dialogues.jsonl")
+    assert [turn.seat for turn in dialogue.turns] == ["customer", "expert", "service", "customer"]
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert results["agents"]["tests.evals.test_cli:Planner"]["metrics"]["consistency"]["mean"] == 1.0
 
 
 @pytest.mark.parametrize("said", [":quit\n", ""])
