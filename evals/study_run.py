@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
@@ -69,12 +69,16 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
 def adopt(study: Study, missing: Sequence[Run], root: Path = ROOT) -> dict[str, Path]:
     """Take over the results of equal runs of other studies; return where they lay, by the run's name.
 
-    Equal runs agree in every entry but the arm's name, and in the versions of scenario, wording and protocol.  What
-    else they depend on, the code, is the commit in their provenance.
+    Equal runs agree in every entry but the arm's name, and in the versions of scenario, wording and protocol, and hold
+    the metrics that ``study`` asks for.  What else they depend on, the code, is the commit in their provenance.
     """
     needed = versions(make_scenario(study.env)).items()
     found = [(path, read_json(path)) for path in sorted(root.glob("*/*-*.json"))]
-    usable = [(path, result) for path, result in found if needed <= result["provenance"].items()]
+    usable = [
+        (path, result)
+        for path, result in found
+        if needed <= result["provenance"].items() and _holds(result, study.columns)
+    ]
     sources: dict[str, Path] = {}
     for run in missing:
         equal = (each for each in usable if asks_the_same(study, run, each[1].get("config", {})))
@@ -84,6 +88,11 @@ def adopt(study: Study, missing: Sequence[Run], root: Path = ROOT) -> dict[str, 
             write_json(result_path(study, run, root), {**result, **_heading(study, run), **source})
             sources[run.name] = path
     return sources
+
+
+def _holds(result: Mapping[str, Any], columns: Sequence[str]) -> bool:
+    """Say whether a result has the metrics ``columns``, with every customer."""
+    return all(set(columns) <= measured["metrics"].keys() for measured in result["evaluation"].values())
 
 
 def _heading(study: Study, run: Run) -> dict[str, Any]:

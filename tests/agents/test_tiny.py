@@ -58,6 +58,16 @@ def test_recipe_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caps
     assert not any("[item]" in text for text in texts)
 
 
+def test_learning_to_plan_goes_on_from_the_shipped_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    start = fake_policy(max_new_tokens=24)
+    monkeypatch.setattr(tiny.TokenPolicy, "load", lambda *_, **__: start)
+    assert run(monkeypatch, tmp_path, "--planned", "--tokens", "100k", "--gate-turns", "200") == 0
+    record = json.loads((tmp_path / "recipe.json").read_text())
+    assert record["gate"]["followed"] > 0.9
+    assert record["gate"]["costs"]["sop_breaches"] == 0.0
+    assert json.loads((tmp_path / "td_gym.json").read_text())["planning"] == {"expert": "policy", "masked": True}
+
+
 def test_too_little_training_fails_the_gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert run(monkeypatch, tmp_path, "--tokens", "2k", "--gate-turns", "50") == 1
     assert json.loads((tmp_path / "recipe.json").read_text())["gate"]["format_valid"] < 0.99
