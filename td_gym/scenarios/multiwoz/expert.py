@@ -20,7 +20,6 @@ from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.cases import Case
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, UNKNOWN, Act
-from td_gym.scenarios.multiwoz.state import Need
 from td_gym.scenarios.scripted import EpisodePolicy, MessagePolicy, word, wordings
 from td_gym.slots import SLOT, fill_slots
 
@@ -37,7 +36,9 @@ _NEEDED = {"train": ("departure", "destination", "day", "leaveat"), "taxi": ("de
 _MOST_CALLS = 4
 """Calls in a row before the agent speaks."""
 _MOST_ANSWERS = 4
-"""Questions answered in one message."""
+"""Questions answered about a domain in one message."""
+_MOST_QUESTIONS = 2
+"""Questions asked about a domain in one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Planner:
                 if call := self._call(domain):
                     return Plan(call=call, domain=domain)
             for domain, sought in self.reading.looked_up.items() if self.habits.looks_again else ():
-                if not self._looked_now(domain):
+                if not self._just(domain, "query"):
                     return Plan(call=_call("query", domain, sought), domain=domain)
         acts = [act for domain in domains for act in self._speak(domain)]
         if not self.reading.own:
@@ -94,128 +95,122 @@ class Planner:
 
     def _call(self, domain: str) -> str:
         """Return the tool call that ``domain`` needs before anything can be said of it, empty for none."""
-        need = self.state.need(domain)
         if self._skips("look", domain):
             return ""
-        if domain != "taxi" and (self._is_due(domain, need) or self._passes(domain, need)):
+        if domain != "taxi" and (self._is_due(domain) or self._passes(domain)):
             return self.look_up(domain)
-        return self._booking(domain, need)
+        return self.book(domain) if self._is_to_book(domain) else ""
 
     def look_up(self, domain: str) -> str:
         """Return the look-up of what is wanted in ``domain``, or of the next that was found, where that one is."""
-        need, spec = self.state.need(domain), DOMAINS[domain]
-        if not self._is_due(domain, need) and self._passes(domain, need):
+        spec, sought = DOMAINS[domain], self.state.need(domain).sought(domain)
+        if not self._is_due(domain) and self._passes(domain):
             return _call("query", domain, {spec.key: "[next]"})
-        sought = need.sought(domain)
         return _call("query", domain, {slot: f"[wanted_{slot}]" for slot in spec.lookup if slot in sought})
 
     def book(self, domain: str) -> str:
         """Return the booking of what was found last in ``domain``, or of a taxi, with the details that are known."""
-        need, spec = self.state.need(domain), DOMAINS[domain]
-        stated, slots = (need.inform, spec.inform) if domain == "taxi" else (need.book, spec.book)
-        details = {slot: f"[wanted_{slot}]" for slot in slots if stated.get(slot, DONTCARE) != DONTCARE}
-        if domain == "taxi":
-            return _call("book", domain, details)
-        named = f"[{spec.key}]" if self._key(domain) else f"[wanted_{spec.key}]" if spec.key in need.inform else ""
-        return _call("book", domain, {spec.key: named, **details} if named else details)
+        need, key = self.state.need(domain), DOMAINS[domain].key
+        details = {slot: f"[wanted_{slot}]" for slot in self._details(domain)}
+        named = f"[{key}]" if self._key(domain) else f"[wanted_{key}]" if key in need.inform else ""
+        return _call("book", domain, {key: named, **details} if named else details)
 
-    def _is_due(self, domain: str, need: Need) -> bool:
+    def _is_due(self, domain: str) -> bool:
         """Return whether what is wanted was not looked up yet."""
+        need = self.state.need(domain)
         sought = need.sought(domain)
         if domain == "train" and self._missing(domain):
             return False
         known = bool(sought) or domain in ("police", "hospital") or bool(need.asked) or self._asked_all(domain)
         return known and self.reading.looked_up.get(domain) != sought
 
-    def _passes(self, domain: str, need: Need) -> bool:
+    def _passes(self, domain: str) -> bool:
         """Return whether the customer wants an alternative to what was found, and there is one."""
-        answer = self._found(domain)
-        return answer is not None and self._key(domain) in need.passed and bool(self.reading.next(domain))
+        return self._key(domain) in self.state.need(domain).passed and bool(self.reading.next(domain))
 
-    def _booking(self, domain: str, need: Need) -> str:
-        spec = DOMAINS[domain]
+    def _is_to_book(self, domain: str) -> bool:
+        """Return whether all that a booking needs is known, and it was not tried with that."""
+        spec, key, tried = DOMAINS[domain], self._key(domain), self.reading.booked_with.get(domain)
         if domain == "taxi":
-            slots = [slot for slot in spec.inform if need.inform.get(slot, DONTCARE) != DONTCARE]
-            if self._missing(domain) or self.reading.booked_with.get(domain) == {s: need.inform[s] for s in slots}:
-                return ""
-            return self.book(domain)
-        if not (need.wants_booking and spec.book and self._key(domain)) or self._missing_details(domain):
-            return ""
-        if self.reading.booked_with.get(domain) == {spec.key: self._key(domain), **need.book}:
-            return ""
-        return self.book(domain)
+            return not self._missing(domain) and tried != self._details(domain)
+        if not (self.state.need(domain).wants_booking and spec.book and key) or self._missing_details(domain):
+            return False
+        return tried != {spec.key: key, **self._details(domain)}
 
     # Words.
 
     def _speak(self, domain: str) -> Iterator[Act]:
-        need, answer = self.state.need(domain), self._found(domain)
-        booking = next((a for a in reversed(self.reading.since) if (a.tool, a.domain) == ("book", domain)), None)
+        answer, booking = self._found(domain), self._just(domain, "book")
+        lacking = self._missing(domain) if domain == "taxi" else answer is None
         if booking is not None:
-            if domain != "taxi" and not booking.error and need.offered != self._key(domain):
-                yield Act("recommend", domain)
-            yield Act("no_book" if booking.error else "booked", domain)
-            if booking.error:
-                return
-        elif domain == "taxi" and self._missing(domain):
-            yield from self._requests(domain, self._missing(domain)[:2])
-            return
-        elif answer is None and domain != "taxi":
-            missing = self._missing(domain) or [slot for slot in _ASKS.get(domain, ()) if slot not in need.inform]
-            yield from self._requests(domain, missing[:2])
-            return
+            yield from self._speak_of_booking(domain, booking)
+        elif lacking:
+            yield from self._requests(domain, self._open(domain))
         elif answer is not None and not answer.count:
             yield Act("no_offer", domain)
+        else:
+            yield from self._speak_of_found(domain, answer)
+
+    def _speak_of_booking(self, domain: str, booking: Answer) -> Iterator[Act]:
+        if booking.error:
+            yield Act("no_book", domain)
             return
-        told = () if booking is None else DOMAINS[domain].confirmed
-        asked = [slot for slot in need.asked if slot not in told and not self._skips("answer", slot)][:_MOST_ANSWERS]
-        if booking is None and answer is not None and (need.wants_offer or need.offered != self._key(domain)):
-            narrowing = self._narrowing(domain, answer) if not asked else ()
-            if narrowing:
+        if domain != "taxi" and self.state.need(domain).offered != self._key(domain):
+            yield Act("recommend", domain)
+        yield Act("booked", domain)
+        yield from self.asked(domain)
+
+    def _speak_of_found(self, domain: str, answer: Answer | None) -> Iterator[Act]:
+        need, asked = self.state.need(domain), self._to_answer(domain)
+        if answer is not None and (need.wants_offer or need.offered != self._key(domain)):
+            if not asked and (narrowing := self._narrowing(domain, answer)):
                 yield from self._requests(domain, narrowing)
                 return
             if domain not in ("police", "hospital") or not asked:
                 yield Act("recommend", domain)
-        elif booking is None and self._looked_now(domain):
+        elif self._just(domain, "query"):
             yield Act("recommend", domain, "again")
-        for slot in asked:
-            yield Act("inform", domain, slot, self._value(domain, slot))
-        if booking is None and DOMAINS[domain].book:
-            if need.wants_booking and self._missing_details(domain):
-                yield from self._requests(domain, self._missing_details(domain)[:2])
-            elif need.wants_booking:
-                made = self.reading.latest(domain, "book")  # with the same details
-                yield Act("booked" if made and not made.error else "no_book", domain)
-            elif not asked and domain not in self.reading.booked_with and domain not in self.reading.proposed:
-                yield Act("offer_book", domain)
+        yield from self._informs(domain, asked)
+        if not DOMAINS[domain].book:
+            return
+        if need.wants_booking and (missing := self._missing_details(domain)):
+            yield from self._requests(domain, missing)
+        elif need.wants_booking:
+            made = self.reading.latest(domain, "book")  # with the same details
+            yield Act("booked" if made and not made.error else "no_book", domain)
+        elif not asked and domain not in self.reading.booked_with and domain not in self.reading.proposed:
+            yield Act("offer_book", domain)
 
     def questions(self, domain: str) -> list[Act]:
         """Return two questions about what is wanted in ``domain``; none where nothing can be asked."""
-        need = self.state.need(domain)
         details = self._missing_details(domain)
-        open_slots = [slot for slot in _ASKS.get(domain, ()) if slot not in need.inform]
-        slots = (details if need.wants_booking else ()) or self._missing(domain) or open_slots or details
-        return list(self._requests(domain, (slots or _ASKS.get(domain, ()))[:2]))
+        urgent = details if self.state.need(domain).wants_booking else ()
+        return list(self._requests(domain, urgent or self._open(domain) or details or _ASKS.get(domain, ())))
 
     def answers(self, domain: str) -> list[Act]:
         """Return what was asked for in ``domain``, else the first thing to tell; none while that is to be looked up."""
         booked = self.reading.latest(domain, "book") is not None
-        found = self._found(domain) is not None and not self._is_due(domain, self.state.need(domain))
+        found = self._found(domain) is not None and not self._is_due(domain)
         if not (found or booked):
             return []
         known = (slot for slot in DOMAINS[domain].request if self._value(domain, slot) != UNKNOWN)
-        return list(self._informs(domain, self.state.need(domain).asked or known))
+        return list(self._informs(domain, self._to_answer(domain) or known))
 
     def asked(self, domain: str) -> list[Act]:
         """Return what was asked for about an entity of ``domain``."""
-        slots = (slot for slot in self.state.need(domain).asked if slot not in DOMAINS[domain].confirmed)
+        slots = (slot for slot in self._to_answer(domain) if slot not in DOMAINS[domain].confirmed)
         return list(self._informs(domain, slots))
+
+    def _to_answer(self, domain: str) -> list[str]:
+        """Return the slots asked for in ``domain`` that the agent does not pass over."""
+        return [slot for slot in self.state.need(domain).asked if not self._skips("answer", slot)]
 
     def _informs(self, domain: str, slots: Iterable[str]) -> Iterator[Act]:
         for slot in islice(slots, _MOST_ANSWERS):
             yield Act("inform", domain, slot, self._value(domain, slot))
 
-    def _requests(self, domain: str, slots: Sequence[str]) -> Iterator[Act]:
-        for slot in slots:
+    def _requests(self, domain: str, slots: Iterable[str]) -> Iterator[Act]:
+        for slot in islice(slots, _MOST_QUESTIONS):
             yield Act("request", domain, slot, "?")
 
     def _narrowing(self, domain: str, answer: Answer) -> Sequence[str]:
@@ -223,21 +218,17 @@ class Planner:
         need = self.state.need(domain)
         if answer.count <= self.habits.offers_from or DOMAINS[domain].key in need.inform or need.wants_booking:
             return ()
-        open_slots = [
-            slot
-            for slot in _ASKS.get(domain, ())
-            if slot not in need.inform and (domain, slot) not in self.reading.asked
-        ]
-        return open_slots[:1]
+        return [slot for slot in self._unstated(domain) if (domain, slot) not in self.reading.asked][:1]
 
     # What is known.
 
     def _found(self, domain: str) -> Answer | None:
         return self.reading.latest(domain, "query")
 
-    def _looked_now(self, domain: str) -> bool:
-        """Return whether ``domain`` was looked up since the customer last spoke."""
-        return any((answer.tool, answer.domain) == ("query", domain) for answer in self.reading.since)
+    def _just(self, domain: str, tool: str) -> Answer | None:
+        """Return the last answer of ``tool`` about ``domain`` since the customer last spoke, ``None`` for none."""
+        matches = (answer for answer in reversed(self.reading.since) if (answer.tool, answer.domain) == (tool, domain))
+        return next(matches, None)
 
     def _key(self, domain: str) -> str:
         """Return the name or train id that was found last, empty for none."""
@@ -249,6 +240,13 @@ class Planner:
         held = {**(answer.entity if (answer := self._found(domain)) else {}), **(booking.entity if booking else {})}
         return held.get(slot, UNKNOWN)
 
+    def _open(self, domain: str) -> list[str]:
+        """Return what must still be known before anything is looked up or booked, else what may still be asked."""
+        return self._missing(domain) or self._unstated(domain)
+
+    def _unstated(self, domain: str) -> list[str]:
+        return [slot for slot in _ASKS.get(domain, ()) if slot not in self.state.need(domain).inform]
+
     def _missing(self, domain: str) -> list[str]:
         """Return what must still be known before anything is looked up or booked."""
         need = self.state.need(domain)
@@ -257,12 +255,18 @@ class Planner:
         known = {*need.inform} - {"leaveat"} | ({"leaveat"} if timed else set())
         return [slot for slot in _NEEDED.get(domain, ()) if slot not in known]
 
+    def _details(self, domain: str) -> dict[str, str]:
+        """Return the details of a booking that are known; those of a taxi are its constraints."""
+        need, spec = self.state.need(domain), DOMAINS[domain]
+        stated, slots = (need.inform, spec.inform) if domain == "taxi" else (need.book, spec.book)
+        return {slot: stated[slot] for slot in slots if stated.get(slot, DONTCARE) != DONTCARE}
+
     def _missing_details(self, domain: str) -> list[str]:
-        need = self.state.need(domain)
-        return [slot for slot in DOMAINS[domain].book if need.book.get(slot, DONTCARE) == DONTCARE]
+        details = self._details(domain)
+        return [slot for slot in DOMAINS[domain].book if slot not in details]
 
     def _asked_all(self, domain: str) -> bool:
-        return all((domain, slot) in self.reading.asked for slot in _ASKS.get(domain, ())[:2])
+        return all((domain, slot) in self.reading.asked for slot in _ASKS.get(domain, ())[:_MOST_QUESTIONS])
 
     def _skips(self, step: str, what: str) -> bool:
         """Return whether a careless agent leaves this step out now."""
@@ -317,10 +321,10 @@ def _keys(act: Act) -> tuple[str, ...]:
             return ("booked_taxi" if domain == "taxi" else "booked",)
         case "offer_book":
             return (f"offer_book_{domain}",)
-    special = f"unknown_{slot}" if act.value == "?" else f"inform_{slot}_{act.value}"
-    if special in _WORDINGS:
-        return (special,)
-    return ("unknown" if act.value == "?" else f"inform_{slot}",)
+    usual, special = f"inform_{slot}", f"inform_{slot}_{act.value}"
+    if act.value == UNKNOWN:
+        usual, special = "unknown", f"unknown_{slot}"
+    return (special if special in _WORDINGS else usual,)
 
 
 def _named(text: str, domain: str, reading: Reading) -> str:
