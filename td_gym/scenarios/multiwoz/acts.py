@@ -19,14 +19,15 @@ from td_gym.scenarios.multiwoz.forms import Value
 from td_gym.scenarios.multiwoz.schema import DOMAINS, UNKNOWN, Act
 from td_gym.scenarios.multiwoz.values import find_values, masked, plain_text
 
-_GENERAL = ("reqmore", "greet", "welcome", "bye")
+GENERAL = ("reqmore", "greet", "welcome", "bye")
+"""Intents of acts that are about no domain."""
 _ABOUT_DOMAIN = ("no_offer", "no_book", "booked", "offer_book")
 _ASKED = (
     *("area", "food", "pricerange", "type", "stars", "internet", "parking", "name", "day", "time", "people", "stay"),
     *("departure", "destination", "leaveat", "arriveby", "department"),
 )
 _REQUESTS = {f"request_{slot}": slot for slot in _ASKED}
-_READ = (*_ABOUT_DOMAIN, *_GENERAL, "unknown", *_REQUESTS)
+_READ = (*_ABOUT_DOMAIN, *GENERAL, "unknown", *_REQUESTS)
 _HAS = {
     "food": "restaurant",
     "department": "hospital",
@@ -100,7 +101,7 @@ def _read_clause(clause: str, database: Database, topic: str) -> Iterator[Act]:
         yield Act("inform", domain, "openhours", plain_text(clause))
     for slot in asked:
         yield Act("request", domain, slot, UNKNOWN)
-    for intent in _GENERAL:
+    for intent in GENERAL:
         if intent in intents:
             yield Act(intent, "general")
 

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from td_gym.protocol import Messages
+from td_gym.scenarios.multiwoz.acts import GENERAL
 from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.expert import Habits, Planner, worded
 from td_gym.scenarios.multiwoz.schema import Act
+from td_gym.scenarios.multiwoz.sop import STRATEGY_BY_INTENT
 from td_gym.slots import fill_slots
 
-_SAID = {
-    "no_book": "no_book",
-    "confirm": "booked",
-    "no_offer": "no_offer",
-    "offer": "recommend",
-    "offer_booking": "offer_book",
-}
-_GENERAL = {"ask_more": "reqmore", "close": "bye", "greet": "greet", "chat": "stall"}
+_INTENTS = {strategy: intent for intent, strategy in reversed(STRATEGY_BY_INTENT.items())} | {"chat": "stall"}
+"""The intent that puts each strategy into words: of several that name it the first."""
 _NEED = (Act("greet", "general", "need"),)
 """What is said where there is nothing to tell or ask."""
 
@@ -43,12 +39,13 @@ def realise(messages: Messages, database: Database, strategy: str, seed: int) ->
 
 
 def _acts(planner: Planner, domain: str, strategy: str) -> Sequence[Act]:
-    if strategy in _SAID:
-        return (Act(_SAID[strategy], domain), *(planner.asked(domain) if strategy == "offer" else ()))
-    if strategy in _GENERAL:
-        return (Act(_GENERAL[strategy], "general"),)
-    if not domain:
+    if strategy in ("request", "inform") and not domain:
         return _NEED
     if strategy == "request":
         return planner.questions(domain) or _NEED
-    return planner.answers(domain) or _NEED
+    if strategy == "inform":
+        return planner.answers(domain) or _NEED
+    intent = _INTENTS[strategy]
+    if strategy == "chat" or intent in GENERAL:
+        return (Act(intent, "general"),)
+    return (Act(intent, domain), *(planner.asked(domain) if strategy == "offer" else ()))

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from td_gym.scenarios.multiwoz.schema import DOMAINS, Act
 from td_gym.scenarios.multiwoz.state import State
 
-# The most committing act of a message names its strategy.
-_BY_INTENT = {
+STRATEGY_BY_INTENT = {
     "no_book": "no_book",
     "booked": "confirm",
     "no_offer": "no_offer",
@@ -26,7 +25,8 @@ _BY_INTENT = {
     "welcome": "close",
     "greet": "greet",
 }
-STRATEGIES = ("query", "book", "transfer", *dict.fromkeys(_BY_INTENT.values()), "chat")
+"""The strategy that each intent names, the most committing first; a message follows that of its most committing act."""
+STRATEGIES = ("query", "book", "transfer", *dict.fromkeys(STRATEGY_BY_INTENT.values()), "chat")
 FALLBACK = "inform"
 
 
@@ -74,7 +74,7 @@ def detect_strategy(acts: Iterable[Act], action: str) -> str:
     if action:
         return action
     intents = {act.intent for act in acts}
-    return next((strategy for intent, strategy in _BY_INTENT.items() if intent in intents), "chat")
+    return next((strategy for intent, strategy in STRATEGY_BY_INTENT.items() if intent in intents), "chat")
 
 
 def allows(strategy: str, progress: Progress, transfer: bool) -> bool:
