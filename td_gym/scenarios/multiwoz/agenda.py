@@ -68,7 +68,7 @@ class Mind(PlainMind):
         new: dict[tuple[str, ...], Move] = {}
         for move in moves:
             new.setdefault(move[:3], move)
-        self.stack[:] = [move for move in self.stack if (move[0], move[1], move[2]) not in new]
+        self.stack[:] = [move for move in self.stack if tuple(move[:3]) not in new]
         self.stack += map(list, reversed(new.values()))
 
     def drop(self, domain: str, intent: str, slot: str) -> None:
