@@ -7,7 +7,8 @@ here needs torch until a spec names a language model.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,6 +18,8 @@ from td_gym.protocol import Messages
 from td_gym.registration import make_scenario, scenario_names
 from td_gym.scenario import Episode, Scenario
 
+STRATEGY = "strategy.json"
+"""What a run directory holds whose agent chooses strategies."""
 _FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory")
 
 
@@ -139,7 +142,7 @@ def make(
         return ScriptedAgent(lambda found: found.references().get(spec) or found.floor(spec), scenario)
     if temperature < 0:
         raise TdGymError(f"The temperature must not be negative, it is {temperature}.")
-    if (Path(spec) / "strategy.json").is_file():
+    if (Path(spec) / STRATEGY).is_file():
         return _strategies(Path(spec), scenario, temperature)
     if spec in SHIPPED or Path(spec).is_dir():
         return _language_model(spec, scenario, temperature, device)
@@ -155,14 +158,10 @@ def scripted_names(scenario: Scenario | None = None) -> tuple[str, ...]:
 
 
 def _language_model(spec: str, scenario: Scenario | None, temperature: float, device: str) -> Agent:
-    try:
+    with _extra("train", "Language models"):
         from agents.planning_agent import PlanningAgent
         from agents.token_agent import TokenAgent
         from agents.token_policy import TokenPolicy
-    except ModuleNotFoundError as error:
-        raise TdGymError(
-            f'Language models need {error.name}, which is not installed; run `pip install "td-gym[train]"`.'
-        ) from error
 
     def load(found: Scenario) -> TokenAgent:
         policy = TokenPolicy.load(spec, device, scenario=found)
@@ -176,13 +175,20 @@ def _language_model(spec: str, scenario: Scenario | None, temperature: float, de
 def _strategies(folder: Path, scenario: Scenario | None, temperature: float) -> Agent:
     if scenario is None:
         raise TdGymError(f"{folder.name!r} chooses strategies; name the environment when making the agent.")
-    try:
+    with _extra("sb3", "Agents of strategies"):
         from agents.sb3 import load
+    return load(folder, scenario, temperature)
+
+
+@contextmanager
+def _extra(extra: str, agents: str) -> Iterator[None]:
+    """Turn the lack of a module into the line that names the ``extra`` with which ``agents`` of a kind get it."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise TdGymError(
-            f'Agents of strategies need {error.name}, which is not installed; run `pip install "td-gym[sb3]"`.'
+            f'{agents} need {error.name}, which is not installed; run `pip install "td-gym[{extra}]"`.'
         ) from error
-    return load(folder, scenario, temperature)
 
 
 def _from_factory(spec: str) -> Agent:

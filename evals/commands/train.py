@@ -103,7 +103,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--nproc", type=positive_int, default=1, metavar="N", help="processes, one thread each")
     parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, default_of=parser.get_default)
 
 
 def known_presets() -> dict[str, list[str]]:

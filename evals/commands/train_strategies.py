@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib.util import find_spec
 
+from agents.agent import STRATEGY
 from evals.commands.arguments import check_split, next_evaluation
 from evals.errors import missing_extra
 from evals.files import check_writable
@@ -12,17 +13,8 @@ from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError
 from td_gym.registration import env_id, strategy_scenario
 
-_OF_LANGUAGE_MODELS = {
-    "model": "tiny",
-    "preset": "",
-    "budget": [],
-    "nproc": 1,
-    "device": "cpu",
-    "resume": False,
-    "customers": None,
-    "copies": None,
-}
-"""Arguments of ``td-gym train`` that mean nothing here, with their defaults."""
+_OF_LANGUAGE_MODELS = ("model", "preset", "budget", "nproc", "device", "resume", "customers", "copies")
+"""Arguments of ``td-gym train`` that mean nothing here."""
 
 
 def methods() -> tuple[str, ...]:
@@ -49,15 +41,15 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> str:
     """Return the scenario; ``TdGymError`` for whatever is wrong with the request, before anything is written."""
-    for name, default in _OF_LANGUAGE_MODELS.items():
-        if getattr(args, name) != default:
+    for name in _OF_LANGUAGE_MODELS:
+        if getattr(args, name) != args.default_of(name):
             raise TdGymError(f"{args.method} takes no --{name}; leave it out.")
     scenario = strategy_scenario(args.env)
     check_split(args.split)
     for module in ("torch", "stable_baselines3", "sb3_contrib"):
         if find_spec(module) is None:
             raise missing_extra(module)
-    if any((args.out / name).exists() for name in ("strategy.json", "config.json")):
+    if any((args.out / name).exists() for name in (STRATEGY, "config.json")):
         raise TdGymError(f"{str(args.out)!r} already holds a run; take another --out.")
     check_writable(args.out)
     return scenario

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 import agents.agent as agent_module
-from agents.agent import Agent, OracleAgent, make, scripted_names
+from agents.agent import STRATEGY, Agent, OracleAgent, make, scripted_names
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
 from tests.agents.fakes import HEADING, FakeScenario, fake_policy
@@ -132,7 +133,8 @@ def test_a_language_model_finds_its_scenario_from_the_briefing(monkeypatch: pyte
         assert briefed.act(None, MESSAGES) == known.act(None, MESSAGES)
 
 
-def test_scripted_agents_need_no_torch() -> None:
+def test_scripted_agents_need_no_torch(tmp_path: Path) -> None:
+    (tmp_path / STRATEGY).write_text("{}")
     code = (
         "import sys\n"
         "for name in ('torch', 'transformers', 'tokenizers', 'safetensors'): sys.modules[name] = None\n"
@@ -140,11 +142,14 @@ def test_scripted_agents_need_no_torch() -> None:
         "from agents.agent import make\n"
         "from td_gym.errors import TdGymError\n"
         "make('scripted'); make('oracle')\n"
-        "try: make('tiny')\n"
-        "except TdGymError as error: print(error)\n"
+        "for spec in ('tiny', sys.argv[1]):\n"
+        "    try: make(spec, env_id='td_gym/Sales-v0')\n"
+        "    except TdGymError as error: print(error)\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert 'pip install "td-gym[train]"' in result.stdout
+    result = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    tiny, strategies = result.stdout.splitlines()
+    assert re.fullmatch(r'Language models need \w+, which .* run `pip install "td-gym\[train\]"`\.', tiny)
+    assert re.fullmatch(r'Agents of strategies need \w+, which .* run `pip install "td-gym\[sb3\]"`\.', strategies)
 
 
 def test_an_unknown_environment_is_one_line() -> None:
