@@ -93,7 +93,6 @@ class TrainConfig:
             raise TdGymError(f"The learning rate must be positive, it is {self.lr}.")
 
 
-_NOT_RECORDED = ("out", "resume")
 _MAY_CHANGE = ("steps", "checkpoint_every")
 
 
@@ -145,11 +144,9 @@ def record(
     processes: int,
 ) -> dict[str, Any]:
     """Return ``config.json``: every setting, the versions and the starting weights; no machine path."""
-    settings = {name: value for name, value in _plain(config).items() if name not in _NOT_RECORDED}
+    settings = settings_of(config, "out", "resume")
     if Path(config.model).is_absolute():
         settings["model"] = Path(config.model).name
-    if config.data is not None:
-        settings["data"] = config.data.name
     return {
         "settings": {**settings, "budgets": dict(budgets), "nproc": processes},
         "method": _plain(method_config),
@@ -161,6 +158,14 @@ def record(
         },
         "software": software("transformers"),
     }
+
+
+def settings_of(config: Any, *left_out: str) -> dict[str, Any]:
+    """Return the fields of ``config`` as plain JSON but those ``left_out``; of the folder ``data`` its name alone."""
+    settings = {name: value for name, value in _plain(config).items() if name not in left_out}
+    if config.data is not None:
+        settings["data"] = config.data.name
+    return settings
 
 
 def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

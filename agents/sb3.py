@@ -8,23 +8,25 @@ words, so it stands in one table with agents that write.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
+from torch import Tensor
 
-from agents.config import software, versions_of
+from agents.agent import STRATEGY
+from agents.checkpoint import append_metrics, cut_metrics
+from agents.config import settings_of, software, versions_of
 from agents.progress import TrainingProgress
+from agents.sampler import draw
 from personas.packaged import packaged_toml
 from td_gym.draws import uniform
 from td_gym.envs.planning import BREACHES, mask, realise_choice
@@ -35,7 +37,7 @@ from td_gym.protocol import Messages
 from td_gym.registration import make_scenario, strategy_scenario
 from td_gym.scenario import Episode, Scenario
 
-ABOUT, WEIGHTS, METRICS = "strategy.json", "policy.safetensors", "metrics.jsonl"
+WEIGHTS = "policy.safetensors"
 ENVS = 8
 """Conversations side by side."""
 UPDATE = 2048
@@ -77,24 +79,17 @@ def train(run: StrategyRun) -> None:
     except (TypeError, ValueError, AssertionError) as error:
         raise TdGymError(f"{run.method} does not take these options: {_one_line(error)}.") from error
     run.out.mkdir(parents=True, exist_ok=True)
-    shown = TrainingProgress(run.method, 0, run.steps, {BREACHES: None})
-    with shown as progress, (run.out / METRICS).open("w", encoding="utf-8") as metrics:
-        model.learn(run.steps * UPDATE, callback=_Recorder(metrics.write, progress))
+    cut_metrics(run.out, 0)
+    with TrainingProgress(run.method, 0, run.steps, {BREACHES: None}) as progress:
+        model.learn(run.steps * UPDATE, callback=_Recorder(run.out, progress))
     save_file({key: value.contiguous() for key, value in model.policy.state_dict().items()}, run.out / WEIGHTS)
     about = {
-        "method": run.method,
-        "environment": versions_of(scenario),
+        **settings_of(run, "out", "options"),
         "settings": settings,
-        "steps": run.steps,
-        "seed": run.seed,
-        "env": run.env,
-        "split": run.split,
-        "population": run.population,
-        "customer": run.customer,
-        "data": None if run.data is None else run.data.name,
+        "environment": versions_of(scenario),
         "software": software("stable-baselines3", "sb3-contrib"),
     }
-    (run.out / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (run.out / STRATEGY).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def _one_line(error: Exception) -> str:
@@ -107,37 +102,34 @@ def _class_of(method: str) -> Any:
 
 
 class _Recorder(BaseCallback):
-    """Writes a line of metrics every ``UPDATE`` choices."""
+    """Adds a line to the metrics of the run directory ``out`` every ``UPDATE`` choices."""
 
-    def __init__(self, write: Callable[[str], Any], progress: TrainingProgress) -> None:
+    def __init__(self, out: Path, progress: TrainingProgress) -> None:
         super().__init__()
-        self._write, self._progress = write, progress
+        self._out, self._progress = out, progress
         self._rewards: list[float] = []
-        self._turns: list[float] = []
+        self._choices: list[float] = []
         self._breaches = 0.0
-        self._updates = 0
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
             self._breaches += info["costs"][BREACHES]
             if "episode" in info:
                 self._rewards.append(float(info["episode"]["r"]))
-                self._turns.append(float(info["episode"]["l"]))
-        if self.num_timesteps // UPDATE > self._updates:
-            self._updates = self.num_timesteps // UPDATE
-            self._close()
+                self._choices.append(float(info["episode"]["l"]))
+        if self.num_timesteps % UPDATE == 0:
+            self._close(self.num_timesteps // UPDATE)
         return True
 
-    def _close(self) -> None:
-        line = {
-            "update": self._updates,
-            "charts/episodic_return": fmean(self._rewards) if self._rewards else None,
-            "charts/choices": fmean(self._turns) if self._turns else None,
-            f"costs/{BREACHES}": self._breaches / max(1, len(self._rewards)),
+    def _close(self, update: int) -> None:
+        metrics = {
+            "charts/episodic_return": fmean(self._rewards),
+            "charts/choices": fmean(self._choices),
+            f"costs/{BREACHES}": self._breaches / len(self._rewards),
         }
-        self._write(json.dumps(line) + "\n")
-        self._progress.show(self._updates, {key: value for key, value in line.items() if value is not None})
-        self._rewards, self._turns, self._breaches = [], [], 0.0
+        append_metrics(self._out, update, metrics)
+        self._progress.show(update, metrics)
+        self._rewards, self._choices, self._breaches = [], [], 0.0
 
 
 class StrategyAgent:
@@ -177,41 +169,35 @@ class StrategyAgent:
         admitted = mask(episode)
         scores = self._scores({"observation": episode.features("service"), "action_mask": admitted})
         if self._masked:
-            scores = np.where(admitted, scores, -np.inf)
-        draw = uniform(self._seed, episode.seed, len(episode.transcript), "strategy")
-        return self._scenario.strategies[_choose(scores, self._temperature if self._samples else 0.0, draw)]
+            scores = scores.masked_fill(torch.from_numpy(admitted) == 0, -torch.inf)
+        point = uniform(self._seed, episode.seed, len(episode.transcript), "strategy")
+        temperature = self._temperature if self._samples else 0.0
+        chosen, _ = draw(scores, torch.tensor([point], dtype=torch.float64), temperature)
+        return self._scenario.strategies[int(chosen)]
 
     @property
     def _samples(self) -> bool:
         return not hasattr(self._policy, "q_net")
 
-    def _scores(self, observation: dict[str, Any]) -> npt.NDArray[np.float64]:
-        """Return a log probability, or a value, for each strategy."""
+    def _scores(self, observation: dict[str, Any]) -> Tensor:
+        """Return a log probability, or a value, for each strategy, shape ``(1, n)``."""
         tensors, _ = self._policy.obs_to_tensor(observation)
+        scores: Tensor
         with torch.no_grad():
             if self._samples:
                 scores = self._policy.get_distribution(tensors).distribution.logits
             else:
                 scores = self._policy.q_net(tensors)
-        found: npt.NDArray[np.float64] = scores[0].double().numpy()
-        return found
-
-
-def _choose(scores: npt.NDArray[np.float64], temperature: float, draw: float) -> int:
-    """Return an index by its score: the best at temperature 0, else by ``draw`` from the softmax of the scores."""
-    if temperature == 0:
-        return int(scores.argmax())
-    weights = np.exp((scores - scores.max()) / temperature)
-    return min(int(np.searchsorted(weights.cumsum() / weights.sum(), draw, side="right")), len(scores) - 1)
+        return scores
 
 
 def load(folder: Path, scenario: Scenario, temperature: float = 1.0) -> StrategyAgent:
     """Return the agent of a run directory; ``TdGymError`` where it is of another scenario, or broken."""
-    where = repr(str(folder / ABOUT))
-    about = as_object(read_json(folder / ABOUT), where)
+    where = repr(str(folder / STRATEGY))
+    about = as_object(read_json(folder / STRATEGY), where)
     method, here = as_text(about.get("method"), f"{where}: method"), versions_of(scenario)
     if method not in _METHODS:
-        raise unknown(f"method in {ABOUT}", method, _METHODS)
+        raise unknown(f"method in {STRATEGY}", method, _METHODS)
     if (then := about.get("environment")) != here:
         raise TdGymError(f"{folder.name!r} was trained for {then}, here it is {here}; train it again.")
     env = StrategyEnv(scenario)

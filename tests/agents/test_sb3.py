@@ -8,16 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.env_util import make_vec_env
 
 import agents
-from agents.sb3 import UPDATE, StrategyAgent, _choose, load
+from agents.sb3 import UPDATE, StrategyAgent, load
 from evals.cli import main
 from evals.dialogue import read_dialogues
 from personas.packaged import packaged_toml
@@ -46,6 +43,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_a_run_holds_weights_and_json_only(runs: dict[str, Path], method: str) -> None:
     names = {path.name for path in runs[method].iterdir()}
     assert names == {"strategy.json", "policy.safetensors", "metrics.jsonl"}
+    about = json.loads((runs[method] / "strategy.json").read_text())
+    told = {"method": method, "env": FOOD, "steps": 1, "seed": 0, "split": "train", "population": "", "customer": ""}
+    assert about.items() >= told.items()
+    assert about.keys() - told.keys() == {"data", "settings", "environment", "software"}
+    assert about["settings"] == packaged_toml("agents", "sb3.toml")[method]["settings"]
     (line,) = map(json.loads, (runs[method] / "metrics.jsonl").read_text().splitlines())
     assert line["update"] == 1
     assert 0 < line["charts/episodic_return"] <= 5
@@ -179,27 +181,6 @@ def test_words_alone_are_not_enough(runs: dict[str, Path]) -> None:
     assert isinstance(agent, StrategyAgent)
     with pytest.raises(TdGymError, match="needs the desk's screen"):
         agent.act({}, [])
-
-
-@given(
-    st.lists(st.floats(-20, 20), min_size=1, max_size=8),
-    st.floats(0, 1, exclude_max=True),
-    st.sampled_from([0.0, 0.5, 1.0]),
-)
-def test_a_choice_follows_its_distribution(scores: list[float], draw: float, temperature: float) -> None:
-    index = _choose(np.array(scores), temperature, draw)
-    if temperature == 0:
-        assert scores[index] == max(scores)
-    else:
-        weights = np.exp((np.array(scores) - max(scores)) / temperature)
-        shares = weights / weights.sum()
-        assert shares[:index].sum() <= draw + 1e-9
-        assert draw <= shares[: index + 1].sum() + 1e-9
-
-
-def test_what_is_not_admissible_is_never_drawn() -> None:
-    scores = np.array([-np.inf, 0.0, -np.inf])
-    assert {_choose(scores, 1.0, draw) for draw in (0.0, 0.5, 1 - 1e-12)} == {1}
 
 
 def test_an_update_is_what_the_settings_say() -> None:
