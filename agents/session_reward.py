@@ -25,13 +25,18 @@ PERSISTENCE = 0.9
 """Probability of going on to the next turn."""
 
 
+def check_grades(grades: Sequence[int]) -> None:
+    """Raise ``TdGymError`` for grades outside 0..3, or none at all."""
+    if not grades or not all(grade in range(HIGHEST + 1) for grade in grades):
+        raise TdGymError(f"Relevance must be grades from 0 to {HIGHEST}, one a turn, not {list(grades)}.")
+
+
 def padded(grades: Sequence[int], horizon: int, succeeded: bool) -> list[int]:
     """Return the grades of ``horizon`` turns: those given, then 3 after a success and 0 after anything else.
 
     Raises ``TdGymError`` for grades outside 0..3, none at all, or more than ``horizon``.
     """
-    if not grades or not all(grade in range(HIGHEST + 1) for grade in grades):
-        raise TdGymError(f"Relevance must be grades from 0 to {HIGHEST}, one a turn, not {list(grades)}.")
+    check_grades(grades)
     if len(grades) > horizon:
         raise TdGymError(f"{len(grades)} turns were graded, more than the {horizon} that there may be.")
     return [*grades, *[HIGHEST if succeeded else 0] * (horizon - len(grades))]
@@ -46,10 +51,11 @@ def esndcg(grades: Sequence[int], persistence: float = PERSISTENCE, discounted: 
     """
     if not 0 <= persistence <= 1:
         raise TdGymError(f"The persistence must be between 0 and 1, it is {persistence}.")
-    count = len(padded(grades, len(grades), succeeded=False))
-    discounts = _discounts(count) if discounted else np.ones(count)
-    gained = np.cumsum((2.0 ** np.asarray(grades) - 1.0) * discounts)
-    ideal = np.cumsum((2.0**HIGHEST - 1.0) * discounts)
+    check_grades(grades)
+    count = len(grades)
+    weights = discounts(count) if discounted else np.ones(count)
+    gained = np.cumsum((2.0 ** np.asarray(grades) - 1.0) * weights)
+    ideal = np.cumsum((2.0**HIGHEST - 1.0) * weights)
     return float((leaving(count, persistence) * gained / ideal).sum())
 
 
@@ -59,10 +65,9 @@ def leaving(count: int, persistence: float) -> npt.NDArray[np.float64]:
     return np.append(reached[:-1] * (1.0 - persistence), reached[-1:])
 
 
-def engagement(grades: Sequence[int]) -> float:
-    """Return the mean relevance, 0..1, of ``grades`` with weights ``1 / log2(turn + 1)``."""
-    weights = _discounts(len(padded(grades, len(grades), succeeded=False)))
-    return float((weights * np.asarray(grades)).sum() / (HIGHEST * weights.sum()))
+def discounts(count: int) -> npt.NDArray[np.float64]:
+    """Return ``1 / log2(turn + 1)`` for the turns 1 to ``count``."""
+    return 1.0 / np.log2(np.arange(2, count + 2, dtype=np.float64))
 
 
 def joint_reward(esndcg: float, outcome: float, consistency: Sequence[float], breached: bool) -> float:
@@ -75,7 +80,3 @@ def joint_reward(esndcg: float, outcome: float, consistency: Sequence[float], br
     if not consistency or not all(0 <= value <= 1 for value in values):
         raise TdGymError(f"esnDCG, outcome and the consistency of each turn must lie between 0 and 1, not {values}.")
     return 0.0 if breached else 0.4 * esndcg + 0.4 * outcome + 0.2 * float(np.mean(consistency))
-
-
-def _discounts(count: int) -> npt.NDArray[np.float64]:
-    return 1.0 / np.log2(np.arange(2, count + 2, dtype=np.float64))

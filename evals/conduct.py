@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from agents.session_reward import engagement, padded
+from agents.session_reward import padded
+from evals.engagement import engagement
 from evals.dialogue import Dialogue
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.session_reward import engagement, esndcg, joint_reward, leaving, padded
+from agents.session_reward import esndcg, joint_reward, leaving, padded
 from td_gym.errors import TdGymError
 
 GRADES = st.lists(st.integers(0, 3), min_size=1, max_size=15)
@@ -46,7 +46,6 @@ def test_a_better_turn_never_costs(grades: list[int], place: int, persistence: f
     better = list(grades)
     better[place % len(grades)] = 3
     assert esndcg(better, persistence) >= esndcg(grades, persistence) - 1e-12
-    assert engagement(better) >= engagement(grades)
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -80,12 +79,6 @@ def test_fast_success_beats_slow_success_beats_dragging_beats_breaking_off() -> 
     assert esndcg([3]) == 1.0 > one_good_turn  # what the padding is for
 
 
-def test_engagement_by_hand() -> None:
-    assert engagement([3, 3]) == pytest.approx(1.0)
-    assert engagement([3, 0]) == pytest.approx(1 / (1 + 1 / math.log2(3)))
-    assert engagement([1]) == pytest.approx(1 / 3)
-
-
 def test_the_joint_reward_by_hand() -> None:
     assert joint_reward(0.5, 1.0, [1, 0], breached=False) == pytest.approx(0.2 + 0.4 + 0.1)
     assert joint_reward(1.0, 1.0, [1], breached=False) == pytest.approx(1.0)
@@ -99,7 +92,8 @@ def test_the_joint_reward_by_hand() -> None:
         lambda: padded([4], 5, True),
         lambda: padded([1] * 6, 5, True),
         lambda: esndcg([1], persistence=1.5),
-        lambda: engagement([-1]),
+        lambda: esndcg([-1]),
+        lambda: esndcg([]),
         lambda: joint_reward(0.5, 3.2, [1], False),
         lambda: joint_reward(0.5, 0.2, [], False),
     ],
