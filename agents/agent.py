@@ -12,14 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from agents.names import SHIPPED
+from agents.names import SHIPPED, STRATEGY
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import Messages
 from td_gym.registration import make_scenario, scenario_names
 from td_gym.scenario import Episode, Scenario
 
-STRATEGY = "strategy.json"
-"""What a run directory holds whose agent chooses strategies."""
 _FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory")
 
 

@@ -1,5 +1,7 @@
-"""Names that are known without torch: models that are shipped, and files by which a run directory is recognised."""
+"""Names that are known without torch."""
 
 TINY, PLANNED = "tiny", "tiny-planned"
 SHIPPED = (TINY, PLANNED)
 """Models shipped per scenario: the second goes on from the first, and plans."""
+STRATEGY = "strategy.json"
+"""What a run directory holds whose agent chooses strategies."""

@@ -22,9 +22,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from torch import Tensor
 
-from agents.agent import STRATEGY
 from agents.checkpoint import append_metrics, cut_metrics
 from agents.config import settings_of, software, versions_of
+from agents.names import STRATEGY
 from agents.progress import TrainingProgress
 from agents.sampler import draw
 from personas.packaged import packaged_toml

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from agents.constraints import FREE
+
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -63,7 +65,7 @@ class Trajectories:
     log_probs: Floats
     """``[B, L]`` sampling log-prob of agent tokens at temperature 1, 0 elsewhere."""
     allowed: Ints
-    """``[B, L]`` row of ``allowed_sets`` the token was sampled from, -1 for the whole vocabulary."""
+    """``[B, L]`` row of ``allowed_sets`` the token was sampled from, ``FREE`` for the whole vocabulary."""
     lengths: Ints
     """``[B]`` tokens in the row."""
     turns: Ints
@@ -113,8 +115,9 @@ class Trajectories:
                 raise ValueError(f"Trajectories.{name} has shape {found}, expected {shape}.")
         if len(self.term_weights) not in (0, len(self.term_names)):
             raise ValueError(f"Trajectories.term_weights are {self.term_weights}, expected {len(self.term_names)}.")
-        if self.allowed.size and not -1 <= int(self.allowed.min()) <= int(self.allowed.max()) < len(self.allowed_sets):
-            raise ValueError(f"Trajectories.allowed must point into {len(self.allowed_sets)} sets, or be -1.")
+        sets = len(self.allowed_sets)
+        if self.allowed.size and not FREE <= int(self.allowed.min()) <= int(self.allowed.max()) < sets:
+            raise ValueError(f"Trajectories.allowed must point into {sets} sets, or be {FREE}.")
         if self.seat.size and not -1 <= int(self.seat.min()) <= int(self.seat.max()) < len(self.seats):
             raise ValueError(f"Trajectories.seat must point into {self.seats}, or be -1.")
         if self.conduct is not None and self.conduct.relevance.shape != (b, t):

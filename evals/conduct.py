@@ -9,8 +9,8 @@ import math
 from itertools import pairwise
 
 from agents.session_reward import padded
-from evals.engagement import engagement
 from evals.dialogue import Dialogue
+from evals.engagement import engagement
 
 
 def engaged(dialogue: Dialogue) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib.util import find_spec
 
-from agents.agent import STRATEGY
+from agents.names import STRATEGY
 from evals.commands.arguments import check_split, next_evaluation
 from evals.errors import missing_extra
 from evals.files import check_writable

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from agents.constraints import FREE
 from agents.trajectories import Trajectories, pad_rows
 from tests.agents.micro import make_trajectories
 
@@ -64,6 +65,16 @@ def test_tokens_of_one_seat() -> None:
     assert planned.agent_mask.tolist() == [[False] * 4, [False] * 4, [False, True, False, False]]
     assert planned.turn[2].tolist() == [-1, 0, -1, -1]
     assert batch.of_seat("service").agent_mask.sum() == batch.agent_mask.sum() - 1
+
+
+@pytest.mark.parametrize(("number", "sets"), [(FREE - 1, 1), (0, 0), (1, 1)])
+def test_allowed_points_into_the_sets(number: int, sets: int) -> None:
+    batch = _three()
+    free, known = np.full_like(batch.allowed, FREE), np.ones((sets, 9), dtype=np.bool_)
+    dataclasses.replace(batch, allowed=free, allowed_sets=known)
+    free[0, 1] = number
+    with pytest.raises(ValueError, match=f"must point into {sets} sets"):
+        dataclasses.replace(batch, allowed=free, allowed_sets=known)
 
 
 def test_pad_rows_fills_on_the_right() -> None:
