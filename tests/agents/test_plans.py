@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents import breaches
 from agents.config import TrainConfig
 from agents.learner import Learner
 from agents.methods import build_method
@@ -196,3 +197,21 @@ def test_a_method_without_whole_dialogues_refuses_a_model_that_plans(tmp_path: P
     config = TrainConfig("sft", "td_gym/FoodDispute-v0", tmp_path / "run", model=str(tmp_path / "model"))
     with pytest.raises(TdGymError, match="plans before it writes, which sft cannot train"):
         starting_policy(config, build_method("sft"), make_scenario("FoodDispute"), "cpu")
+
+
+def test_breaches_are_counted_with_the_mask_and_without(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = planning_policy()
+    monkeypatch.setattr(breaches, "make_scenario", lambda name: FakeScenario())
+    monkeypatch.setattr(breaches.TokenPolicy, "load", lambda *_, **__: policy)
+    assert breaches.main(["--env", "Fake", "--dialogues", "300"]) == 0
+    masked, free = capsys.readouterr().out.splitlines()
+    assert masked == "Fake, with the mask: 0 breaches in 300 dialogues, 0 of them with any"
+    assert free.startswith("Fake, without the mask: ")
+    assert " 0 breaches in 30 dialogues" not in free
+
+
+def test_an_unknown_environment_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert breaches.main(["--env", "td_gym/Nothing-v0"]) == 2
+    assert "Unknown environment" in capsys.readouterr().err
