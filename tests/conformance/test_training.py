@@ -16,7 +16,7 @@ from td_gym.registration import env_id, scenario_names
 @pytest.mark.parametrize("scenario", scenario_names())
 @pytest.mark.parametrize("method", method_names())
 def test_three_updates(tmp_path: Path, scenario: str, method: str) -> None:
-    train(TrainConfig(method, env_id(scenario), tmp_path / "run", steps=3, customers=2, copies=4))
+    train(TrainConfig(method, env_id(scenario), tmp_path / "run", steps=3, customers=3, copies=4))
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["update"] for line in lines] == [1, 2, 3]
     assert all(math.isfinite(value) for line in lines for value in line.values())
