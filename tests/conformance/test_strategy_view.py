@@ -14,6 +14,10 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 
 import td_gym
 from td_gym.errors import TdGymError
+from tests.conformance.conftest import dialogue
+
+DIALOGUES = 24
+"""Enough that words which do not say what was chosen show in their mean reward."""
 
 
 @pytest.fixture(params=td_gym.strategy_ids())
@@ -85,6 +89,30 @@ def test_the_words_are_those_of_the_text_view(strategy_id: str) -> None:
         assert other_info["costs"].items() <= info["costs"].items()
         assert other_info["messages"] == info["messages"]
         assert set(other_info) == set(info)
+
+
+def as_the_reference_agent(env: Any) -> int:
+    """Return the number of the strategy as which the reference agent's next message would be read."""
+    scenario, episode = env.scenario, env.episode
+    (text,) = scenario.expert().reply_batch([episode])
+    used: str = scenario.restore(episode.snapshot()).submit("service", text).strategy
+    return scenario.strategies.index(used)
+
+
+def test_choosing_as_the_reference_agent_does_is_worth_nearly_what_it_gets(strategy_id: str) -> None:
+    discrete: Any = gymnasium.make(strategy_id).unwrapped
+    text = gymnasium.make(strategy_id.replace("Strategy", ""))
+    lost = []
+    for seed in range(DIALOGUES):
+        own = sum(reward for _, reward, *_ in dialogue(text, discrete.scenario.expert(), seed=seed))
+        discrete.reset(seed=seed)
+        chosen, over = 0.0, False
+        while not over:
+            _, reward, terminated, truncated, _ = discrete.step(as_the_reference_agent(discrete))
+            chosen, over = chosen + reward, terminated or truncated
+        lost.append(own - chosen)
+    low, high = discrete.scenario.reward_ranges["service"]
+    assert np.mean(lost) < 0.05 * (high - low)
 
 
 @pytest.mark.parametrize("action", [-1, 99, 1.5, "open", None, True, np.array([1, 2])], ids=str)
