@@ -91,5 +91,5 @@ def test_nobody_chooses_out_of_turn() -> None:
 
 def test_a_choice_in_words() -> None:
     episode = planned(4)[0].episodes[0]
-    assert realise_choice(episode, "say") == ("say, 4", False)
-    assert realise_choice(episode, "shout") == ("chat, 4", True)
+    assert realise_choice(episode, "say") == ("say, 4", "say", False)
+    assert realise_choice(episode, "shout") == ("chat, 4", "chat", True)
