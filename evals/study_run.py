@@ -146,13 +146,13 @@ def train_config(study: Study, run: Run, folder: Path) -> TrainConfig:
 
 
 def curves(path: Path) -> list[dict[str, float]]:
-    """Return one mapping per update: ``CURVES``, named costs, weights and multipliers, and the mean turn score."""
+    """Return one mapping per update: ``CURVES``, named costs, rewards, weights and multipliers, the mean turn score."""
     updates = []
     for line in path.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         update = {name: record[key] for name, key in CURVES.items() if key in record}
         for key, value in record.items():
-            if key.startswith(("costs/", "weights/")):
+            if key.startswith(("costs/", "weights/", "gopo/")):
                 update[key] = value
             elif key.startswith("pid/") and key.endswith("/lambda"):
                 update["lambda/" + key.split("/")[1]] = value
