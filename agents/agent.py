@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from agents.names import SHIPPED, STRATEGY
+from agents.names import CASES, SHIPPED, STRATEGY
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import Messages
 from td_gym.registration import make_scenario, scenario_names
@@ -157,11 +157,14 @@ def scripted_names(scenario: Scenario | None = None) -> tuple[str, ...]:
 
 def _language_model(spec: str, scenario: Scenario | None, temperature: float, device: str) -> Agent:
     with _extra("train", "Language models"):
+        from agents import memory
         from agents.planning_agent import PlanningAgent
         from agents.token_agent import TokenAgent
         from agents.token_policy import TokenPolicy
 
     def load(found: Scenario) -> TokenAgent:
+        if (Path(spec) / CASES).is_file():
+            return memory.load(Path(spec), found, temperature, device)
         policy = TokenPolicy.load(spec, device, scenario=found)
         if policy.planning is not None:
             return PlanningAgent(policy, found, temperature=temperature)

@@ -127,11 +127,23 @@ def load(run: Path) -> Checkpoint | None:
 
 def cut_metrics(run: Path, update: int) -> None:
     """Drop from ``metrics.jsonl`` what was logged after ``update`` updates, a torn last line included."""
-    path = run / METRICS
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    partial = run / f"{METRICS}.partial"
-    partial.write_text("".join(lines[:update]), encoding="utf-8")
+    cut(run / METRICS, update)
+
+
+def cut(path: Path, lines: int) -> None:
+    """Keep the first ``lines`` lines of a file, which need not exist yet."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text("".join(_lines(path)[:lines]), encoding="utf-8")
     os.replace(partial, path)
+
+
+def whole_lines(path: Path) -> list[str]:
+    """Return the lines of a file but for a torn last one; none where there is no file."""
+    return [line for line in _lines(path) if line.endswith("\n")]
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
 
 
 def append_metrics(run: Path, update: int, metrics: Mapping[str, float]) -> None:

@@ -14,7 +14,8 @@ from td_gym.draws import mix
 
 _REMEMBERED = 8192
 """Conversations whose tokens are kept; a forgotten one is rendered again from its messages."""
-_BATCH = 128
+BATCH = 128
+"""Replies sampled side by side."""
 
 
 class TokenAgent:
@@ -28,6 +29,7 @@ class TokenAgent:
     def __init__(self, policy: TokenPolicy, *, temperature: float = 1.0) -> None:
         self.policy = policy
         self.temperature = temperature
+        self._together = BATCH
         self._seed = 0
         self._histories: OrderedDict[int, list[int]] = OrderedDict()
 
@@ -44,8 +46,8 @@ class TokenAgent:
         """Return the next reply in each conversation."""
         order = sorted(range(len(messages)), key=lambda i: len(messages[i]))
         replies = [""] * len(messages)
-        for first in range(0, len(order), _BATCH):
-            part = order[first : first + _BATCH]
+        for first in range(0, len(order), self._together):
+            part = order[first : first + self._together]
             for i, reply in zip(part, self._reply([messages[i] for i in part]), strict=True):
                 replies[i] = reply
         return replies
@@ -68,6 +70,10 @@ class TokenAgent:
 
     def _written(self, lines: Sequence[Line], conversations: Sequence[Sequence[Message]], answer: Answer) -> list[str]:
         """Sample the lines to their ends and return the replies that they close with."""
+        self._sample(lines, answer)
+        return [self._sent(line, messages) for line, messages in zip(lines, conversations, strict=True)]
+
+    def _sample(self, lines: Sequence[Line], answer: Answer) -> None:
         policy = self.policy
         sample(
             policy.model,
@@ -77,12 +83,12 @@ class TokenAgent:
             pad_id=policy.pad_id,
             temperature=self.temperature,
         )
-        replies = []
-        for messages, line in zip(conversations, lines, strict=True):
-            text = policy.fill(policy.decode_reply(line.reply), messages)
-            self._remember([*messages, {"role": "assistant", "content": text}], line.tokens)
-            replies.append(text)
-        return replies
+
+    def _sent(self, line: Line, messages: Sequence[Message]) -> str:
+        """Return the reply that a line closes with, and remember its tokens."""
+        text = self.policy.fill(self.policy.decode_reply(line.reply), messages)
+        self._remember([*messages, {"role": "assistant", "content": text}], line.tokens)
+        return text
 
     def _history(self, messages: Sequence[Message]) -> list[int]:
         """Return the tokens of a conversation that it does not remember."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from agents.names import MEMORY
 from evals.runner import make_agents
 from evals.study_file import RUNS, Run, Study, runs
 from evals.study_run import setting_of, train_config
@@ -31,14 +32,19 @@ def check(study: Study) -> None:
 
 
 def _check_training(study: Study, run: Run, scenario: Scenario) -> None:
+    from agents import memory
     from agents.config import budgets_of
     from agents.distributed import local_device
     from agents.trainer import configured_method, starting_policy
 
     config = train_config(study, run, RUNS / study.name / run.name)
-    method = configured_method(config, budgets_of(config, scenario))
+    device = local_device(config.device)
     scenario.training_customer(config.customer)
-    starting_policy(config, method, scenario, local_device(config.device))
+    if config.method == MEMORY:
+        memory.configured(config)
+        memory.starting_policy(config, scenario, device)
+    else:
+        starting_policy(config, configured_method(config, budgets_of(config, scenario)), scenario, device)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from agents.names import MEMORY
 from evals.files import check_writable, write_json
 from evals.provenance import public_path
 from evals.runner import Setting, evaluate, make_agents
@@ -110,9 +111,9 @@ def setting_of(study: Study, customer: str) -> Setting:
 
 def train_arm(study: Study, run: Run, folder: Path) -> list[dict[str, float]]:
     """Train an arm in ``folder`` and return its curves."""
-    from agents.trainer import train
+    from agents import memory, trainer
 
-    train(train_config(study, run, folder))
+    (memory if run.arm.method == MEMORY else trainer).train(train_config(study, run, folder))
     return curves(folder / "metrics.jsonl")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from td_gym.errors import TdGymError, unknown
@@ -91,6 +92,13 @@ def budget(text: str) -> tuple[str, float]:
     if not equals or not name.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=LIMIT, for example voucher=0.30")
     return name.strip(), non_negative_float(limit)
+
+
+def refuse(args: argparse.Namespace, names: Sequence[str]) -> None:
+    """Raise ``TdGymError`` where the arguments of ``td-gym train`` state one of ``names``, unknown to their method."""
+    for name in names:
+        if getattr(args, name) != args.default_of(name):
+            raise TdGymError(f"{args.method} takes no --{name}; leave it out.")
 
 
 def check_split(split: str) -> None:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from agents.names import MEMORY
 from evals.commands import train_strategies
 from evals.commands.arguments import (
     budget,
@@ -20,6 +21,7 @@ from evals.commands.arguments import (
     non_negative_int,
     positive_float,
     positive_int,
+    refuse,
 )
 from evals.errors import missing_extra
 from evals.files import check_writable
@@ -44,13 +46,19 @@ examples:
   td-gym train grpo --env td_gym/FoodDispute-v0 --out runs/priced --steps 40 --preset fixed_penalty --option penalty=1.5
   td-gym train cmpo --env td_gym/FoodDispute-v0 --out runs/cmpo --steps 40 --nproc 2
   td-gym train cmpo --env td_gym/FoodDispute-v0 --out runs/cmpo --steps 40 --resume
+  td-gym train memory --env td_gym/Sales-v0 --out runs/memory --steps 8
   td-gym train sb3-ppo --env td_gym/SalesStrategy-v0 --out runs/strategies --steps 40
+
+memory changes no weights: it keeps what the model said in dialogues that succeeded; the agent drafts several replies
+and sends the one that is most like what was said in similar situations.
 
 sb3-ppo, sb3-dqn and sb3-maskable-ppo are those of stable-baselines3 and sb3-contrib (pip install "td-gym[sb3]").  They
 learn which strategy to choose on the Discrete views, td_gym/...Strategy-v0, and write nothing themselves; an update is
 2,048 choices.
 """
 _WORKER = "TD_GYM_TRAIN_WORKER"
+_OF_LEARNING = ("preset", "budget", "lr", "nproc")
+"""Arguments that mean nothing to a memory."""
 
 
 def add(commands: Any) -> None:
@@ -58,7 +66,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "train", help="train an agent", description=DESCRIPTION + _listed(known_presets()), epilog=EXAMPLES
     )
-    names = ", ".join([*known_presets(), *train_strategies.methods()])
+    names = ", ".join(_methods())
     parser.add_argument("method", metavar="METHOD", help=f"one of {names}")
     parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
     parser.add_argument(
@@ -111,6 +119,10 @@ def known_presets() -> dict[str, list[str]]:
     return {method: list(presets) for method, presets in packaged_toml("agents", "methods/presets.toml").items()}
 
 
+def _methods() -> list[str]:
+    return [*known_presets(), MEMORY, *train_strategies.methods()]
+
+
 def _listed(presets: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(f"  {method:<10} {', '.join(names)}" for method, names in presets.items()) + "\n"
 
@@ -133,9 +145,10 @@ def run(args: argparse.Namespace) -> int:
     check(args)
     if args.nproc > 1 and _WORKER not in os.environ:
         return _spawn(args)
-    from agents.trainer import TrainConfig, train
+    from agents import memory, trainer
+    from agents.config import TrainConfig
 
-    train(TrainConfig(**settings(args)))
+    (memory if args.method == MEMORY else trainer).train(TrainConfig(**settings(args)))
     if os.environ.get("RANK", "0") == "0":
         print(next_evaluation(args.env, args))
     return 0
@@ -144,9 +157,11 @@ def run(args: argparse.Namespace) -> int:
 def check(args: argparse.Namespace) -> None:
     """Raise ``TdGymError`` for whatever is wrong with the request, before anything is written."""
     presets = known_presets()
-    if args.method not in presets:
-        raise unknown("method", args.method, [*presets, *train_strategies.methods()])
-    if args.preset and args.preset not in presets[args.method]:
+    if args.method == MEMORY:
+        refuse(args, _OF_LEARNING)
+    elif args.method not in presets:
+        raise unknown("method", args.method, _methods())
+    elif args.preset and args.preset not in presets[args.method]:
         raise unknown(f"preset of {args.method}", args.preset, presets[args.method])
     scenario = make_scenario(args.env, population=args.population, data_dir=args.data)
     scenario.training_customer(args.customer or "")

@@ -6,7 +6,7 @@ import argparse
 from importlib.util import find_spec
 
 from agents.names import STRATEGY
-from evals.commands.arguments import check_split, next_evaluation
+from evals.commands.arguments import check_split, next_evaluation, refuse
 from evals.errors import missing_extra
 from evals.files import check_writable
 from personas.packaged import packaged_toml
@@ -41,9 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> str:
     """Return the scenario; ``TdGymError`` for whatever is wrong with the request, before anything is written."""
-    for name in _OF_LANGUAGE_MODELS:
-        if getattr(args, name) != args.default_of(name):
-            raise TdGymError(f"{args.method} takes no --{name}; leave it out.")
+    refuse(args, _OF_LANGUAGE_MODELS)
     scenario = strategy_scenario(args.env)
     check_split(args.split)
     for module in ("torch", "stable_baselines3", "sb3_contrib"):

@@ -163,6 +163,9 @@ def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, named: str) 
         ("voucher = 0.3", "vouchers = 0.3", "'cmpo'.*vouchers"),
         ("voucher = 0.3", "voucher = -0.3", "'cmpo'.*negative"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { copies = 1 }', "'cmpo'.*copies of at least"),
+        ('method = "cmpo"', 'method = "memory"', "'cmpo'.*memory takes no budgets"),
+        ('method = "cmpo"\nbudgets = { voucher = 0.3 }', 'method = "memory"\npreset = "x"', "memory takes no preset"),
+        ('method = "cmpo"\nbudgets = { voucher = 0.3 }', 'method = "memory"', "option of memory 'process_weight'"),
     ],
 )
 def test_what_no_run_could_use_is_named_before_the_first_starts(
@@ -175,6 +178,20 @@ def test_what_no_run_could_use_is_named_before_the_first_starts(
     assert line.startswith("evals.study: error: In study '")
     assert re.search(named, line)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_memory_is_an_arm(tmp_path: Path) -> None:
+    text = SMALL[: SMALL.index("[train]")] + "[evaluation]\nepisodes = 2\n[arms.memory]\nmethod = 'memory'\nsteps = 1\n"
+    study = load(a_study(tmp_path, text + "options = { drafts = 2 }\nsettings = { customers = 4, copies = 2 }\n"))
+    check(study)
+    path = execute(study, find_run(study, "memory-1"), tmp_path / "results", tmp_path / "runs")
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert (result["kind"], len(result["training"]), set(result["evaluation"])) == (
+        "trained",
+        1,
+        {"scripted", "scripted_b"},
+    )
+    assert execute(study, find_run(study, "memory-1"), tmp_path / "results", tmp_path / "runs") == path
 
 
 def test_missing_file_and_unknown_run_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
