@@ -209,13 +209,15 @@ def test_it_sends_the_draft_that_agrees_best_whoever_else_is_asked() -> None:
     asked = conversations(scenario)
     said = replies(agent, asked)
     assert [agent.act(None, messages) for messages in asked] == said
+    differ = []
     for messages, text in zip(asked, said, strict=True):
         drafts = agent._begun(messages)
         agent._sample(drafts, lambda ended: [])
         texts = [policy.decode_reply(line.reply) for line in drafts]
         agreement = [rouge_l(each, memory.cases[0].draft) for each in texts]
-        assert max(agreement) > min(agreement)
+        differ.append(max(agreement) > min(agreement))
         assert text == policy.fill(texts[agreement.index(max(agreement))], messages)
+    assert any(differ)
 
 
 def test_a_policy_that_plans_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
