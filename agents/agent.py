@@ -158,17 +158,14 @@ def scripted_names(scenario: Scenario | None = None) -> tuple[str, ...]:
 def _language_model(spec: str, scenario: Scenario | None, temperature: float, device: str) -> Agent:
     with _extra("train", "Language models"):
         from agents import memory
-        from agents.planning_agent import PlanningAgent
+        from agents.planning_agent import agent_of
         from agents.token_agent import TokenAgent
         from agents.token_policy import TokenPolicy
 
     def load(found: Scenario) -> TokenAgent:
         if (Path(spec) / CASES).is_file():
             return memory.load(Path(spec), found, temperature, device)
-        policy = TokenPolicy.load(spec, device, scenario=found)
-        if policy.planning is not None:
-            return PlanningAgent(policy, found, temperature=temperature)
-        return TokenAgent(policy, temperature=temperature)
+        return agent_of(TokenPolicy.load(spec, device, scenario=found), found, temperature=temperature)
 
     return BriefedAgent(load) if scenario is None else load(scenario)
 

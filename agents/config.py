@@ -66,6 +66,11 @@ class TrainConfig:
     """Population of personas; the environment's default when empty."""
     data: Path | None = None
     """Folder with the published data of MultiWOZ, for its tables, goals and recorded dialogues."""
+    seat: str = "service"
+    """The seat that learns."""
+    opponent: str = ""
+    """Model in the other seat, named as ``model`` is; when empty a customer is simulated, and the reference agent
+    serves a customer that learns."""
     customer: str = ""
     """Simulated customer; the scenario's first when empty, and none that is kept for evaluation."""
     split: str = "train"
@@ -82,6 +87,10 @@ class TrainConfig:
             raise TdGymError("The test split is for evaluation only; train on 'train' or 'validation'.")
         if self.split not in ("train", "validation"):
             raise unknown("split", self.split, ("train", "validation"))
+        if self.seat not in Scenario.seats:
+            raise unknown("seat", self.seat, Scenario.seats)
+        if self.customer and (self.opponent or self.seat == "customer"):
+            raise TdGymError(f"No customer is simulated here, so {self.customer!r} would not speak; leave it out.")
         for name in ("steps", "customers", "copies", "minibatches", "micro_tokens", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise TdGymError(f"{name} must be at least 1, it is {getattr(self, name)}.")
@@ -102,11 +111,13 @@ def scenario_of(config: TrainConfig) -> Scenario:
 
 
 def budgets_of(config: TrainConfig, scenario: Scenario) -> dict[str, float]:
-    """Return the limits a run keeps: those given, or the scenario's own.
+    """Return the limits a run keeps: those given, or the scenario's own; a customer has none of its own.
 
     Raises ``TdGymError`` for a cost the scenario does not have and for a negative limit.
     """
     if not config.budgets:
+        if config.seat == "customer":
+            return {}
         return {name: spec.limit for name, spec in scenario.costs.items() if spec.limit is not None}
     for name, limit in config.budgets.items():
         if name not in scenario.costs:
@@ -142,21 +153,31 @@ def record(
     versions: Mapping[str, str],
     start: TokenPolicy,
     processes: int,
+    opponent: TokenPolicy | None = None,
 ) -> dict[str, Any]:
-    """Return ``config.json``: every setting, the versions and the starting weights; no machine path."""
+    """Return ``config.json``: every setting, the versions, the weights at the start and in the other seat.
+
+    No path of a machine is in it.
+    """
     settings = settings_of(config, "out", "resume")
-    if Path(config.model).is_absolute():
-        settings["model"] = Path(config.model).name
+    for name in ("model", "opponent"):
+        if Path(settings[name]).is_absolute():
+            settings[name] = Path(settings[name]).name
     return {
         "settings": {**settings, "budgets": dict(budgets), "nproc": processes},
         "method": _plain(method_config),
         "environment": dict(versions),
-        "start": {
-            "parameters": sum(p.numel() for p in start.model.parameters()),
-            "digest": digest(start.model),
-            "versions": dict(start.versions),
-        },
+        "start": _weights(start),
+        "opponent": {} if opponent is None else _weights(opponent),
         "software": software("transformers"),
+    }
+
+
+def _weights(policy: TokenPolicy) -> dict[str, Any]:
+    return {
+        "parameters": sum(p.numel() for p in policy.model.parameters()),
+        "digest": digest(policy.model),
+        "versions": dict(policy.versions),
     }
 
 
@@ -173,7 +194,7 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
 
     The number of steps and of checkpoints may change; software versions are not compared.
     """
-    for section in ("environment", "settings", "method", "start"):
+    for section in ("environment", "settings", "method", "start", "opponent"):
         for name, value in new[section].items():
             before = old.get(section, {}).get(name)
             if name not in _MAY_CHANGE and before != value:

@@ -52,9 +52,11 @@ class MemoryConfig:
 
 def configured(config: TrainConfig) -> MemoryConfig:
     """Return the settings that ``config`` states; ``TdGymError`` for what it states in vain, and for unknown ones."""
-    for name in ("preset", "budgets"):
+    for name in ("preset", "budgets", "opponent"):
         if getattr(config, name):
             raise TdGymError(f"{MEMORY} takes no {name}; leave it out.")
+    if config.seat != "service":
+        raise TdGymError(f"{MEMORY} remembers what the service seat said; the {config.seat} cannot learn by it.")
     return _settings(config.options)
 
 

@@ -75,18 +75,22 @@ def build_model(size: str, vocab_size: int, *, seed: int = 0, pad_id: int = 0, e
         return Qwen2ForCausalLM(config).eval()
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> PreTrainedTokenizerFast:
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int = 1024, phrases: Iterable[str] = ()
+) -> PreTrainedTokenizerFast:
     """Train byte-level BPE on ``texts`` and return it with the chat template of this package.
 
-    All 256 bytes are in the alphabet, so any text encodes.  Chat markers, protocol tags and every
-    ``[slot]`` seen in ``texts`` are single tokens; digits are never merged, so that amounts can be
-    copied.  Raises ``TdGymError`` when ``vocab_size`` has no room for those.
+    All 256 bytes are in the alphabet, so any text encodes.  Chat markers, protocol tags, every ``[slot]``
+    seen in ``texts`` and each of ``phrases`` are single tokens; digits are never merged, so that amounts
+    can be copied.  Raises ``TdGymError`` when ``vocab_size`` has no room for those.
     """
+    single = [*TAGS, *sorted(phrases)]
+    between = re.compile("|".join([*map(re.escape, [*MARKERS, *single]), SLOT.pattern]))
     pieces, slots = [], set()
     for text in texts:
         slots.update(SLOT.findall(text))
-        pieces.extend(_plain(text))
-    extra = [*TAGS, *sorted(slots)]
+        pieces += filter(None, between.split(text))  # no merge is spent on what is a single token anyway
+    extra = [*single, *sorted(slots)]
     if vocab_size < _BYTES + len(MARKERS) + len(extra):
         raise TdGymError(f"A vocabulary of {vocab_size} is too small; take at least 512.")
     tokenizer = Tokenizer(BPE())
@@ -111,11 +115,3 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 1024) -> PreTrainedT
         chat_template=Path(__file__).with_name("chat.jinja").read_text(),
         clean_up_tokenization_spaces=False,
     )
-
-
-_SINGLE = re.compile("|".join([*map(re.escape, (*MARKERS, *TAGS)), SLOT.pattern]))
-
-
-def _plain(text: str) -> list[str]:
-    """Split out what is a single token anyway, so that no merge is spent on it."""
-    return [piece for piece in _SINGLE.split(text) if piece]

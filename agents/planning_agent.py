@@ -35,6 +35,10 @@ class PlanningAgent(TokenAgent):
         """Refuse: the words alone do not show which strategies are admissible."""
         raise TdGymError("An agent that plans needs the procedure's state; run it by td-gym evaluate or play.")
 
+    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+        """Return the next message in each of ``episodes``."""
+        return self.act_episode_batch(episodes)
+
     def act_episode(self, episode: Episode) -> str:
         """Return the next message in ``episode``."""
         return self.act_episode_batch([episode])[0]
@@ -74,3 +78,10 @@ class PlanningAgent(TokenAgent):
 
     def _history(self, messages: Sequence[Message]) -> list[int]:
         return self.policy.render_history(self._planner.opening(messages))
+
+
+def agent_of(policy: TokenPolicy, scenario: Scenario, *, temperature: float = 1.0) -> TokenAgent:
+    """Return ``policy`` as an agent, one that plans where the policy does."""
+    if policy.planning is None:
+        return TokenAgent(policy, temperature=temperature)
+    return PlanningAgent(policy, scenario, temperature=temperature)

@@ -16,7 +16,7 @@ from agents import distributed
 from agents.config import TrainConfig
 from agents.rollout import token_arrays
 from agents.sampler import Answer, Line, sample, turn_uniforms
-from agents.sources import Batch, Source, hold, share_of
+from agents.sources import Batch, Seats, Source, hold, share_of
 from agents.token_policy import TokenPolicy
 from agents.trajectories import Trajectories
 from td_gym.draws import choice, mix
@@ -112,14 +112,13 @@ class Replies:
     ``rouge`` adds the reward of that name: ROUGE-L against what the scenario's reference agent says there.
     """
 
-    def __init__(self, config: TrainConfig, scenario: Scenario, rouge: bool = False) -> None:
+    def __init__(self, config: TrainConfig, scenario: Scenario, others: Seats, rouge: bool = False) -> None:
         self.config, self.scenario = config, scenario
         self._reference = scenario.expert() if rouge else None
         self._mine = share_of(config, distributed.rank(), distributed.world_size())
-        customer = {"customer": scenario.training_customer(config.customer)}
-        self._dialogues = _Remembering(scenario, "service", len(self._mine), customer, split=config.split)
+        self._dialogues = _Remembering(scenario, "service", len(self._mine), others, split=config.split)
         most = len(self._mine) * config.copies * TURNS
-        self._branches = ConversationBatch(scenario, "service", most, customer, split=config.split)
+        self._branches = ConversationBatch(scenario, "service", most, others, split=config.split)
 
     def at_turns(self, policy: TokenPolicy, number: int) -> tuple[list[Group], Trajectories]:
         """Return replies at some turns of each of the dialogues that the policy holds, and these dialogues."""
@@ -272,9 +271,9 @@ def record(policy: TokenPolicy, scenario: Scenario, groups: Sequence[Group]) -> 
     )
 
 
-def turn_source(config: TrainConfig, scenario: Scenario, rouge: bool = False) -> Source:
+def turn_source(config: TrainConfig, scenario: Scenario, others: Seats, rouge: bool = False) -> Source:
     """Return the source of replies at some turns of each dialogue that the policy holds."""
-    replies = Replies(config, scenario, rouge)
+    replies = Replies(config, scenario, others, rouge)
 
     def collect(policy: TokenPolicy, number: int) -> Batch:
         groups, dialogues = replies.at_turns(policy, number)
@@ -283,15 +282,15 @@ def turn_source(config: TrainConfig, scenario: Scenario, rouge: bool = False) ->
     return collect
 
 
-def task_source(config: TrainConfig, scenario: Scenario) -> Source:
+def task_source(config: TrainConfig, scenario: Scenario, others: Seats) -> Source:
     """Return the source of answers to scaffold tasks."""
-    replies = Replies(config, scenario)
+    replies = Replies(config, scenario, others)
     return lambda policy, number: Batch(record(policy, scenario, replies.to_tasks(policy, number)))
 
 
-def merged_source(config: TrainConfig, scenario: Scenario) -> Source:
+def merged_source(config: TrainConfig, scenario: Scenario, others: Seats) -> Source:
     """Return the source of both at once, in one batch."""
-    replies = Replies(config, scenario)
+    replies = Replies(config, scenario, others)
 
     def collect(policy: TokenPolicy, number: int) -> Batch:
         groups, dialogues = replies.at_turns(policy, number)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from agents.constraints import FREE, Choices
@@ -18,6 +19,7 @@ from agents.trajectories import NO_SETS, Conduct, Trajectories, pad_rows
 from td_gym.draws import mix
 from td_gym.envs.planning import BREACHES, EXPERT, in_force
 from td_gym.errors import TdGymError
+from td_gym.scenario import Scenario
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +78,8 @@ def rollout(
     taken from ``generator``; with it, the seed, the how-manieth copy of that seed it is, turn and
     position fix every draw, so neither batch composition nor schedule matters.  Rewards and costs
     are recorded and never shown to the policy.  A policy that plans writes a strategy before each
-    message, as the seat ``expert``.  Raises ``TdGymError`` when the model's probabilities are no
+    message, as the seat ``expert``.  A customer has neither turn terms nor conduct, and its costs are
+    those that the service seat ran up.  Raises ``TdGymError`` when the model's probabilities are no
     longer finite.
     """
     key = _draw_key(generator)
@@ -205,7 +208,8 @@ def _record(
     arrays = token_arrays([dialogue.line for dialogue in dialogues], seats.index(batch.seat), pad_id)
     if planner is not None:
         _attribute(arrays, dialogues, seats)
-    term_names = tuple(scenario.terms)
+    serves = batch.seat == "service"
+    term_names = tuple(scenario.terms) if serves else ()
     cost_names = (*scenario.costs, BREACHES) if planner is not None else tuple(scenario.costs)
     turns = np.array([len(dialogue.terms) for dialogue in dialogues], dtype=np.int64)
     terms = np.zeros((len(dialogues), int(turns.max(initial=0)), len(term_names)), dtype=np.float32)
@@ -214,7 +218,6 @@ def _record(
             terms[i, t] = [earned.get(name, 0.0) for name in term_names]
     costs = [[dialogue.costs[name] for name in cost_names] for dialogue in dialogues]
     rewards = np.array([dialogue.reward for dialogue in dialogues], dtype=np.float32)
-    low, high = scenario.reward_ranges[batch.seat]
     outcomes = tuple(dialogue.outcome or {} for dialogue in dialogues)
     return Trajectories(
         **arrays,
@@ -226,16 +229,21 @@ def _record(
         term_names=term_names,
         cost_names=cost_names,
         outcomes=outcomes,
-        term_weights=tuple(spec.weight for spec in scenario.terms.values()),
+        term_weights=tuple(scenario.terms[name].weight for name in term_names),
         allowed_sets=NO_SETS if planner is None else planner.sets.as_array(),
         seats=seats,
-        conduct=Conduct(
-            relevance=pad_rows([dialogue.relevance for dialogue in dialogues], np.int64, -1),
-            followed=pad_rows([dialogue.followed for dialogue in dialogues], np.int64, -1),
-            goal=((rewards - low) / (high - low)).clip(0.0, 1.0),
-            succeeded=np.array([scenario.succeeded(outcome) for outcome in outcomes]),
-            horizon=scenario.max_turns,
-        ),
+        conduct=_conduct(dialogues, scenario, rewards) if serves else None,
+    )
+
+
+def _conduct(dialogues: Sequence[_Dialogue], scenario: Scenario, rewards: npt.NDArray[np.float32]) -> Conduct:
+    low, high = scenario.reward_ranges["service"]
+    return Conduct(
+        relevance=pad_rows([dialogue.relevance for dialogue in dialogues], np.int64, -1),
+        followed=pad_rows([dialogue.followed for dialogue in dialogues], np.int64, -1),
+        goal=((rewards - low) / (high - low)).clip(0.0, 1.0),
+        succeeded=np.array([scenario.succeeded(dialogue.outcome or {}) for dialogue in dialogues]),
+        horizon=scenario.max_turns,
     )
 
 

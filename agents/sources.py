@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from agents import distributed
 from agents.config import TrainConfig
 from agents.constraints import FREE
+from agents.planning_agent import agent_of
 from agents.rollout import rollout
 from agents.supervised import demonstrate, encode
 from agents.token_policy import TokenPolicy
@@ -18,7 +19,7 @@ from agents.trajectories import Trajectories, pad_rows
 from td_gym.draws import mix
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
-from td_gym.scenario import Scenario
+from td_gym.scenario import Scenario, SeatPolicy
 
 
 class Batch(NamedTuple):
@@ -32,6 +33,22 @@ class Batch(NamedTuple):
 
 Source = Callable[[TokenPolicy, int], Batch]
 """Returns the batch of a number, from 1, as the policy stands."""
+Seats = Mapping[str, SeatPolicy]
+"""Who plays the seats that do not learn."""
+
+
+def partners(config: TrainConfig, scenario: Scenario, opponent: TokenPolicy | None = None) -> Seats:
+    """Return who plays the seat that does not learn: ``opponent``, or else a simulated customer or reference agent.
+
+    What the opponent says is drawn anew in every conversation, from the run's seed and what has been said there.
+    """
+    if opponent is not None:
+        agent = agent_of(opponent, scenario)
+        agent.reset(mix(config.seed, "opponent"))
+        return {opponent.seat: agent}
+    if config.seat == "customer":
+        return {"service": scenario.expert()}
+    return {"customer": scenario.training_customer(config.customer)}
 
 
 def share_of(config: TrainConfig, rank: int, processes: int) -> range:
@@ -45,16 +62,15 @@ def share_of(config: TrainConfig, rank: int, processes: int) -> range:
     return range(rank * each, (rank + 1) * each)
 
 
-def policy_source(config: TrainConfig, scenario: Scenario) -> Source:
-    """Return the source that lets the policy talk to ``customers`` customers, ``copies`` times each.
+def policy_source(config: TrainConfig, scenario: Scenario, others: Seats) -> Source:
+    """Return the source that lets the policy hold conversations about ``customers`` cases, ``copies`` of each.
 
-    A customer's seed is a function of (run seed, update, number of the group), and what is sampled
+    A case's seed is a function of (run seed, update, number of the group), and what is sampled
     of that seed and the copy, so neither resuming nor sharing out changes any dialogue's draws.
     """
     mine = share_of(config, distributed.rank(), distributed.world_size())
     groups = [group for group in mine for _ in range(config.copies)]
-    customer = scenario.training_customer(config.customer)
-    batch = ConversationBatch(scenario, "service", len(groups), {"customer": customer}, split=config.split)
+    batch = ConversationBatch(scenario, config.seat, len(groups), others, split=config.split)
 
     def collect(policy: TokenPolicy, update: int) -> Batch:
         dialogues = hold(policy, batch, config, update, groups)
@@ -72,7 +88,7 @@ def hold(
     return rollout(policy, batch, seeds, groups, generator=generator, max_new_tokens=config.max_new_tokens)
 
 
-def expert_source(config: TrainConfig, scenario: Scenario, recorded: bool = False) -> Source:
+def expert_source(config: TrainConfig, scenario: Scenario, others: Seats, recorded: bool = False) -> Source:
     """Return the source of the demonstrator's dialogues, or of recorded ones, as many as the policy would hold.
 
     Rewards, costs and turn terms are left out: nothing learns from them here.  Raises ``TdGymError`` where nothing

@@ -26,16 +26,16 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """A scripted dialogue as the service seat saw it."""
+    """A scripted dialogue as one seat saw it."""
 
     opening: tuple[dict[str, str], ...]
-    """Briefing and first customer message."""
+    """Briefing and, for the service seat, the first customer message."""
     drafts: tuple[str, ...]
-    """Its replies with their slots unfilled."""
+    """The seat's messages with their slots unfilled."""
     answers: tuple[tuple[dict[str, str], ...], ...]
     """What the seat read after each reply but the last."""
     strategies: tuple[str, ...] = ()
-    """What each reply was read as, where it is a message to a customer."""
+    """What each message was read as, where it is one to a customer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,8 +78,10 @@ class FitProgress:
     lr: float
 
 
-def demonstrate(scenario: Scenario, count: int, seed: int, split: str = "train") -> Iterator[Demonstration]:
-    """Yield ``count`` dialogues of the scenario's demonstrator with its default customer.
+def demonstrate(
+    scenario: Scenario, count: int, seed: int, split: str = "train", seat: str = "service"
+) -> Iterator[Demonstration]:
+    """Yield ``count`` dialogues of the scenario's demonstrator with its default customer, as ``seat`` saw them.
 
     The environment gets the demonstrator's drafts with their slots filled.  Raises ``TdGymError``
     where the scenario has no demonstrator or ``split`` is ``test``.
@@ -100,7 +102,10 @@ def demonstrate(scenario: Scenario, count: int, seed: int, split: str = "train")
             text = fill_slots(drafts[-1], episode.messages("service"), scenario.slot_values)
             strategies.append(episode.submit("service", text).strategy)
             play_on(episode, others)
-        yield _demonstration(episode.messages("service"), drafts, strategies)
+        messages = episode.messages(seat)
+        if seat == "customer":
+            drafts, strategies = [own["content"] for own in messages if own["role"] == "assistant"], []
+        yield _demonstration(messages, drafts, strategies)
 
 
 def demonstrate_answers(scenario: Scenario, count: int, seed: int, split: str = "train") -> Iterator[Demonstration]:

@@ -1,8 +1,9 @@
 """``python -m agents.tiny``: the recipe of the small models shipped per scenario.
 
 Scripted dialogues of the scenario's demonstrator, a tokenizer trained on them, a model from
-scratch, cross entropy on the service seat's tokens, and a gate on what it then writes by itself.
+scratch, cross entropy on one seat's tokens, and a gate on what it then writes by itself.
 ``--planned`` goes on from these weights with dialogues in which each reply follows the name of its strategy.
+``--seat customer`` learns from the simulated customer's side of the same dialogues; such weights are not shipped.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,13 +32,19 @@ from agents.supervised import Demonstration, FitConfig, FitProgress, demonstrate
 from agents.token_policy import TokenPolicy, shipped_weights
 from agents.trajectories import Trajectories
 from td_gym.draws import mix
+from td_gym.envs.arguments import other_seats
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
-from td_gym.scenario import Scenario
+from td_gym.scenario import Episode, Scenario
 
 FORMAT_VALID = 0.99
 """Share of sampled turns whose format must be valid for the weights to be good."""
+ENDED = 0.95
+"""Share of its dialogues that a customer must bring to an end itself."""
+_COMMON = 0.03
+"""Share of the customers in whose briefings a phrase must stand to become a token."""
+_PHRASE = re.compile(r"\s*\S.{11,}?[.!?:;](?=\s|$)")
 _MARKERS = re.compile("|".join(map(re.escape, MARKERS)))
 _BATCH = 128
 
@@ -45,6 +53,7 @@ _BATCH = 128
 class Recipe:
     """Settings that, with the code, fix the weights."""
 
+    seat: str = "service"
     size: str = "tiny"
     vocabulary: int = 1024
     dialogues: int = 6000
@@ -61,12 +70,12 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What the model writes at temperature 1 to customers of the train split."""
+    """What the model writes at temperature 1 in conversations of the train split."""
 
     turns: int
     """Sampled turns."""
     format_valid: float
-    """Share of them whose format is valid."""
+    """Share of them whose format is valid; a customer writes words alone, with at most an end mark behind them."""
     cut_off: float
     """Share that ran into ``max_new_tokens``."""
     session_reward: float
@@ -75,11 +84,13 @@ class Gate:
     """Mean sum per dialogue, by name."""
     followed: float | None = None
     """Share of messages that are read as the strategy they follow, for a model that plans."""
+    ended: float | None = None
+    """Share of dialogues that end by the customer's mark, for a customer."""
 
     @property
     def passed(self) -> bool:
         """Whether the weights are good enough to ship."""
-        return self.format_valid > FORMAT_VALID
+        return self.format_valid > FORMAT_VALID and (self.ended is None or self.ended > ENDED)
 
 
 def train(
@@ -87,7 +98,7 @@ def train(
 ) -> tuple[TokenPolicy, dict[str, Any]]:
     """Return a policy trained by ``recipe`` on ``device`` and a record of how; the gate is not yet run."""
     started = time.perf_counter()
-    demonstrations = list(demonstrate(scenario, recipe.dialogues, recipe.seed))
+    demonstrations = list(demonstrate(scenario, recipe.dialogues, recipe.seed, seat=recipe.seat))
     demonstrations += demonstrate_answers(scenario, recipe.tasks, recipe.seed)
     _say(report, f"{len(demonstrations)} demonstrations in {time.perf_counter() - started:.0f} s")
     versions = versions_of(scenario)
@@ -123,7 +134,8 @@ def train(
 
 def _scratch(scenario: Scenario, recipe: Recipe, demonstrations: Sequence[Demonstration], device: str) -> TokenPolicy:
     """Return an untrained policy with a tokenizer of its own."""
-    tokenizer = train_tokenizer(_texts(demonstrations), recipe.vocabulary)
+    phrases = _common_phrases(demonstrations) if recipe.seat == "customer" else []
+    tokenizer = train_tokenizer(_texts(demonstrations), recipe.vocabulary, phrases)
     model = build_model(
         recipe.size,
         recipe.vocabulary,
@@ -131,7 +143,18 @@ def _scratch(scenario: Scenario, recipe: Recipe, demonstrations: Sequence[Demons
         pad_id=tokenizer.pad_token_id,
         end_id=tokenizer.eos_token_id,
     )
-    return TokenPolicy(model.to(device), tokenizer, scenario=scenario, versions=versions_of(scenario))
+    return TokenPolicy(model.to(device), tokenizer, scenario=scenario, versions=versions_of(scenario), seat=recipe.seat)
+
+
+def _common_phrases(demonstrations: Sequence[Demonstration]) -> list[str]:
+    """Return the phrases that many briefings have in common, each with the white space before it.
+
+    A customer's card is put together from set phrases: as one token each they make it short, and a small model can
+    tell them apart.
+    """
+    briefings = [demonstration.opening[0]["content"] for demonstration in demonstrations]
+    found = Counter(phrase for briefing in briefings for phrase in set(_PHRASE.findall(briefing)))
+    return [phrase for phrase, count in found.items() if count > _COMMON * len(briefings)]
 
 
 def _planned(scenario: Scenario, device: str) -> TokenPolicy:
@@ -144,33 +167,38 @@ def _planned(scenario: Scenario, device: str) -> TokenPolicy:
 def gate(policy: TokenPolicy, batch: Any, *, turns: int = 500, seed: int = 0) -> Gate:
     """Sample at least ``turns`` turns with ``policy`` in ``batch`` and say what they are worth."""
     generator = np.random.default_rng(seed)
-    counted = broken = cut = 0
-    rewards: list[float] = []
-    costs: list[np.ndarray[Any, Any]] = []
-    followed: list[np.ndarray[Any, Any]] = []
-    names: tuple[str, ...] = ()
+    records: list[Trajectories] = []
+    counted = broken = 0
     while counted < turns:
-        first = len(rewards)
+        first = len(records) * _BATCH
         seeds = [mix(seed, "gate", first + i) >> 1 for i in range(_BATCH)]
-        record = rollout(policy, batch, seeds, list(range(_BATCH)), generator=generator)
-        counted += int(record.turns.sum())
-        broken += sum(outcome["ended_by"] == "format_error" for outcome in record.outcomes)
-        closed = int((record.agent_mask & (record.tokens == policy.end_id)).sum())
-        cut += _written(record) - closed
-        rewards += record.session_rewards.tolist()
-        costs.append(record.costs)
-        if policy.planning is not None and record.conduct is not None:
-            followed.append(record.conduct.followed[record.conduct.followed >= 0])
-        names = record.cost_names
-    means = np.concatenate(costs).mean(axis=0)
+        records.append(rollout(policy, batch, seeds, list(range(_BATCH)), generator=generator))
+        counted += int(records[-1].turns.sum())
+        broken += sum(_faults(episode, batch.seat) for episode in batch.episodes.values())
+    cut = sum(_written(r) - int((r.agent_mask & (r.tokens == policy.end_id)).sum()) for r in records)
+    costs = np.concatenate([r.costs for r in records]).mean(axis=0)
+    followed = [r.conduct.followed[r.conduct.followed >= 0] for r in records if policy.planning and r.conduct]
+    ended = [outcome["ended_by"] in ("resolved", "hung_up") for r in records for outcome in r.outcomes]
     return Gate(
         turns=counted,
         format_valid=round(1.0 - broken / counted, 4),
         cut_off=round(cut / counted, 4),
-        session_reward=round(float(np.mean(rewards)), 4),
-        costs={name: round(float(mean), 4) for name, mean in zip(names, means, strict=True)},
+        session_reward=round(float(np.concatenate([r.session_rewards for r in records]).mean()), 4),
+        costs={name: round(float(mean), 4) for name, mean in zip(records[0].cost_names, costs, strict=True)},
         followed=round(float(np.concatenate(followed).mean()), 4) if followed else None,
+        ended=round(float(np.mean(ended)), 4) if batch.seat == "customer" else None,
     )
+
+
+def _faults(episode: Episode, seat: str) -> int:
+    """Return how many of the seat's messages have no valid format.
+
+    A customer's does when it says something, without a tag or bracket but its end mark.
+    """
+    if seat == "service":
+        return int(episode.outcome is not None and episode.outcome["ended_by"] == "format_error")
+    said = [turn.shown for turn in episode.transcript if turn.seat == seat]
+    return sum(not text or not set("<>[]").isdisjoint(text) for text in said)
 
 
 def _written(record: Trajectories) -> int:
@@ -179,9 +207,9 @@ def _written(record: Trajectories) -> int:
     return int(starts.sum())
 
 
-def open_batch(scenario: Scenario) -> Any:
-    """Return the conversations of the train split in which the gate samples."""
-    return ConversationBatch(scenario, "service", _BATCH, {"customer": scenario.customer(scenario.customers[0])})
+def open_batch(scenario: Scenario, seat: str) -> Any:
+    """Return the conversations of the train split in which the gate samples, a scripted agent in the other seat."""
+    return ConversationBatch(scenario, seat, _BATCH, other_seats(scenario, seat, None))
 
 
 def write(policy: TokenPolicy, record: dict[str, Any], result: Gate, out: Path) -> None:
@@ -243,6 +271,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     default = Recipe()
     parser.add_argument("--env", required=True, help="environment id, such as td_gym/FoodDispute-v0")
     parser.add_argument("--out", type=Path, help="folder to write; default: the scenario's shipped weights")
+    parser.add_argument("--seat", default=default.seat, choices=Scenario.seats, help="the seat to learn")
     parser.add_argument("--size", default=default.size)
     parser.add_argument("--dialogues", type=_count, default=default.dialogues)
     parser.add_argument("--planned", action="store_true", help="go on from the shipped weights and learn to plan")
@@ -258,6 +287,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     recipe = Recipe(
+        seat=options.seat,
         size=options.size,
         vocabulary=options.vocabulary,
         dialogues=options.dialogues,
@@ -272,17 +302,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         device = local_device(options.device)
         scenario = make_scenario(options.env)
+        if recipe.seat == "customer" and (recipe.planned or recipe.tasks or options.out is None):
+            raise TdGymError("A customer's weights need an --out of their own, and neither --planned nor --tasks.")
         out = options.out or shipped_weights(scenario.name, PLANNED if recipe.planned else TINY)
         out.mkdir(parents=True, exist_ok=True)
         policy, record = train(scenario, recipe, device=device)
-        result = gate(policy, open_batch(scenario), turns=recipe.gate_turns, seed=recipe.seed)
+        result = gate(policy, open_batch(scenario, recipe.seat), turns=recipe.gate_turns, seed=recipe.seed)
         write(policy, record, result, out)
     except (TdGymError, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     print(json.dumps(asdict(result)))
     if not result.passed:
-        print(f"Only {result.format_valid:.2%} of turns are valid; train on more --tokens.", file=sys.stderr)
+        ended = "" if result.ended is None else f" and {result.ended:.2%} of dialogues brought to an end"
+        print(f"Only {result.format_valid:.2%} of turns are valid{ended}; train on more --tokens.", file=sys.stderr)
     return 0 if result.passed else 1
 
 

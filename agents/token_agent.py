@@ -11,6 +11,7 @@ from typing import Any
 from agents.sampler import Answer, Line, sample, turn_uniforms
 from agents.token_policy import Message, TokenPolicy
 from td_gym.draws import mix
+from td_gym.scenario import Episode
 
 _REMEMBERED = 8192
 """Conversations whose tokens are kept; a forgotten one is rendered again from its messages."""
@@ -51,6 +52,10 @@ class TokenAgent:
             for i, reply in zip(part, self._reply([messages[i] for i in part]), strict=True):
                 replies[i] = reply
         return replies
+
+    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+        """Return the next message in each of ``episodes``: an agent is a ``SeatPolicy`` of the seat that it plays."""
+        return self.act_batch([None] * len(episodes), [episode.messages(self.policy.seat) for episode in episodes])
 
     def _reply(self, conversations: Sequence[Sequence[Message]]) -> list[str]:
         lines = [self._line(messages) for messages in conversations]

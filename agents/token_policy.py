@@ -38,9 +38,9 @@ _REPLY = "@@reply@@"
 class TokenPolicy:
     """A model that reads and writes a conversation as tokens.
 
-    ``scenario`` fills slots; without one they stay as written.  ``max_new_tokens`` is the longest
-    reply the model was made for, a default for whoever samples from it.  ``planning`` says how it
-    plans, ``None`` that it does not.
+    ``scenario`` fills the service seat's slots; without one they stay as written.  ``max_new_tokens`` is
+    the longest reply the model was made for, a default for whoever samples from it.  ``seat`` is the one
+    that it plays.  ``planning`` says how it plans, ``None`` that it does not.
     """
 
     def __init__(
@@ -51,12 +51,14 @@ class TokenPolicy:
         scenario: Scenario | None = None,
         max_new_tokens: int = 64,
         versions: Mapping[str, Any] | None = None,
+        seat: str = "service",
     ) -> None:
         if not getattr(tokenizer, "chat_template", None):
             raise TdGymError("This model's tokenizer has no chat template; take an instruction-tuned model.")
         self.model = model
         self.tokenizer = tokenizer
         self.scenario = scenario
+        self.seat = seat
         self.max_new_tokens = max_new_tokens
         self.versions = dict(versions or {})
         self.planning = Planning.from_json(self.versions.pop("planning")) if "planning" in self.versions else None
@@ -74,12 +76,13 @@ class TokenPolicy:
         scenario: Scenario | None = None,
         dtype: torch.dtype = torch.float32,
         plans: bool = False,
+        seat: str = "service",
     ) -> TokenPolicy:
         """Load ``tiny`` (the weights shipped for ``scenario``), a model or run directory, or a hub id.
 
         ``tiny-planned``, and ``tiny`` with ``plans``, are the shipped weights that have learnt to plan.
         Nothing is downloaded: a hub id must lie in the local Hugging Face cache.  Raises ``TdGymError``
-        when there is no such model or its protocol or scenario is another one; warns when its
+        when there is no such model or its protocol, scenario or seat is another one; warns when its
         scenario's version or wording is.
         """
         source = _locate(PLANNED if plans and path == TINY else path, scenario)
@@ -101,8 +104,10 @@ class TokenPolicy:
             tokenizer,
             scenario=scenario,
             max_new_tokens=versions.get("max_new_tokens", 64 if versions else 256),
+            seat=versions.pop("seat", "service") if versions else seat,
             versions=versions,
         )
+        policy.check_seat(seat)
         if scenario is not None:
             policy.check_compatible(scenario)
         return policy
@@ -120,10 +125,17 @@ class TokenPolicy:
             if enabled:
                 transformers.utils.logging.enable_progress_bar()
         self.tokenizer.save_pretrained(folder)
-        versions = {**self.versions, "max_new_tokens": self.max_new_tokens}
+        versions = {**self.versions, "max_new_tokens": self.max_new_tokens, "seat": self.seat}
         if self.planning is not None:
             versions["planning"] = asdict(self.planning)
         (folder / VERSIONS).write_text(json.dumps(versions, indent=2, sort_keys=True) + "\n")
+
+    def check_seat(self, seat: str) -> None:
+        """Refuse weights that have learnt to play another seat."""
+        if self.seat != seat:
+            raise TdGymError(
+                f"These weights play the {self.seat} and cannot play the {seat}; take weights of the {seat} seat."
+            )
 
     def check_compatible(self, scenario: Scenario) -> None:
         """Refuse weights of another protocol or scenario; warn about another version or wording of the same one."""
@@ -190,8 +202,10 @@ class TokenPolicy:
         return text.strip()
 
     def fill(self, text: str, messages: Sequence[Message]) -> str:
-        """Replace every ``[slot]`` the scenario knows by its value, given what was read."""
-        return text if self.scenario is None else fill_slots(text, messages, self.scenario.slot_values)
+        """Replace every ``[slot]`` the scenario knows by its value, given what was read; the customer has no slots."""
+        if self.scenario is None or self.seat != "service":
+            return text
+        return fill_slots(text, messages, self.scenario.slot_values)
 
     # The template.
 

@@ -23,14 +23,14 @@ from agents.learner import Learner, describe
 from agents.methods import Method, budget_methods, build_method
 from agents.progress import TrainingProgress
 from agents.replies import merged_source, task_source, turn_source
-from agents.sources import Source, expert_source, policy_source
+from agents.sources import Seats, Source, expert_source, partners, policy_source
 from agents.token_policy import TokenPolicy
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
 
 __all__ = ["SOURCES", "TrainConfig", "train", "train_policy"]
 
-SOURCES: Mapping[str, Callable[[TrainConfig, Scenario], Source]] = {
+SOURCES: Mapping[str, Callable[[TrainConfig, Scenario, Seats], Source]] = {
     "policy": policy_source,
     "expert": expert_source,
     "recordings": partial(expert_source, recorded=True),
@@ -40,6 +40,8 @@ SOURCES: Mapping[str, Callable[[TrainConfig, Scenario], Source]] = {
     "turns_and_tasks": merged_source,
 }
 """By the name that the phases of a method give them."""
+FOR_CUSTOMERS = ("ppo", "grpo", "dpo")
+"""Methods that can train a customer: they need the session reward alone."""
 
 
 def train(config: TrainConfig) -> None:
@@ -57,9 +59,11 @@ def train(config: TrainConfig) -> None:
         budgets = budgets_of(config, scenario)
         method = configured_method(config, budgets)
         start = starting_policy(config, method, scenario, device)
+        opponent = opposing_policy(config, scenario, device)
+        others = partners(config, scenario, opponent)
         needed = {part.source for update in range(config.steps) for part in method.phases(update + 1, config.steps)}
-        sources = {name: SOURCES[name](config, scenario) for name in needed}
-        train_policy(config, scenario, start, method, budgets, sources)
+        sources = {name: SOURCES[name](config, scenario, others) for name in needed}
+        train_policy(config, scenario, start, method, budgets, sources, opponent)
     finally:
         distributed.stop()
 
@@ -67,9 +71,15 @@ def train(config: TrainConfig) -> None:
 def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Method:
     """Return the method that ``config`` names, kept to ``budgets``.
 
-    Raises ``TdGymError`` for too few copies or minibatches to learn from, and for stated budgets that it would ignore.
+    Raises ``TdGymError`` for too few copies or minibatches to learn from, for stated budgets that it would ignore, and
+    for a customer that is to learn from what only the service seat has.
     """
     method = build_method(config.method, config.preset, budgets, config.options)
+    if config.seat == "customer" and _needs_service(config, method):
+        raise TdGymError(
+            f"A customer earns the session reward alone, without turn terms, budgets, tasks or plans; train it by "
+            f"{', '.join(FOR_CUSTOMERS)} on that reward."
+        )
     if config.copies < method.min_copies:
         raise TdGymError(
             f"{config.method} compares dialogues with the same customer, so it needs copies of at least "
@@ -86,12 +96,31 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Meth
     return method
 
 
+def _needs_service(config: TrainConfig, method: Method) -> bool:
+    """Return whether the method is to learn from what only the service seat has."""
+    settings: Any = method.config  # type: ignore[attr-defined]
+    return (
+        config.method not in FOR_CUSTOMERS
+        or method.uses_budgets
+        or bool(config.budgets or getattr(settings, "turn_weight", 0.0))
+    )
+
+
+def opposing_policy(config: TrainConfig, scenario: Scenario, device: str) -> TokenPolicy | None:
+    """Return the policy in the other seat, ``None`` where that is simulated; ``TdGymError`` where it cannot play it."""
+    if not config.opponent:
+        return None
+    (seat,) = (other for other in scenario.seats if other != config.seat)
+    return TokenPolicy.load(config.opponent, device, scenario=scenario, seat=seat)
+
+
 def starting_policy(config: TrainConfig, method: Method, scenario: Scenario, device: str) -> TokenPolicy:
     """Return the policy that training starts from, made to plan as ``method`` needs it.
 
     Raises ``TdGymError`` for a policy that plans and a method that does not let it hold whole dialogues.
     """
-    policy = TokenPolicy.load(config.model, device, scenario=scenario, plans=method.planning is not None)
+    plans = method.planning is not None
+    policy = TokenPolicy.load(config.model, device, scenario=scenario, plans=plans, seat=config.seat)
     if method.planning is not None:
         policy.planning = method.planning
     if policy.planning is not None and method.learns_from != "policy":
@@ -106,18 +135,21 @@ def train_policy(
     method: Method,
     budgets: Mapping[str, float],
     sources: Mapping[str, Source],
+    opponent: TokenPolicy | None = None,
 ) -> None:
     """Train ``start`` by ``method`` on batches from the ``sources`` that its phases name; see ``train``.
 
-    The weights of ``start`` stay as they are: they are the frozen reference.
+    The weights of ``start`` stay as they are: they are the frozen reference.  ``opponent`` is the policy in the other
+    seat, of which a run keeps the fingerprint.
     """
     run, first = config.out, distributed.rank() == 0
     versions = versions_of(scenario)
-    settings = record(config, method.config, budgets, versions, start, distributed.world_size())  # type: ignore[attr-defined]
+    processes = distributed.world_size()
+    settings = record(config, method.config, budgets, versions, start, processes, opponent)  # type: ignore[attr-defined]
     _on_first(lambda: _open(config, settings, start))
     found = checkpoint.load(run) if config.resume else None
     if found is not None:
-        policy = TokenPolicy.load(run / checkpoint.MODEL, str(start.device), scenario=scenario)
+        policy = TokenPolicy.load(run / checkpoint.MODEL, str(start.device), scenario=scenario, seat=config.seat)
     else:
         policy = copy.copy(start)
         policy.model = copy.deepcopy(start.model)

@@ -48,12 +48,22 @@ def build_parser() -> Parser:
     The subcommands are imported here, after ``check_packages``: with a hidden package their imports
     would fail in ways that say nothing to a user.
     """
-    from evals.commands import data, envs, evaluate, leaderboard, play, respond_multiwoz, score_multiwoz, train
+    from evals.commands import (
+        data,
+        envs,
+        evaluate,
+        leaderboard,
+        play,
+        respond_multiwoz,
+        score_multiwoz,
+        self_play,
+        train,
+    )
 
     parser = Parser(prog="td-gym", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"td-gym {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for command in (envs, play, train, evaluate, leaderboard, data, respond_multiwoz, score_multiwoz):
+    for command in (envs, play, train, self_play, evaluate, leaderboard, data, respond_multiwoz, score_multiwoz):
         command.add(commands)
     return parser
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from td_gym.errors import TdGymError, unknown
@@ -44,6 +45,31 @@ def add_temperature(parser: argparse.ArgumentParser) -> None:
         metavar="T",
         help="sampling temperature of language-model agents, 0 is greedy",
     )
+
+
+def add_learning(parser: argparse.ArgumentParser) -> None:
+    """Add how long an agent learns, how fast, and in which conversations."""
+    parser.add_argument("--steps", type=positive_int, default=40, metavar="N", help="policy updates of a run")
+    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of customers and sampling")
+    parser.add_argument(
+        "--lr", type=positive_float, metavar="RATE", help="learning rate (default: the trainer's, 3e-4)"
+    )
+    parser.add_argument(
+        "--customers", type=positive_int, metavar="N", help="customers per update (default: the trainer's, 32)"
+    )
+    parser.add_argument(
+        "--copies", type=positive_int, metavar="N", help="dialogues with each customer (default: the trainer's, 4)"
+    )
+    parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
+    parser.add_argument("--split", default="train", metavar="NAME", help="train or validation customers")
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
+
+
+def learning(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of a training configuration that the arguments of ``add_learning`` state."""
+    names = ("steps", "seed", "lr", "customers", "copies", "population", "data", "split", "device")
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 
 def positive_int(text: str) -> int:
@@ -107,8 +133,8 @@ def check_split(split: str) -> None:
         raise unknown("split for training", split, ("train", "validation"))
 
 
-def next_evaluation(env: str, args: argparse.Namespace) -> str:
-    """Return the line that a finished training of ``args`` ends with: how to evaluate it on the customers it knows."""
+def next_evaluation(env: str, run: Path, args: argparse.Namespace) -> str:
+    """Return the line that a finished training ends with: how to evaluate ``run`` on the customers of ``args``."""
     same = [f"--{name} {value}" for name in ("population", "data") if (value := getattr(args, name)) is not None]
-    words = ["td-gym evaluate --env", env, "--agent", str(args.out), *same, "--out", f"{args.out}/evaluation"]
+    words = ["td-gym evaluate --env", env, "--agent", str(run), *same, "--out", f"{run}/evaluation"]
     return f"trained; next: {' '.join(words)}"

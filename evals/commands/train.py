@@ -15,11 +15,11 @@ from typing import Any
 from agents.names import MEMORY
 from evals.commands import train_strategies
 from evals.commands.arguments import (
+    add_learning,
     budget,
     check_split,
+    learning,
     next_evaluation,
-    non_negative_int,
-    positive_float,
     positive_int,
     refuse,
 )
@@ -31,11 +31,12 @@ from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
 
 DESCRIPTION = """\
-Train a language-model service agent with one of the methods.
+Train a language-model service agent, or a customer, with one of the methods.
 
 Needs pip install "td-gym[train]". The run directory --out receives config.json, metrics.jsonl,
 TensorBoard events, checkpoints and the trained model, and is itself an agent for td-gym evaluate.
-A run that was stopped goes on with --resume and ends with the same numbers.
+A run that was stopped goes on with --resume and ends with the same numbers. A customer learns by
+ppo, grpo or dpo, from weights that play one (python -m agents.tiny --seat customer).
 
 methods and their presets, the default first:
 """
@@ -47,6 +48,7 @@ examples:
   td-gym train cmpo --env td_gym/FoodDispute-v0 --out runs/cmpo --steps 40 --nproc 2
   td-gym train cmpo --env td_gym/FoodDispute-v0 --out runs/cmpo --steps 40 --resume
   td-gym train memory --env td_gym/Sales-v0 --out runs/memory --steps 8
+  td-gym train grpo --env td_gym/Sales-v0 --seat customer --model runs/customer --opponent tiny --out runs/buyer
   td-gym train sb3-ppo --env td_gym/SalesStrategy-v0 --out runs/strategies --steps 40
 
 memory changes no weights: it keeps what the model said in dialogues that succeeded; the agent drafts several replies
@@ -57,7 +59,7 @@ learn which strategy to choose on the Discrete views, td_gym/...Strategy-v0, and
 2,048 choices.
 """
 _WORKER = "TD_GYM_TRAIN_WORKER"
-_OF_LEARNING = ("preset", "budget", "lr", "nproc")
+_OF_LEARNING = ("preset", "budget", "lr", "nproc", "seat", "opponent")
 """Arguments that mean nothing to a memory."""
 
 
@@ -76,8 +78,14 @@ def add(commands: Any) -> None:
         help="tiny (shipped), a run directory, or a Hugging Face causal LM: directory or id of a downloaded one",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="run directory")
-    parser.add_argument("--steps", type=positive_int, default=40, metavar="N", help="policy updates")
-    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of customers and sampling")
+    add_learning(parser)
+    parser.add_argument("--seat", default="service", choices=("service", "customer"), help="the seat that learns")
+    parser.add_argument(
+        "--opponent",
+        default="",
+        metavar="MODEL",
+        help="model in the other seat (default: a simulated customer, or the reference agent)",
+    )
     parser.add_argument("--preset", default="", metavar="NAME", help="preset of the method (default: its first)")
     parser.add_argument(
         "--budget",
@@ -95,21 +103,8 @@ def add(commands: Any) -> None:
         metavar="NAME=VALUE",
         help="replace one setting of the preset, an unknown NAME lists them; repeatable (default: none)",
     )
-    parser.add_argument(
-        "--lr", type=positive_float, metavar="RATE", help="learning rate (default: the trainer's, 3e-4)"
-    )
-    parser.add_argument(
-        "--customers", type=positive_int, metavar="N", help="customers per update (default: the trainer's, 32)"
-    )
-    parser.add_argument(
-        "--copies", type=positive_int, metavar="N", help="dialogues with each customer (default: the trainer's, 4)"
-    )
-    parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
     parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
-    parser.add_argument("--split", default="train", metavar="NAME", help="train or validation customers")
     parser.add_argument("--nproc", type=positive_int, default=1, metavar="N", help="processes, one thread each")
-    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     parser.set_defaults(run=run, default_of=parser.get_default)
 
@@ -150,8 +145,13 @@ def run(args: argparse.Namespace) -> int:
 
     (memory if args.method == MEMORY else trainer).train(TrainConfig(**settings(args)))
     if os.environ.get("RANK", "0") == "0":
-        print(next_evaluation(args.env, args))
+        print(next_evaluation(args.env, args.out, args) if args.seat == "service" else _next_opponent(args))
     return 0
+
+
+def _next_opponent(args: argparse.Namespace) -> str:
+    """Return the line that the training of a customer ends with."""
+    return f"trained; next: td-gym train METHOD --env {args.env} --opponent {args.out} --out DIR"
 
 
 def check(args: argparse.Namespace) -> None:
@@ -187,13 +187,14 @@ def _spawn(args: argparse.Namespace) -> int:
     from agents.config import budgets_of, scenario_of
     from agents.distributed import local_device
     from agents.sources import share_of
-    from agents.trainer import TrainConfig, configured_method, starting_policy
+    from agents.trainer import TrainConfig, configured_method, opposing_policy, starting_policy
 
     config = TrainConfig(**settings(args))
     scenario = scenario_of(config)
     share_of(config, 0, args.nproc)
     local_device(args.device)
     starting_policy(config, configured_method(config, budgets_of(config, scenario)), scenario, "cpu")
+    opposing_policy(config, scenario, "cpu")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(args.nproc)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", _WORKER: "1"}
     # After "--" torchrun does not try to read our options, of which some begin like its own.
@@ -207,13 +208,12 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
         "env": args.env,
         "model": args.model,
         "out": args.out,
-        "steps": args.steps,
-        "seed": args.seed,
         "preset": args.preset,
         "budgets": dict(args.budget),
         "options": dict(args.option),
-        "device": args.device,
+        "seat": args.seat,
+        "opponent": args.opponent,
+        "customer": args.customer or "",
         "resume": args.resume,
     }
-    optional = ("lr", "customers", "copies", "population", "data", "customer", "split")
-    return stated | {name: value for name in optional if (value := getattr(args, name)) is not None}
+    return stated | learning(args)

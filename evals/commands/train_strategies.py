@@ -13,7 +13,18 @@ from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError
 from td_gym.registration import env_id, strategy_scenario
 
-_OF_LANGUAGE_MODELS = ("model", "preset", "budget", "nproc", "device", "resume", "customers", "copies")
+_OF_LANGUAGE_MODELS = (
+    "model",
+    "preset",
+    "budget",
+    "nproc",
+    "device",
+    "resume",
+    "customers",
+    "copies",
+    "seat",
+    "opponent",
+)
 """Arguments of ``td-gym train`` that mean nothing here."""
 
 
@@ -35,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     train(
         StrategyRun(args.method, args.env, args.out, args.steps, args.seed, split=args.split, options=options, **stated)
     )
-    print(next_evaluation(env_id(scenario), args))
+    print(next_evaluation(env_id(scenario), args.out, args))
     return 0
 
 

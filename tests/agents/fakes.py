@@ -23,7 +23,11 @@ HEADING = "You answer for a kitchen."
 class FakeEpisode(Episode):
     """Ends after as many answers as its seed says."""
 
+    _vouchers = 0.0
+
     def briefing(self, seat: str) -> str:
+        if seat == "customer":
+            return f"Your meal was cold: {self.case['item']}. You wait {self.case['patience']} times. Complain briefly."
         return f"{HEADING}\n\nCASE\n{self.case['item']}; waits {self.case['patience']}\n\nBe brief."
 
     def features(self, seat: str) -> Any:
@@ -31,6 +35,7 @@ class FakeEpisode(Episode):
 
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         voucher = float(message.action == "voucher")
+        self._vouchers += voucher
         return ServiceEffect(
             frozenset(),
             "compensate" if voucher else "answer",
@@ -42,7 +47,8 @@ class FakeEpisode(Episode):
         return CustomerEffect(frozenset(), 1, {"service": 0.5} if self.service_turns else {})
 
     def conclude(self, ended_by: str, rating: float | None) -> tuple[dict[str, Any], dict[str, float]]:
-        return {"ended_by": ended_by, "turns": self.service_turns}, {"service": rating or 0.0}
+        rewards = {"service": rating or 0.0, "customer": self._vouchers - 0.1 * self.service_turns}
+        return {"ended_by": ended_by, "turns": self.service_turns}, rewards
 
 
 class FakeCustomer:
@@ -81,7 +87,7 @@ class FakeScenario(Scenario):
     wording_version: ClassVar[str] = "1"
     costs: ClassVar[Mapping[str, CostSpec]] = {"voucher": CostSpec("v", 0.3), "format": CostSpec("f")}
     terms: ClassVar[Mapping[str, TermSpec]] = {"polite": TermSpec(0.0, 1.0, "p")}
-    reward_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"service": (0, 20), "customer": (0, 0)}
+    reward_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"service": (0, 20), "customer": (-1, 8)}
     strategies: ClassVar[tuple[str, ...]] = ("answer", "compensate")
     fallback_strategy: ClassVar[str] = "answer"
     populations: ClassVar[tuple[str, ...]] = ("all",)
@@ -134,8 +140,10 @@ class FakeScenario(Scenario):
 class FakeBatch(ConversationBatch):
     """Conversations of ``FakeScenario``; it also notes what it was given."""
 
-    def __init__(self, size: int = 128) -> None:
-        super().__init__(FakeScenario(), "service", size, {"customer": FakeCustomer()})
+    def __init__(self, size: int = 128, seat: str = "service") -> None:
+        others: dict[str, SeatPolicy] = {"service": FakeService(), "customer": FakeCustomer()}
+        del others[seat]
+        super().__init__(FakeScenario(), seat, size, others)
         self.submitted: defaultdict[int, list[str]] = defaultdict(list)
         self.calls: list[list[int]] = []
 
@@ -153,8 +161,8 @@ TEXTS = (
 )
 
 
-def fake_policy(size: str = "micro", seed: int = 0, max_new_tokens: int = 12) -> TokenPolicy:
+def fake_policy(size: str = "micro", seed: int = 0, max_new_tokens: int = 12, seat: str = "service") -> TokenPolicy:
     """Return an untrained policy; replies of random tokens."""
     tokenizer = train_tokenizer(TEXTS, 512)
     model = build_model(size, len(tokenizer), seed=seed)
-    return TokenPolicy(model, tokenizer, scenario=FakeScenario(), max_new_tokens=max_new_tokens)
+    return TokenPolicy(model, tokenizer, scenario=FakeScenario(), max_new_tokens=max_new_tokens, seat=seat)

@@ -142,6 +142,8 @@ def test_where_nothing_succeeds_there_is_nothing_to_remember(
         (["--budget", "voucher=0.3"], "memory takes no --budget"),
         (["--lr", "1e-4"], "memory takes no --lr"),
         (["--nproc", "2"], "memory takes no --nproc"),
+        (["--seat", "customer"], "memory takes no --seat"),
+        (["--opponent", "tiny"], "memory takes no --opponent"),
         (["--option", "similr=3"], "Unknown option of memory 'similr'. Did you mean 'similar'"),
         (["--option", "drafts=0"], "drafts must be a whole number of at least 1, not 0"),
         (["--option", "drafts=many"], "drafts must be a whole number of at least 1, not 'many'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,13 @@ import torch
 from agents import distributed
 from agents.config import TrainConfig
 from agents.replies import TURNS, Group, Replies, merged_source, record, task_source, turn_source
-from agents.sources import Batch
+from agents.sources import Batch, partners
 from agents.token_policy import TokenPolicy
 from agents.trajectories import Trajectories
 from td_gym.errors import TdGymError
 from td_gym.protocol import Messages, ParsedMessage, Tool
 from td_gym.registration import make_scenario
-from td_gym.scenario import Episode
+from td_gym.scenario import Episode, Scenario
 from td_gym.turns import ServiceEffect
 from tests.agents.fakes import FakeEpisode, FakeScenario, fake_policy
 
@@ -37,8 +38,14 @@ def rows(batch: Trajectories) -> list[list[int]]:
     return [row[:length].tolist() for row, length in zip(batch.tokens, batch.lengths, strict=True)]
 
 
+def from_source(source: Any, scenario: Scenario, **changes: Any) -> Any:
+    """Return what ``source`` builds for a run in ``scenario``."""
+    settings = config(**changes)
+    return source(settings, scenario, partners(settings, scenario))
+
+
 def from_fakes(source: Any, number: int = 1, **changes: Any) -> Batch:
-    found: Batch = source(config(**changes), FakeScenario())(fake_policy(), number)
+    found: Batch = from_source(source, FakeScenario(), **changes)(fake_policy(), number)
     return found
 
 
@@ -64,7 +71,7 @@ def test_a_group_is_several_replies_to_one_history() -> None:
 def test_log_probs_equal_a_training_forward_pass() -> None:
     policy = fake_policy()
     for source in (turn_source, task_source):
-        batch = source(config(), FakeScenario())(policy, 1).rows
+        batch = from_source(source, FakeScenario())(policy, 1).rows
         tokens = torch.from_numpy(batch.tokens)
         with torch.no_grad():
             scores = policy.model(tokens[:, :-1]).logits.log_softmax(-1).gather(2, tokens[:, 1:, None])[..., 0]
@@ -76,7 +83,7 @@ def test_broken_weights_are_reported() -> None:
     policy = fake_policy()
     next(policy.model.parameters()).data[:] = float("nan")
     with pytest.raises(TdGymError, match="not finite"):
-        task_source(config(), FakeScenario())(policy, 1)
+        from_source(task_source, FakeScenario())(policy, 1)
 
 
 @pytest.mark.parametrize("source", [turn_source, task_source, merged_source])
@@ -113,7 +120,7 @@ class Scripted(TokenPolicy):
 
 def test_both_kinds_of_tasks_are_asked_and_answers_compared() -> None:
     policy = Scripted("It is the soup.", "1", "<response>two</response>")
-    groups = Replies(config(customers=8), FakeScenario()).to_tasks(policy, 1)
+    groups = from_source(Replies, FakeScenario(), customers=8).to_tasks(policy, 1)
     assert [group.outcome["task"] for group in groups] == ["mac", "pnr"] * 4
     assert [question.split(": ")[1].split()[0] for question in policy.read[::COPIES]] == ["What", "How"] * 4
     right = [[reward["match"] for reward in group.rewards] for group in groups]
@@ -142,7 +149,8 @@ def test_merged_batches_hold_every_reward() -> None:
 def judged() -> tuple[list[Group], TokenPolicy]:
     scenario = make_scenario("Sales")
     policy = TokenPolicy.load("tiny", scenario=scenario)
-    return Replies(config(customers=6, copies=6), scenario, rouge=True).at_turns(policy, 1)[0], policy
+    replies = from_source(partial(Replies, rouge=True), scenario, customers=6, copies=6)
+    return replies.at_turns(policy, 1)[0], policy
 
 
 def test_the_same_reply_to_the_same_history_earns_the_same(judged: tuple[list[Group], TokenPolicy]) -> None:
@@ -164,7 +172,7 @@ def test_rewards_tell_replies_apart(judged: tuple[list[Group], TokenPolicy]) -> 
 
 
 def test_a_format_error_earns_nothing() -> None:
-    groups, _ = Replies(config(), FakeScenario()).at_turns(Scripted("<action>"), 1)
+    groups, _ = from_source(Replies, FakeScenario()).at_turns(Scripted("<action>"), 1)
     assert {value for group in groups for rewards in group.rewards for value in rewards.values()} == {0.0}
 
 
@@ -192,7 +200,7 @@ def test_a_reply_is_judged_by_its_words_and_holds_the_look_up_before_them() -> N
             return "The dish weighs 250 grams, and I am sorry." if looked else "<action>look</action>"
 
     policy, scenario = Looking(), LooksUp()
-    groups, _ = Replies(config(), scenario).at_turns(policy, 1)
+    groups, _ = from_source(Replies, scenario).at_turns(policy, 1)
     rewards = [rewards for group in groups for rewards in group.rewards]
     assert {reward["naturalness"] for reward in rewards} == {1.0}
     assert {reward["semantic_fidelity"] for reward in rewards} == {1.0}  # the number stood in the tool's answer

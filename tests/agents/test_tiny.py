@@ -34,7 +34,7 @@ RECIPE += ["--batch-tokens", "400"]
 
 def run(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> int:
     monkeypatch.setattr(tiny, "make_scenario", lambda env_id: FakeScenario())
-    monkeypatch.setattr(tiny, "open_batch", lambda scenario: FakeBatch())
+    monkeypatch.setattr(tiny, "open_batch", lambda scenario, seat: FakeBatch(seat=seat))
     return tiny.main([*RECIPE, "--out", str(out), *options])
 
 

@@ -1,0 +1,64 @@
+"""``self_play``: service and customer learn in turn, each against the other's latest weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from agents import checkpoint
+from agents.config import TrainConfig
+from agents.trainer import configured_method, train
+from td_gym.draws import mix
+from td_gym.errors import TdGymError
+
+
+def self_play(service: TrainConfig, customer: TrainConfig, rounds: int) -> list[dict[str, list[float]]]:
+    """Train the service seat, then the customer, ``rounds`` times; return what each earned in each round, by seat.
+
+    That is the mean session reward of the dialogues of every update, held before it.  ``service`` and ``customer`` are
+    the settings of each seat's runs, ``model`` where it starts; round k is the folder ``out`` with ``-k`` behind it,
+    and has a seed of its own.  A run goes on from its seat's weights of the round before, which are the reference too,
+    and meets the other seat's latest.  One that was begun goes on, one that is done is not repeated.  Raises
+    ``TdGymError`` as ``train`` does, and when a run was begun with another number of steps.
+    """
+    configured_method(customer, {})
+    latest = {"service": service.model, "customer": customer.model}
+    earned: list[dict[str, list[float]]] = []
+    for number in range(1, rounds + 1):
+        earned.append({})
+        for config, opponent in ((service, "customer"), (customer, "service")):
+            run = Path(f"{config.out}-{number}")
+            train(
+                replace(
+                    config,
+                    out=run,
+                    model=latest[config.seat],
+                    opponent=latest[opponent],
+                    seed=mix(config.seed, "self-play", config.seat, number) >> 1,
+                    resume=_was_begun(run, config.steps),
+                )
+            )
+            latest[config.seat] = str(run)
+            earned[-1][config.seat] = _rewards(run)
+    return earned
+
+
+def _was_begun(run: Path, steps: int) -> bool:
+    """Return whether ``run`` holds a run; ``TdGymError`` where that has another number of steps.
+
+    The other seat has learnt against its weights, so it cannot be made longer.
+    """
+    if not (run / checkpoint.CONFIG).exists():
+        return False
+    before = checkpoint.read_config(run)["settings"]["steps"]
+    if before != steps:
+        raise TdGymError(
+            f"{str(run)!r} was begun with {before} steps, not {steps}; keep to that, or take another --out."
+        )
+    return True
+
+
+def _rewards(run: Path) -> list[float]:
+    lines = (run / checkpoint.METRICS).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["charts/episodic_return"] for line in lines]
