@@ -86,7 +86,8 @@ def train_tokenizer(
     """
     single = [*TAGS, *sorted(phrases)]
     between = re.compile("|".join([*map(re.escape, [*MARKERS, *single]), SLOT.pattern]))
-    pieces, slots = [], set()
+    pieces: list[str] = []
+    slots: set[str] = set()
     for text in texts:
         slots.update(SLOT.findall(text))
         pieces += filter(None, between.split(text))  # no merge is spent on what is a single token anyway

@@ -159,7 +159,7 @@ SERVICE_ONLY += [("ppo", "", {"options": {"turn_weight": 0.1}}), ("dpo", "", {"b
 def test_what_only_the_service_seat_has_is_nothing_for_a_customer_to_learn_from(
     weights: dict[str, Path], tmp_path: Path, method: str, preset: str, changes: dict[str, Any]
 ) -> None:
-    with pytest.raises(TdGymError, match="earns the session reward alone, .* ppo, grpo, dpo"):
+    with pytest.raises(TdGymError, match=r"earns the session reward alone, .* ppo, grpo, dpo"):
         train(config(weights, "customer", tmp_path, method=method, preset=preset, minibatches=2, **changes))
     assert not list(tmp_path.iterdir())
 
@@ -286,5 +286,5 @@ def test_more_rounds_follow_and_other_steps_are_refused(played: Path, weights: d
     with pytest.raises(TdGymError, match="begun with 1 steps, not 2"):
         rounds(weights, first, steps=2)
     assert len(lines(first / "service-1")) == 1
-    with pytest.raises(TdGymError, match="earns the session reward alone"):
+    with pytest.raises(TdGymError, match=r"earns the session reward alone"):
         self_play(config(weights, "service", first), config(weights, "customer", first, method="cmpo"), 2)
