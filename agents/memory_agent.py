@@ -37,7 +37,7 @@ class MemoryAgent(TokenAgent):
 
     def _reply(self, conversations: Sequence[Sequence[Message]]) -> list[str]:
         groups = [self._begun(messages) for messages in conversations]
-        self._sample([line for lines in groups for line in lines], lambda ended: [])
+        self._sample([line for lines in groups for line in lines], lambda ended: [], copies=self._drafts)
         return [
             self._sent(self._chosen(lines, messages), messages)
             for lines, messages in zip(groups, conversations, strict=True)

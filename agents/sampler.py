@@ -137,6 +137,20 @@ class _Sampling:
             self.decoding.update(part)
             self._take(part, logits)
 
+    def read_once(self, copies: int) -> None:
+        """Let the first of every ``copies`` lines read for all of them, and sample their first tokens."""
+        lines = self.lines
+        heads = sorted(range(0, len(lines), copies), key=lambda i: (len(lines[i].tokens), i))
+        found = []
+        for first in range(0, len(heads), _PREFILL_ROWS):
+            part = heads[first : first + _PREFILL_ROWS]
+            chunks = [lines[i].tokens for i in part]
+            found.append(self.decoder.read([i // copies for i in part], chunks, [0] * len(part)))
+        self.decoder.keep([i // copies for i in range(len(lines))])
+        part = [head + copy for head in heads for copy in range(copies)]
+        self.decoding.update(part)
+        self._take(part, torch.cat(found).repeat_interleave(copies, dim=0))
+
     def step(self) -> None:
         """Sample one token in every line that is in its turn."""
         tokens = np.zeros(len(self.line_of), dtype=np.int64)
@@ -196,25 +210,29 @@ def sample(
     pad_id: int,
     temperature: float = 1.0,
     keep_cache: bool = True,
+    copies: int = 1,
 ) -> None:
     """Sample turns in ``lines`` until ``answer`` continues none of them.
 
     Each line has read its opening and begun its turn.  A turn ends at ``end_id`` or when its
     uniforms are used up; ``answer`` then gets the indices of a group of such lines, lets those
     that go on read and begin their next turn, and returns their indices.  ``keep_cache=False``
-    reads the whole conversation again at every turn; it is there to measure against.
+    reads the whole conversation again at every turn; it is there to measure against.  Of every
+    ``copies`` lines in a row, all have read the same, which is then read once.
     """
     if not lines:
         return
     was_training = model.training
     model.eval()
     try:
-        state = _Sampling(
-            Decoder(model, len(lines), pad_id), lines, end_id, temperature, next(model.parameters()).device
-        )
+        decoder = Decoder(model, len(lines) // copies, pad_id)
+        state = _Sampling(decoder, lines, end_id, temperature, next(model.parameters()).device)
         alive = set(range(len(lines)))
         group = max(1, len(lines) // 8)
-        state.read(list(alive))
+        if copies > 1:
+            state.read_once(copies)
+        else:
+            state.read(list(alive))
         while alive:
             if state.ended and (len(state.ended) >= group or not state.decoding):
                 ended, state.ended = sorted(state.ended), []

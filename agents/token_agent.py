@@ -78,7 +78,7 @@ class TokenAgent:
         self._sample(lines, answer)
         return [self._sent(line, messages) for line, messages in zip(lines, conversations, strict=True)]
 
-    def _sample(self, lines: Sequence[Line], answer: Answer) -> None:
+    def _sample(self, lines: Sequence[Line], answer: Answer, copies: int = 1) -> None:
         policy = self.policy
         sample(
             policy.model,
@@ -87,6 +87,7 @@ class TokenAgent:
             end_id=policy.end_id,
             pad_id=policy.pad_id,
             temperature=self.temperature,
+            copies=copies,
         )
 
     def _sent(self, line: Line, messages: Sequence[Message]) -> str:

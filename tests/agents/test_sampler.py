@@ -101,6 +101,47 @@ def test_same_tokens_and_log_probs_as_a_plain_loop(kind: str, keep_cache: bool) 
         np.testing.assert_allclose(line.log_probs, expected.log_probs, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["qwen2", "llama"])
+@pytest.mark.parametrize("groups", [3, 40])
+def test_what_several_have_read_is_read_once(kind: str, groups: int) -> None:
+    """Each line goes on as by itself, in the first turn and after others have dropped out."""
+    model, copies, read = random_model(kind), 3, 0
+
+    def begun() -> list[Line]:
+        lines = []
+        for i in range(groups):
+            for copy in range(copies):
+                lines.append(Line())
+                lines[-1].read(opening(i))
+                lines[-1].begin(uniforms(i, copy))
+        return lines
+
+    def answer_in(lines: list[Line]) -> Any:
+        def answer(ended: list[int]) -> list[int]:
+            going_on = [k for k in ended if lines[k].turn < k % copies]
+            for k in going_on:
+                lines[k].read(heard(k, lines[k].turn))
+                lines[k].begin(uniforms(k, lines[k].turn + 1))
+            return going_on
+
+        return answer
+
+    def count(module: Any, arguments: Any, given: dict[str, Any]) -> None:
+        nonlocal read
+        read += given["input_ids"].numel()
+
+    shared, apart = begun(), begun()
+    counter = model.register_forward_pre_hook(count, with_kwargs=True)
+    sample(model, shared, answer_in(shared), end_id=END, pad_id=PAD, copies=copies)
+    for_all, read = read, 0
+    sample(model, apart, answer_in(apart), end_id=END, pad_id=PAD)
+    counter.remove()
+    assert for_all < read
+    for one, other in zip(shared, apart, strict=True):
+        assert one.tokens == other.tokens
+        np.testing.assert_allclose(one.log_probs, other.log_probs, atol=1e-4)
+
+
 def test_works_with_eager_attention() -> None:
     assert [line.tokens for line in run(random_model("qwen2", "eager"), [0, 3, 7])] == [
         plain(random_model("qwen2"), i).tokens for i in (0, 3, 7)
