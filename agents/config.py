@@ -111,13 +111,11 @@ def scenario_of(config: TrainConfig) -> Scenario:
 
 
 def budgets_of(config: TrainConfig, scenario: Scenario) -> dict[str, float]:
-    """Return the limits a run keeps: those given, or the scenario's own; a customer has none of its own.
+    """Return the limits a run keeps: those given, or the scenario's own.
 
     Raises ``TdGymError`` for a cost the scenario does not have and for a negative limit.
     """
     if not config.budgets:
-        if config.seat == "customer":
-            return {}
         return {name: spec.limit for name, spec in scenario.costs.items() if spec.limit is not None}
     for name, limit in config.budgets.items():
         if name not in scenario.costs:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agents import checkpoint
-from agents.config import TrainConfig
+from agents.config import TrainConfig, budgets_of, scenario_of
 from agents.trainer import configured_method, train
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
@@ -17,30 +17,28 @@ def self_play(service: TrainConfig, customer: TrainConfig, rounds: int) -> list[
     """Train the service seat, then the customer, ``rounds`` times; return what each earned in each round, by seat.
 
     That is the mean session reward of the dialogues of every update, held before it.  ``service`` and ``customer`` are
-    the settings of each seat's runs, ``model`` where it starts; round k is the folder ``out`` with ``-k`` behind it,
-    and has a seed of its own.  A run goes on from its seat's weights of the round before, which are the reference too,
-    and meets the other seat's latest.  One that was begun goes on, one that is done is not repeated.  Raises
-    ``TdGymError`` as ``train`` does, and when a run was begun with another number of steps.
+    the settings of each seat's runs, but for seat and opponent; ``model`` is where the seat starts.  Round k is the
+    folder ``out`` with ``-k`` behind it, and has a seed of its own.  A run goes on from its seat's weights of the round
+    before, which are the reference too, and meets the other seat's latest.  One that was begun goes on, one that is
+    done is not repeated.  Raises ``TdGymError`` as ``train`` does, and for a run begun with another number of steps.
     """
-    configured_method(customer, {})
-    latest = {"service": service.model, "customer": customer.model}
+    learners = {
+        "service": replace(service, seat="service", opponent=customer.model),
+        "customer": replace(customer, seat="customer", opponent=service.model),
+    }
+    for config in learners.values():
+        configured_method(config, budgets_of(config, scenario_of(config)))
     earned: list[dict[str, list[float]]] = []
     for number in range(1, rounds + 1):
         earned.append({})
-        for config, opponent in ((service, "customer"), (customer, "service")):
+        for seat, other in (("service", "customer"), ("customer", "service")):
+            config = learners[seat]
             run = Path(f"{config.out}-{number}")
-            train(
-                replace(
-                    config,
-                    out=run,
-                    model=latest[config.seat],
-                    opponent=latest[opponent],
-                    seed=mix(config.seed, "self-play", config.seat, number) >> 1,
-                    resume=_was_begun(run, config.steps),
-                )
-            )
-            latest[config.seat] = str(run)
-            earned[-1][config.seat] = _rewards(run)
+            seed = mix(config.seed, "self-play", seat, number) >> 1
+            train(replace(config, out=run, seed=seed, resume=_was_begun(run, config.steps)))
+            learners[seat] = replace(config, model=str(run))
+            learners[other] = replace(learners[other], opponent=str(run))
+            earned[-1][seat] = _rewards(run)
     return earned
 
 

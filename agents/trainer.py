@@ -71,8 +71,8 @@ def train(config: TrainConfig) -> None:
 def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Method:
     """Return the method that ``config`` names, kept to ``budgets``.
 
-    Raises ``TdGymError`` for too few copies or minibatches to learn from, for stated budgets that it would ignore, and
-    for a customer that is to learn from what only the service seat has.
+    Raises ``TdGymError`` for too few copies or minibatches to learn from, for stated budgets that it would ignore, for
+    an opponent that it would not meet, and for a customer that is to learn from what only the service seat has.
     """
     method = build_method(config.method, config.preset, budgets, config.options)
     if config.seat == "customer" and _needs_service(config, method):
@@ -80,6 +80,8 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Meth
             f"A customer earns the session reward alone, without turn terms, budgets, tasks or plans; train it by "
             f"{', '.join(FOR_CUSTOMERS)} on that reward."
         )
+    if config.opponent and method.learns_from in ("expert", "recordings"):
+        raise TdGymError(f"{config.method} learns from scripted dialogues and meets no opponent; leave that out.")
     if config.copies < method.min_copies:
         raise TdGymError(
             f"{config.method} compares dialogues with the same customer, so it needs copies of at least "

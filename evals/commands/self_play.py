@@ -59,11 +59,8 @@ def run(args: argparse.Namespace) -> int:
         )
     common = learning(args)
 
-    def config(seat: str, method: str, model: str) -> TrainConfig:
-        return TrainConfig(method, args.env, args.out / seat, model, seat=seat, **common)
-
-    service = config("service", args.method, args.model)
-    customer = config("customer", args.customer_method, args.customer_model)
+    service = TrainConfig(args.method, args.env, args.out / "service", args.model, **common)
+    customer = TrainConfig(args.customer_method, args.env, args.out / "customer", args.customer_model, **common)
     table = _table(self_play(service, customer, args.rounds))
     write_text(args.out / "rounds.md", tables.markdown(table) + "\n")
     print(tables.text(table))

@@ -160,6 +160,8 @@ def test_the_agent_plans_as_the_rollout_does() -> None:
     assert agent.planned == ["answer"] * 6
     agent.reset(7)
     assert [agent.act_episode(episode) for episode in episodes] == together
+    agent.reset(7)
+    assert agent.reply_batch(episodes) == together
     for episode, text in zip(episodes, together, strict=True):
         episode.submit("service", text)
     alive = [episode for episode in episodes if episode.outcome is None]

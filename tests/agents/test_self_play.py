@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {seat: folder / seat for seat in SEATS}
 
 
-@pytest.fixture(autouse=True)
-def _in_the_kitchen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trainer, "scenario_of", lambda config: FakeScenario())
+@pytest.fixture(autouse=True, scope="module")
+def _in_the_kitchen() -> Iterator[None]:
+    """Let every run be one of the fake scenario."""
+    with pytest.MonkeyPatch.context() as patch:
+        for each in (trainer, module):
+            patch.setattr(each, "scenario_of", lambda config: FakeScenario())
+        yield
 
 
 def config(weights: dict[str, Path], seat: str, out: Path, **changes: Any) -> TrainConfig:
@@ -144,7 +149,6 @@ def test_a_customer_learns_from_its_session_reward(weights: dict[str, Path], tmp
     assert any(line["losses/grad_norm"] > 0 for line in found)
     assert not [name for name in found[0] if name.startswith("turn_terms")]
     recorded = json.loads((settings.out / "config.json").read_text())
-    assert recorded["settings"]["budgets"] == {}
     assert recorded["settings"]["opponent"] == "service"
     assert recorded["opponent"]["digest"] != recorded["start"]["digest"]
     assert TokenPolicy.load(settings.out, seat="customer").seat == "customer"
@@ -219,9 +223,7 @@ def rounds(weights: dict[str, Path], out: Path, number: int = 2, **changes: Any)
 def played(weights: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return two rounds of self-play."""
     out = tmp_path_factory.mktemp("played")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "scenario_of", lambda config: FakeScenario())
-        rounds(weights, out)
+    rounds(weights, out)
     return out
 
 
@@ -269,8 +271,7 @@ def test_a_killed_command_resumes_and_repeats_no_finished_run(
     monkeypatch.setattr(module, "train", dies)
     with pytest.raises(Killed):
         rounds(weights, tmp_path)
-    monkeypatch.undo()
-    monkeypatch.setattr(trainer, "scenario_of", lambda config: FakeScenario())
+    monkeypatch.setattr(module, "train", train)
     finished = (tmp_path / "service-1" / "model" / "model.safetensors").stat().st_mtime_ns
     rounds(weights, tmp_path)
     assert (tmp_path / "service-1" / "model" / "model.safetensors").stat().st_mtime_ns == finished
@@ -286,5 +287,17 @@ def test_more_rounds_follow_and_other_steps_are_refused(played: Path, weights: d
     with pytest.raises(TdGymError, match="begun with 1 steps, not 2"):
         rounds(weights, first, steps=2)
     assert len(lines(first / "service-1")) == 1
-    with pytest.raises(TdGymError, match=r"earns the session reward alone"):
-        self_play(config(weights, "service", first), config(weights, "customer", first, method="cmpo"), 2)
+    rounds(weights, first)
+    for run in RUNS:
+        assert lines(first / run) == lines(played / run)
+
+
+def test_methods_that_cannot_are_refused_before_anything_is_learnt(weights: dict[str, Path], tmp_path: Path) -> None:
+    for methods, message in (
+        ({"customer": "cmpo"}, "earns the session reward alone"),
+        ({"service": "sft"}, "sft learns from scripted dialogues and meets no opponent"),
+    ):
+        learners = [config(weights, seat, tmp_path, method=methods.get(seat, "grpo")) for seat in SEATS]
+        with pytest.raises(TdGymError, match=message):
+            self_play(*learners, rounds=2)
+    assert not list(tmp_path.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from agents import tiny
+from agents.model import train_tokenizer
 from agents.supervised import (
     Example,
     FitConfig,
@@ -26,6 +28,7 @@ from td_gym.draws import mix
 from td_gym.errors import TdGymError
 from td_gym.judges.answers import is_right
 from td_gym.registration import make_scenario, scenario_names
+from td_gym.turns import split_end_mark
 from tests.agents.fakes import ITEMS, FakeBatch, FakeScenario, fake_policy
 
 RECIPE = ["--env", "Fake", "--size", "micro", "--vocabulary", "512", "--dialogues", "60", "--lr", "1e-2"]
@@ -68,6 +71,26 @@ def test_learning_to_plan_goes_on_from_the_shipped_weights(monkeypatch: pytest.M
     assert json.loads((tmp_path / "td_gym.json").read_text())["planning"] == {"expert": "policy", "masked": True}
 
 
+def test_a_customer_learns_the_simulated_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run(monkeypatch, tmp_path, "--seat", "customer", "--tokens", "60k", "--gate-turns", "200")
+    record = json.loads((tmp_path / "recipe.json").read_text())
+    assert record["recipe"]["seat"] == "customer"
+    assert record["gate"]["format_valid"] > 0.95
+    assert record["gate"]["ended"] > 0.95
+    assert TokenPolicy.load(tmp_path, scenario=FakeScenario(), seat="customer").seat == "customer"
+
+
+def test_a_customer_that_ends_nothing_or_writes_tags_fails_the_gate() -> None:
+    found = tiny.gate(fake_policy(seat="customer"), FakeBatch(seat="customer"), turns=100)
+    assert found.ended == 0.0
+    assert found.format_valid < 0.9
+    assert not found.passed
+    good = replace(found, format_valid=1.0, ended=1.0)
+    assert good.passed
+    assert not replace(good, ended=0.9).passed
+    assert not replace(good, format_valid=0.9).passed
+
+
 def test_too_little_training_fails_the_gate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert run(monkeypatch, tmp_path, "--tokens", "2k", "--gate-turns", "50") == 1
     assert json.loads((tmp_path / "recipe.json").read_text())["gate"]["format_valid"] < 0.99
@@ -80,6 +103,11 @@ def test_bad_input_is_one_line(
     assert "Unknown model size 'huge'" in capsys.readouterr().err
     assert run(monkeypatch, tmp_path, "--device", "abacus") == 2
     assert "There is no device 'abacus'" in capsys.readouterr().err
+    for words in (["--planned"], ["--tasks", "3"]):
+        assert run(monkeypatch, tmp_path, "--seat", "customer", *words) == 2
+        assert "neither --planned nor --tasks" in capsys.readouterr().err
+    assert tiny.main([*RECIPE, "--seat", "customer"]) == 2
+    assert "an --out of their own" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run(monkeypatch, tmp_path, "--tokens", "many")
 
@@ -103,6 +131,34 @@ def test_demonstrations_show_the_customer_filled_slots_and_the_model_open_ones()
     assert list(demonstrate(FakeScenario(), 3, seed=1)) != list(demonstrate(FakeScenario(), 3, seed=2))
     with pytest.raises(TdGymError, match="test split"):
         next(demonstrate(FakeScenario(), 1, seed=1, split="test"))
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_a_customer_learns_from_its_own_side_of_the_same_dialogues(name: str) -> None:
+    scenario = make_scenario(name)
+    sides = (demonstrate(scenario, 10, seed=4, seat=seat) for seat in ("customer", "service"))
+    for number, (own, heard) in enumerate(zip(*sides, strict=True)):
+        (briefing,) = own.opening
+        assert briefing["content"] == scenario.begin(mix(4, "demonstration", number) >> 1).briefing("customer")
+        read = [*heard.opening, *(message for answer in heard.answers for message in answer)]
+        said = [m["content"] for m in read if m["role"] == "user" and not m["content"].startswith("<tool_result>")]
+        marks = [split_end_mark(draft) for draft in own.drafts]
+        assert [shown for shown, _ in marks][: len(said)] == said
+        assert [mark is not None for _, mark in marks] == [False] * (len(marks) - 1) + [True]
+
+
+@pytest.mark.parametrize("name", scenario_names())
+def test_phrases_of_the_card_are_tokens_and_a_briefing_stays_what_it_was(name: str) -> None:
+    demonstrations = list(demonstrate(make_scenario(name), 40, seed=0, seat="customer"))
+    phrases = tiny._common_phrases(demonstrations)
+    tokenizer = train_tokenizer(tiny._texts(demonstrations), 1024, phrases)
+    assert len(tokenizer) == 1024
+    bare = train_tokenizer(tiny._texts(demonstrations), 1024)
+    for demonstration in demonstrations:
+        briefing = demonstration.opening[0]["content"]
+        tokens = tokenizer(briefing)["input_ids"]
+        assert tokenizer.decode(tokens) == briefing
+        assert len(tokens) < 0.7 * len(bare(briefing)["input_ids"])
 
 
 @pytest.mark.parametrize("name", scenario_names())

@@ -16,7 +16,17 @@ from td_gym.registration import env_ids
 
 ENV = "td_gym/FoodDispute-v0"
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("envs", "play", "train", "evaluate", "leaderboard", "data", "respond-multiwoz", "score-multiwoz")
+COMMANDS = (
+    "envs",
+    "play",
+    "train",
+    "self-play",
+    "evaluate",
+    "leaderboard",
+    "data",
+    "respond-multiwoz",
+    "score-multiwoz",
+)
 
 
 def shell(*words: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -43,6 +53,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 EVALUATE = ["evaluate", "--env", ENV, "--agent", "scripted", "--episodes", "2", "--out", "OUT"]
 TRAIN = ["train", "cmpo", "--env", ENV, "--steps", "1", "--out", "OUT"]
 PLAY = ["play", "--env", ENV]
+SELF_PLAY = ["self-play", "--env", ENV, "--steps", "1", "--out", "OUT"]
 BAD = {
     "no command": ([], "arguments are required"),
     "unknown command": (["evalute"], "evalute"),
@@ -83,6 +94,25 @@ BAD = {
     "unknown training population": ([*TRAIN, "--population", "harsh"], "harsh"),
     "unknown training environment": ([*TRAIN, "--env", "nowhere"], "nowhere"),
     "unwritable run": ([*TRAIN, "--out", "FILE/deep"], "'FILE/deep'"),
+    "a seat that nobody has": ([*TRAIN, "--seat", "courier"], "courier"),
+    "a customer to learn by what it has not": ([*TRAIN, "--seat", "customer"], "ppo, grpo, dpo"),
+    "a customer from service weights": (
+        ["train", "grpo", *TRAIN[2:], "--seat", "customer"],
+        "cannot play the customer",
+    ),
+    "an opponent in the same seat": ([*TRAIN, "--opponent", "tiny"], "cannot play the customer"),
+    "a simulated customer that nobody hears": (
+        [*TRAIN, "--opponent", "tiny", "--customer", "scripted"],
+        "'scripted' would not speak",
+    ),
+    "strategies of a customer": (["train", "sb3-ppo", *TRAIN[2:], "--seat", "customer"], "takes no --seat"),
+    "self-play without a customer": ([*SELF_PLAY, "--customer-model", "nowhere"], "'nowhere'"),
+    "self-play of two service agents": ([*SELF_PLAY, "--customer-model", "tiny"], "cannot play the customer"),
+    "self-play of an unknown customer method": (
+        [*SELF_PLAY, "--customer-model", "x", "--customer-method", "cmpo"],
+        "ppo, grpo, dpo",
+    ),
+    "self-play on test": ([*SELF_PLAY, "--customer-model", "x", "--split", "test"], "'test'"),
     "option without value": ([*TRAIN, "--option", "penalty"], "NAME=VALUE"),
     "unknown seat": ([*PLAY, "--seat", "courier"], "courier"),
     "play in an unknown environment": (["play", "--env", "x"], "x"),
