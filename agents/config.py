@@ -190,11 +190,14 @@ def settings_of(config: Any, *left_out: str) -> dict[str, Any]:
 def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
     """Raise ``TdGymError`` naming the first setting in which a resumed run differs from the one it resumes.
 
-    The number of steps and of checkpoints may change; software versions are not compared.
+    The number of steps and of checkpoints may change; software versions are not compared.  A setting that the resumed
+    run does not record, since there was none then, had its default.
     """
+    defaults = {each.name: each.default for each in dataclasses.fields(TrainConfig)}
     for section in ("environment", "settings", "method", "start", "opponent"):
+        known = (defaults if section == "settings" else {}) | old.get(section, {})
         for name, value in new[section].items():
-            before = old.get(section, {}).get(name)
+            before = known.get(name)
             if name not in _MAY_CHANGE and before != value:
                 raise TdGymError(
                     f"This run was started with {name} {before!r}, not {value!r}; "

@@ -16,6 +16,9 @@ from td_gym.errors import TdGymError
 _GROW = 128
 """Positions by which the cache grows at a time."""
 
+Past = tuple[Tensor, ...]
+"""What one row has in the cache: keys and values ``[heads, positions, dim]`` of every layer in turn."""
+
 
 class RowCache(Cache):
     """A key/value cache in which every row writes at its own positions.
@@ -62,12 +65,32 @@ class RowCache(Cache):
         for slabs in self._slabs:
             slabs[:] = [slab.index_select(0, rows) for slab in slabs]
 
+    def save(self, row: int, count: int) -> Past:
+        """Return a copy of what ``row`` has at its first ``count`` positions."""
+        return tuple(slab[row, :, :count].clone() for slabs in self._slabs for slab in slabs)
+
+    def load(self, row: int, past: Past) -> None:
+        """Let ``row`` have what another one, of this cache or of one for the same model, had."""
+        self.reserve(past[0].shape[1])
+        for layer_idx in range(len(past) // 2):
+            states = past[2 * layer_idx : 2 * layer_idx + 2]
+            for slab, kept in zip(self._layer(layer_idx, *states), states, strict=True):
+                slab[row, :, : kept.shape[1]] = kept
+
+    def _layer(self, layer_idx: int, keys: Tensor, values: Tensor) -> list[Tensor]:
+        """Return the slabs of a layer, made like ``keys`` and ``values`` ``[..., heads, positions, dim]``."""
+        while layer_idx >= len(self._slabs):
+            self._slabs.append(
+                [
+                    states.new_zeros((self._rows, states.shape[-3], self.capacity, states.shape[-1]))
+                    for states in (keys, values)
+                ]
+            )
+        return self._slabs[layer_idx]
+
     def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> Any:
         """Write ``[n, heads, S, dim]`` keys and values and return all that the rows may read."""
-        while layer_idx >= len(self._slabs):
-            shape = (self._rows, key_states.shape[1], self.capacity)
-            self._slabs.append([states.new_zeros((*shape, states.shape[3])) for states in (key_states, value_states)])
-        slabs = self._slabs[layer_idx]
+        slabs = self._layer(layer_idx, key_states, value_states)
         for slab, states in zip(slabs, (key_states, value_states), strict=True):
             slab[self._at] = states.transpose(1, 2)
         views = [slab[:, :, : self.width] for slab in slabs]
@@ -111,7 +134,15 @@ class Decoder:
 
     def keep(self, rows: Sequence[int]) -> None:
         """Drop all rows but these."""
-        self._cache.keep(torch.as_tensor(rows, device=self._device))
+        self._cache.keep(torch.as_tensor(rows, dtype=torch.long, device=self._device))
+
+    def save(self, row: int, count: int) -> Past:
+        """Return what ``row`` has in the cache of its first ``count`` tokens."""
+        return self._cache.save(row, count)
+
+    def load(self, row: int, past: Past) -> None:
+        """Let ``row``, still empty, have read what ``past`` was saved of."""
+        self._cache.load(row, past)
 
     def _forward(self, tokens: npt.NDArray[np.int64], positions: npt.NDArray[np.int64], rows: Tensor | None) -> Tensor:
         width = int(positions.max()) + 1

@@ -146,7 +146,7 @@ class Replies:
             key = mix(self.config.seed, "answer", number, group)
             histories.append(_History(policy.render_opening(messages), messages, key))
         drafts = self._drafts(policy, histories)
-        _sample(policy, drafts, lambda ended: [])
+        self._sample(policy, drafts, lambda ended: [])
         tasks = [task for task in asked for _ in range(self.config.copies)]
         answers = [self._response(draft.text(policy)) for draft in drafts]
         rewards = [{MATCH: float(is_right(task, text))} for task, text in zip(tasks, answers, strict=True)]
@@ -175,6 +175,11 @@ class Replies:
                 drafts[-1].go_on(history.tokens)
         return drafts
 
+    def _sample(self, policy: TokenPolicy, drafts: Sequence[_Draft], answer: Answer) -> None:
+        """Let the policy write the drafts, having read each history once."""
+        lines = [draft.line for draft in drafts]
+        sample(policy.model, lines, answer, end_id=policy.end_id, pad_id=policy.pad_id, copies=self.config.copies)
+
     def _judge(
         self, policy: TokenPolicy, drafts: Sequence[_Draft], snapshots: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, float]]:
@@ -196,7 +201,7 @@ class Replies:
                     rewards[i] = self._earned(known, turn, step)
             return looking
 
-        _sample(policy, drafts, answer)
+        self._sample(policy, drafts, answer)
         return rewards
 
     def _before(self, episode: Episode) -> _Before:
@@ -235,11 +240,6 @@ class Replies:
         copies, lines = self.config.copies, [draft.line for draft in drafts]
         parts = [slice(i * copies, (i + 1) * copies) for i in range(len(outcomes))]
         return [Group(lines[part], rewards[part], outcome) for part, outcome in zip(parts, outcomes, strict=True)]
-
-
-def _sample(policy: TokenPolicy, drafts: Sequence[_Draft], answer: Answer) -> None:
-    lines = [draft.line for draft in drafts]
-    sample(policy.model, lines, answer, end_id=policy.end_id, pad_id=policy.pad_id)
 
 
 def _score(scenario: Scenario, terms: Mapping[str, float]) -> float:

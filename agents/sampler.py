@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from agents.constraints import FREE, Choices
-from agents.decoder import Decoder
+from agents.decoder import Decoder, Past
 
 _PREFILL_ROWS = 16
 """Rows that read together: more only adds padding."""
@@ -73,6 +73,8 @@ class Line:
     """What the turn may be; ``None`` for anything."""
     cached: int = 0
     """Tokens already in the cache."""
+    past: Past | None = None
+    """What the cache held of them when ``sample`` let go of the line."""
 
     def read(self, tokens: Sequence[int]) -> None:
         """Append tokens that others wrote."""
@@ -117,13 +119,23 @@ Answer = Callable[[list[int]], list[int]]
 class _Sampling:
     """The running state of ``sample``: which line holds which row of the cache, and what it waits for."""
 
-    def __init__(self, decoder: Decoder, lines: Sequence[Line], end_id: int, temperature: float, device: Any) -> None:
+    def __init__(
+        self, decoder: Decoder, lines: Sequence[Line], end_id: int, temperature: float, device: Any, save: bool
+    ) -> None:
         self.decoder, self.lines = decoder, lines
-        self.end_id, self.temperature, self.device = end_id, temperature, device
+        self.end_id, self.temperature, self.device, self.save = end_id, temperature, device, save
         self.line_of = list(range(len(lines)))
         self.row_of = {line: row for row, line in enumerate(self.line_of)}
         self.decoding: set[int] = set()
         self.ended: list[int] = []
+
+    def load(self, copies: int) -> None:
+        """Take up what an earlier call left in the first of every ``copies`` lines."""
+        for row, line in enumerate(self.lines[::copies]):
+            if line.past is not None:
+                self.decoder.load(row, line.past)
+        for line in self.lines:
+            line.past = None
 
     def read(self, waiting: list[int]) -> None:
         """Let the lines in ``waiting`` read what is new to them and sample their first token."""
@@ -140,12 +152,13 @@ class _Sampling:
     def read_once(self, copies: int) -> None:
         """Let the first of every ``copies`` lines read for all of them, and sample their first tokens."""
         lines = self.lines
-        heads = sorted(range(0, len(lines), copies), key=lambda i: (len(lines[i].tokens), i))
+        heads = sorted(range(0, len(lines), copies), key=lambda i: (len(lines[i].tokens) - lines[i].cached, i))
         found = []
         for first in range(0, len(heads), _PREFILL_ROWS):
             part = heads[first : first + _PREFILL_ROWS]
-            chunks = [lines[i].tokens for i in part]
-            found.append(self.decoder.read([i // copies for i in part], chunks, [0] * len(part)))
+            starts = [lines[i].cached for i in part]
+            chunks = [lines[i].tokens[start:] for i, start in zip(part, starts, strict=True)]
+            found.append(self.decoder.read([i // copies for i in part], chunks, starts))
         self.decoder.keep([i // copies for i in range(len(lines))])
         part = [head + copy for head in heads for copy in range(copies)]
         self.decoding.update(part)
@@ -191,9 +204,13 @@ class _Sampling:
         return allowed, logits
 
     def compact(self, alive: set[int]) -> None:
-        """Drop finished rows once they are a quarter of the batch."""
-        if len(alive) > 0.75 * len(self.line_of) or not alive:
+        """Let go of finished rows once they are a quarter of the batch."""
+        if len(alive) > 0.75 * len(self.line_of):
             return
+        if self.save:
+            for row, i in enumerate(self.line_of):
+                if i not in alive:
+                    self.lines[i].past = self.decoder.save(row, self.lines[i].cached)
         kept = [row for row, i in enumerate(self.line_of) if i in alive]
         self.decoder.keep(kept)
         self.line_of = [self.line_of[row] for row in kept]
@@ -211,6 +228,7 @@ def sample(
     temperature: float = 1.0,
     keep_cache: bool = True,
     copies: int = 1,
+    save: bool = False,
 ) -> None:
     """Sample turns in ``lines`` until ``answer`` continues none of them.
 
@@ -218,7 +236,8 @@ def sample(
     uniforms are used up; ``answer`` then gets the indices of a group of such lines, lets those
     that go on read and begin their next turn, and returns their indices.  ``keep_cache=False``
     reads the whole conversation again at every turn; it is there to measure against.  Of every
-    ``copies`` lines in a row, all have read the same, which is then read once.
+    ``copies`` lines in a row, all have read the same, which is then read once.  ``save`` leaves in
+    each line what it has in the cache, from which it goes on when it is sampled again.
     """
     if not lines:
         return
@@ -226,7 +245,8 @@ def sample(
     model.eval()
     try:
         decoder = Decoder(model, len(lines) // copies, pad_id)
-        state = _Sampling(decoder, lines, end_id, temperature, next(model.parameters()).device)
+        state = _Sampling(decoder, lines, end_id, temperature, next(model.parameters()).device, save)
+        state.load(copies)
         alive = set(range(len(lines)))
         group = max(1, len(lines) // 8)
         if copies > 1:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
+from agents.decoder import Past
 from agents.sampler import Answer, Line, sample, turn_uniforms
 from agents.token_policy import Message, TokenPolicy
 from td_gym.draws import mix
@@ -17,12 +18,15 @@ _REMEMBERED = 8192
 """Conversations whose tokens are kept; a forgotten one is rendered again from its messages."""
 BATCH = 128
 """Replies sampled side by side."""
+_KEPT = BATCH
+"""Conversations whose key/value cache is kept from reply to reply."""
 
 
 class TokenAgent:
     """A ``TokenPolicy`` as an agent: it reads chat messages and returns text with its slots filled.
 
-    It remembers the tokens of its own replies, so that its history is what it sampled.  A draw is a
+    It remembers the tokens of its own replies, so that its history is what it sampled, and what the
+    model made of them, so that no turn is read twice while few conversations are held.  A draw is a
     function of the seed and of the conversation so far; who else is in the batch does not matter.
     Greedy at temperature 0.
     """
@@ -33,11 +37,13 @@ class TokenAgent:
         self._together = BATCH
         self._seed = 0
         self._histories: OrderedDict[int, list[int]] = OrderedDict()
+        self._pasts: OrderedDict[int, tuple[int, Past]] = OrderedDict()
 
     def reset(self, seed: int | None = None) -> None:
         """Start afresh; ``seed`` fixes what is sampled from here on."""
         self._seed = self._seed if seed is None else seed
         self._histories.clear()
+        self._pasts.clear()
 
     def act(self, observation: Any, messages: Sequence[Message]) -> str:
         """Return the next reply in one conversation."""
@@ -66,7 +72,15 @@ class TokenAgent:
     def _line(self, messages: Sequence[Message]) -> Line:
         """Return a line that has read the conversation."""
         line = Line()
-        line.read(self._tokens(messages))
+        replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
+        said = digest(messages[: replies[-1] + 1]) if replies else None
+        tokens = self._histories.get(said) if said is not None else None
+        if said is None or tokens is None:
+            line.read(self._history(messages))
+            return line
+        closed = tokens[-1] == self.policy.end_id
+        line.read(tokens + self.policy.render_reply(messages[replies[-1] + 1 :], ended=closed))
+        line.cached, line.past = self._pasts.pop(said, (0, None))
         return line
 
     def _begin(self, line: Line, messages: Sequence[Message]) -> None:
@@ -88,31 +102,26 @@ class TokenAgent:
             pad_id=policy.pad_id,
             temperature=self.temperature,
             copies=copies,
+            save=True,
         )
 
     def _sent(self, line: Line, messages: Sequence[Message]) -> str:
         """Return the reply that a line closes with, and remember its tokens."""
         text = self.policy.fill(self.policy.decode_reply(line.reply), messages)
-        self._remember([*messages, {"role": "assistant", "content": text}], line.tokens)
+        self._remember(digest([*messages, {"role": "assistant", "content": text}]), line)
         return text
 
     def _history(self, messages: Sequence[Message]) -> list[int]:
         """Return the tokens of a conversation that it does not remember."""
         return self.policy.render_history(messages)
 
-    def _tokens(self, messages: Sequence[Message]) -> list[int]:
-        replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
-        if replies:
-            past = self._histories.get(digest(messages[: replies[-1] + 1]))
-            if past is not None:
-                closed = past[-1] == self.policy.end_id
-                return past + self.policy.render_reply(messages[replies[-1] + 1 :], ended=closed)
-        return self._history(messages)
-
-    def _remember(self, messages: Sequence[Message], tokens: list[int]) -> None:
-        self._histories[digest(messages)] = tokens
-        while len(self._histories) > _REMEMBERED:
-            self._histories.popitem(last=False)
+    def _remember(self, said: int, line: Line) -> None:
+        self._histories[said] = line.tokens
+        if line.past is not None:
+            self._pasts[said] = line.cached, line.past
+        for kept, most in ((self._histories, _REMEMBERED), (self._pasts, _KEPT)):
+            while len(kept) > most:
+                kept.popitem(last=False)
 
 
 def digest(messages: Sequence[Message]) -> int:

@@ -129,6 +129,19 @@ def test_other_settings_are_not_resumed(
         run_toy(toy_config(run, resume=True, **changes))
 
 
+def test_a_setting_younger_than_the_run_had_its_default(tmp_path: Path, uninterrupted: Any) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted("cmpo", ""), run)
+    file = run / "config.json"
+    config = json.loads(file.read_text())
+    del config["settings"]["split"], config["opponent"]
+    file.write_text(json.dumps(config))
+    run_toy(toy_config(run, resume=True))
+    file.write_text(json.dumps(config))
+    with pytest.raises(TdGymError, match="started with split 'train', not 'validation'"):
+        run_toy(toy_config(run, resume=True, split="validation"))
+
+
 def test_another_protocol_is_refused_by_name(tmp_path: Path, uninterrupted: Any) -> None:
     run = tmp_path / "run"
     shutil.copytree(uninterrupted("cmpo", ""), run)

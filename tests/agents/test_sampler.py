@@ -142,6 +142,34 @@ def test_what_several_have_read_is_read_once(kind: str, groups: int) -> None:
         np.testing.assert_allclose(one.log_probs, other.log_probs, atol=1e-4)
 
 
+@pytest.mark.parametrize("copies", [1, 2])
+def test_a_line_let_go_of_is_taken_up_again(copies: int) -> None:
+    """Calls of one turn each say what one call says, and read what is new alone."""
+    model, rows, starts = random_model("qwen2"), [i for i in range(24) for _ in range(copies)], []
+    read = Decoder.read
+
+    def note(self: Decoder, rows: Any, chunks: Any, first: Any) -> Any:
+        starts.extend(first)
+        return read(self, rows, chunks, first)
+
+    lines = [Line() for _ in rows]
+    going_on = list(range(len(rows)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Decoder, "read", note)
+        for turn in range(4):
+            for k in going_on:
+                lines[k].read(heard(rows[k], turn - 1) if turn else opening(rows[k]))
+                lines[k].begin(uniforms(rows[k], turn))
+            asked = [lines[k] for k in going_on]
+            sample(model, asked, lambda ended: [], end_id=END, pad_id=PAD, copies=copies, save=True)
+            assert all(start > 0 for start in starts) == bool(turn)
+            starts.clear()
+            going_on = [k for k in going_on if turn + 1 < turns_of(rows[k])]
+    for i, line in zip(rows, lines, strict=True):
+        assert line.tokens == plain(model, i).tokens
+        assert line.past is not None
+
+
 def test_works_with_eager_attention() -> None:
     assert [line.tokens for line in run(random_model("qwen2", "eager"), [0, 3, 7])] == [
         plain(random_model("qwen2"), i).tokens for i in (0, 3, 7)

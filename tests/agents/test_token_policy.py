@@ -6,12 +6,16 @@ import json
 import socket
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
 
+from agents import token_agent
+from agents.decoder import Decoder
 from agents.model import build_model, train_tokenizer
-from agents.token_agent import TokenAgent
+from agents.sampler import Line
+from agents.token_agent import TokenAgent, digest
 from agents.token_policy import TokenPolicy, shipped_weights
 from td_gym.errors import TdGymError
 from tests.agents.fakes import TEXTS, FakeScenario, fake_policy
@@ -219,12 +223,45 @@ def test_an_agent_remembers_its_own_tokens() -> None:
     slot = policy.tokenizer.convert_tokens_to_ids("[item]")
     messages = conversations()[0]
     # A reply that was a slot: filled in what was submitted, unfilled in what is remembered.
-    history = [*policy.render_opening(messages), slot, policy.end_id]
+    line = Line()
+    line.read([*policy.render_opening(messages), slot, policy.end_id])
     filled = [*messages, {"role": "assistant", "content": "soup"}]
-    agent._remember(filled, history)
-    assert agent._tokens([*filled, SECOND]) == history + policy.render_reply([SECOND])
+    agent._remember(digest(filled), line)
+    assert agent._line([*filled, SECOND]).tokens == line.tokens + policy.render_reply([SECOND])
     agent.reset()
-    assert slot not in agent._tokens([*filled, SECOND])
+    assert slot not in agent._line([*filled, SECOND]).tokens
+
+
+def test_an_agent_reads_no_turn_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says is what it says when it reads everything again; a conversation let go of is read again."""
+    policy, read, reading = fake_policy(), 0, Decoder.read
+
+    def count(decoder: Decoder, rows: Any, chunks: Any, starts: Any) -> Any:
+        nonlocal read
+        read += sum(map(len, chunks))
+        return reading(decoder, rows, chunks, starts)
+
+    def talk() -> list[str]:
+        agent = TokenAgent(policy)
+        agent.reset(seed=4)
+        said: list[str] = []
+        held = conversations()
+        for _ in range(4):
+            replies = agent.act_batch([None] * 5, held)
+            held = [[*each, {"role": "assistant", "content": x}, SECOND] for each, x in zip(held, replies, strict=True)]
+            said += replies
+        return said
+
+    monkeypatch.setattr(Decoder, "read", count)
+    kept = talk()
+    once, read = read, 0
+    monkeypatch.setattr(token_agent, "_KEPT", 2)
+    some_kept = talk()
+    some, read = read, 0
+    monkeypatch.setattr(token_agent, "_KEPT", 0)
+    none_kept = talk()
+    assert kept == some_kept == none_kept
+    assert once < some < read
 
 
 def test_greedy_replies_need_no_seed() -> None:
