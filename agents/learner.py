@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from agents import distributed
 from agents.advantages import batch_mean, turn_mask, zero_variance_share
 from agents.config import TrainConfig
+from agents.folding import parts
 from agents.losses import TokenScores, forward_log_probs, k3_kl, token_weights, value_loss
 from agents.methods import Method
 from agents.preferences import Pairs, slopes
-from agents.trajectories import Trajectories
+from agents.trajectories import Ints, Trajectories
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
 
@@ -168,15 +169,20 @@ class Learner:
         return {**dict(zip(figures, totals.tolist(), strict=True)), "losses/grad_norm": float(norm)}
 
     def _micro_batches(self, batch: Trajectories, rows: Any) -> Iterator[Any]:
-        """Yield ``rows`` in parts of similar length, each within ``micro_tokens`` with its padding."""
-        part: list[int] = []
-        for row in sorted(rows.tolist(), key=lambda i: -int(batch.lengths[i])):
-            if part and (len(part) + 1) * int(batch.lengths[part[0]]) > self.config.micro_tokens:
-                yield np.array(part)
+        """Yield ``rows`` in parts of similar length, each within ``micro_tokens`` with its padding.
+
+        Rows with one history stand together and count as one.
+        """
+        part: list[Any] = []
+        longest = 0
+        for length, together in sorted(_read_together(batch, rows), key=lambda unit: -unit[0]):
+            if part and (len(part) + 1) * longest > self.config.micro_tokens:
+                yield np.concatenate(part)
                 part = []
-            part.append(row)
+            longest = length if not part else longest
+            part.append(together)
         if part:
-            yield np.array(part)
+            yield np.concatenate(part)
 
     def _score(self, model: Any, batch: Trajectories, rows: Any, want_entropy: bool = False) -> TokenScores:
         length = int(batch.lengths[rows].max())
@@ -190,6 +196,7 @@ class Learner:
             mask,
             allowed,
             torch.from_numpy(batch.allowed_sets).to(self.device),
+            histories=batch.group[rows] if batch.one_history else None,
             want_entropy=want_entropy,
             want_hidden=self.method.value_head is not None,
         )
@@ -268,6 +275,18 @@ class Learner:
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         if self.method.value_head is not None:
             self.method.value_head.load_state_dict(head)
+
+
+def _read_together(batch: Trajectories, rows: Ints) -> list[tuple[int, Ints]]:
+    """Return what the model reads as one row each, as its length and those of ``rows`` that are in it."""
+    if not batch.one_history:
+        return [(int(batch.lengths[row]), np.array([row])) for row in rows]
+    found = []
+    for group in np.unique(batch.group[rows]):
+        together = np.sort(rows[batch.group[rows] == group])
+        shared, ends = parts(batch.agent_mask[together])
+        found.append((shared + int((ends - shared).sum()), together))
+    return found
 
 
 def last_block(model: Any) -> list[nn.Parameter]:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from agents.advantages import Reduce, identity
+from agents.folding import fold
+from agents.trajectories import Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ def forward_log_probs(
     allowed: Tensor | None = None,
     allowed_sets: Tensor | None = None,
     *,
+    histories: Ints | None = None,
     want_entropy: bool = False,
     want_hidden: bool = False,
 ) -> TokenScores:
@@ -64,7 +67,9 @@ def forward_log_probs(
 
     ``model`` is a Hugging Face causal LM; ``tokens`` and ``mask`` are ``[B, L]``, padded on the
     right, so that causal attention alone keeps padding out.  ``allowed`` ``[B, L]`` points into
-    ``allowed_sets`` ``[S, V]``, -1 for the whole vocabulary.  Raises ``ValueError`` when the first
+    ``allowed_sets`` ``[S, V]``, -1 for the whole vocabulary.  ``histories`` ``[B]`` says that
+    neighbours with one number have read the same before their first agent token: it is then read
+    once for all of them, see ``agents.folding``.  Raises ``ValueError`` when the first
     token of a row is an agent token: nothing predicts it.
     """
     if bool(mask[:, 0].any()):
@@ -74,14 +79,14 @@ def forward_log_probs(
 
     def keep_agent_states(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor]:
         # The vocabulary is wide and most positions are read, not written: score only the latter.
-        states = inputs[0][:, :-1][mask[:, 1:]]
+        states = inputs[0][:, :-1][scored[:, 1:]]
         chosen.append(states)
         return (states[None],)
 
-    positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+    given, scored = _input(model, tokens, mask, histories)
     hook = head.register_forward_pre_hook(keep_agent_states)
     try:
-        logits = model(input_ids=tokens, position_ids=positions, use_cache=False).logits[0].float()
+        logits = model(**given, use_cache=False).logits[0].float()
     finally:
         hook.remove()
     if allowed is not None and allowed_sets is not None and allowed_sets.numel():
@@ -98,6 +103,19 @@ def forward_log_probs(
         hidden = torch.zeros(shape, dtype=chosen[0].dtype, device=logits.device)
         hidden = hidden.masked_scatter(mask[..., None], chosen[0])
     return TokenScores(log_probs, entropy, hidden)
+
+
+def _input(model: nn.Module, tokens: Tensor, mask: Tensor, histories: Ints | None) -> tuple[dict[str, Tensor], Tensor]:
+    """Return what the model is to read, and which of it the agent wrote."""
+    if histories is None:
+        positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        return {"input_ids": tokens, "position_ids": positions}, mask
+    folded = fold(tokens, mask, histories)
+    dtype = next(model.parameters()).dtype
+    attention = torch.zeros(folded.hidden.shape, dtype=dtype, device=tokens.device)
+    attention.masked_fill_(folded.hidden, torch.finfo(dtype).min)
+    given = {"input_ids": folded.tokens, "position_ids": folded.positions, "attention_mask": attention}
+    return given, folded.mask
 
 
 def clipped_surrogate(

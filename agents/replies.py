@@ -268,6 +268,7 @@ def record(policy: TokenPolicy, scenario: Scenario, groups: Sequence[Group]) -> 
         term_names=names,
         cost_names=(),
         outcomes=tuple(group.outcome for group in groups for _ in group.lines),
+        one_history=True,
     )
 
 

@@ -92,6 +92,8 @@ class Trajectories:
     """Names of the seats."""
     conduct: Conduct | None = None
     """How the dialogues went, where they were held and not only read."""
+    one_history: bool = False
+    """Whether the rows of a group have read the same before the agent's first token."""
 
     def __post_init__(self) -> None:
         b, length = self.tokens.shape
@@ -160,6 +162,7 @@ class Trajectories:
             allowed_sets=self.allowed_sets,
             seats=self.seats,
             conduct=self.conduct and self.conduct.select(index, t),
+            one_history=self.one_history,
         )
 
     def writers(self) -> set[str]:
