@@ -9,7 +9,7 @@ from agents.constraints import FREE
 from agents.trajectories import Trajectories, pad_rows
 from tests.agents.micro import make_trajectories
 
-_OTHERWISE = ("allowed_sets", "tokens", "outcomes", "seats", "conduct")
+_OTHERWISE = ("allowed_sets", "tokens", "outcomes", "seats", "conduct", "one_history")
 
 
 def _three() -> Trajectories:
