@@ -57,6 +57,17 @@ def mean_t(values: Numbers, level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, len(data))
 
 
+def step_spread(values: Numbers) -> float:
+    """Return the standard deviation (df = n - 1) of the steps from each of ``values`` to the next.
+
+    How unstable training is, whatever the trend.  A value that is not a number ends one row of steps and begins
+    another; fewer than two steps have no spread: ``nan``.
+    """
+    steps = np.diff(np.asarray(values, dtype=np.float64))
+    known = steps[~np.isnan(steps)]
+    return float(known.std(ddof=1)) if len(known) > 1 else math.nan
+
+
 def paired_t(a: Numbers, b: Numbers, level: float = 0.95) -> Interval:
     """Return the mean of ``a - b`` and its t-interval; ``a[i]`` and ``b[i]`` share training seed i."""
     left, right = _checked(a, "values of the first method"), _checked(b, "values of the second method")

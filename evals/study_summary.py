@@ -6,6 +6,7 @@ same evaluation dialogues.  Agents evaluated once: bootstrap over dialogues.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -17,7 +18,7 @@ from evals.files import write_json, write_text
 from evals.metrics import columns_of, headline_of, metrics_of, spending_of
 from evals.provenance import public_path
 from evals.scores import entry
-from evals.statistics import mean_t, paired_t
+from evals.statistics import mean_t, paired_t, step_spread
 from evals.study_file import ROOT, Run, Study, finished, runs
 from td_gym.errors import TdGymError
 from td_gym.json_data import read_json
@@ -27,7 +28,12 @@ NOTE = (
     "Agents evaluated once: bootstrap over dialogues (n = dialogues)."
 )
 DIFFERENCES = "Differences, paired per seed; in brackets relative to the second arm's mean:"
+UNSTABLE = {"reasoning": "accuracy of reasoning", "quality": "mean reward of a reply"}
+"""Curves whose instability is stated, where they are recorded."""
+INSTABILITY = "Instability: standard deviation of the step from one update of training to the next:"
 Result = Mapping[str, Any]
+Curves = Mapping[str, Sequence[Sequence[Mapping[str, float]]]]
+"""An arm's seeds, each one mapping per update."""
 
 
 def summarise(study: Study, root: Path = ROOT) -> list[Path]:
@@ -46,8 +52,11 @@ def summarise(study: Study, root: Path = ROOT) -> list[Path]:
         write_json(path, results)
         written.append(path)
         tables_.append(_section(results, study.columns))
+    curves = _curves_of(done)
+    if len(unstable := instability(curves)) > 1:
+        tables_ += [f"## Training\n\n{INSTABILITY}\n\n{tables.markdown(unstable)}"]
     write_text(folder / "table.md", "\n\n".join([_head(study, done), *tables_]) + "\n")
-    return [*written, folder / "table.md", *_pictures(study, done, folder)]
+    return [*written, folder / "table.md", *_pictures(study, curves, folder)]
 
 
 def collect(study: Study, done: Sequence[tuple[Run, Result]], customer: str) -> dict[str, Any]:
@@ -157,19 +166,43 @@ def _difference(metric: Mapping[str, Any] | None) -> str:
     return tables.cell(metric) + ("" if relative is None else f" ({100 * relative:+.0f} %)")
 
 
-def _pictures(study: Study, done: Sequence[tuple[Run, Result]], folder: Path) -> list[Path]:
+def _curves_of(done: Sequence[tuple[Run, Result]]) -> Curves:
+    curves: dict[str, list[list[dict[str, float]]]] = {}
+    for run, result in done:
+        if result.get("training"):
+            curves.setdefault(run.arm.name, []).append(result["training"])
+    return curves
+
+
+def instability(curves: Curves) -> list[list[str]]:
+    """Return a heading and one row per arm that records ``UNSTABLE`` curves, each with their ``step_spread``."""
+    table = [["arm", "n", *UNSTABLE.values()]]
+    for arm, seeds in curves.items():
+        spreads = [[step_spread([update.get(key, math.nan) for update in seed]) for seed in seeds] for key in UNSTABLE]
+        known = [[spread for spread in each if not math.isnan(spread)] for each in spreads]
+        if any(known):
+            table.append([arm, str(max(map(len, known))), *(_spread(each) for each in known)])
+    return table
+
+
+def _spread(seeds: Sequence[float]) -> str:
+    if len(seeds) == 1:
+        return f"{seeds[0]:.3f}"
+    if not seeds:
+        return tables.cell(None)
+    mean, low, high, _ = mean_t(seeds)
+    return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _pictures(study: Study, curves: Curves, folder: Path) -> list[Path]:
     try:
-        return [*_curves(study, done, folder / "curves.png"), *_planes(study, folder)]
+        return [*_draw_curves(study, curves, folder / "curves.png"), *_planes(study, folder)]
     except TdGymError as error:
         print(f"no figures: {error}")
         return []
 
 
-def _curves(study: Study, done: Sequence[tuple[Run, Result]], path: Path) -> list[Path]:
-    curves: dict[str, list[list[dict[str, float]]]] = {}
-    for run, result in done:
-        if result.get("training"):
-            curves.setdefault(run.arm.name, []).append(result["training"])
+def _draw_curves(study: Study, curves: Curves, path: Path) -> list[Path]:
     if not curves:
         return []
     earned, spent = headline_of(study.env), spending_of(study.env)
@@ -178,6 +211,7 @@ def _curves(study: Study, done: Sequence[tuple[Run, Result]], path: Path) -> lis
         plots.Panel(f"costs/{spent.budget}", f"{spent.label}\n({spent.unit})", _limit(study)),
         plots.Panel(f"lambda/{spent.budget}", "multiplier lambda"),
         plots.Panel("turn_score", "turn score\n(mean of its terms, 0 to 1)"),
+        *(plots.Panel(key, f"{label}\n(0 to 1)") for key, label in UNSTABLE.items()),
         plots.Panel("turns", "turns a dialogue"),
     ]
     recorded = {key for seeds in curves.values() for updates in seeds for update in updates for key in update}

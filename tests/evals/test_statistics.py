@@ -1,7 +1,9 @@
+import math
+
 import numpy as np
 import pytest
 
-from evals.statistics import bootstrap_mean, mean_t, paired_t, t_cdf, t_quantile
+from evals.statistics import bootstrap_mean, mean_t, paired_t, step_spread, t_cdf, t_quantile
 from td_gym.errors import TdGymError
 
 # Two-sided 95 % and 99 % critical values as printed in statistical tables.
@@ -49,6 +51,13 @@ def test_paired_t_removes_what_the_seeds_share() -> None:
     interval = paired_t(shared + np.array([1.0, 1.1, 0.9, 1.0]), shared)
     assert interval.mean == pytest.approx(1.0)
     assert 0.8 < interval.low < interval.high < 1.2
+
+
+def test_step_spread_by_hand() -> None:
+    assert step_spread([0, 1, 0, 1]) == pytest.approx(math.sqrt(4 / 3))  # steps 1, -1, 1
+    assert step_spread([5, 7, 9, 11]) == 0  # a trend is no instability
+    assert step_spread([math.nan, math.nan, 1, 2, math.nan, 4, 7]) == pytest.approx(math.sqrt(2))  # steps 1 and 3
+    assert math.isnan(step_spread([1, 2]))
 
 
 def test_bootstrap_is_repeatable_and_has_the_width_of_the_standard_error() -> None:

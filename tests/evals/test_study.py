@@ -14,7 +14,7 @@ from evals.scores import versions
 from evals.study_check import check
 from evals.study_file import Arm, Run, config_of, find_run, load, result_path, runs
 from evals.study_run import execute, train_arm
-from evals.study_summary import collect, paired, summarise
+from evals.study_summary import collect, instability, paired, summarise
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
 
@@ -350,6 +350,20 @@ def conducted(value: float, engagement: float, consistency: float | None) -> dic
     for measured in result["evaluation"].values():
         measured["metrics"] |= {name: {**metric, "mean": mean} for name, mean in more.items()}
     return result
+
+
+def test_instability_is_stated_where_its_curves_are_recorded(tmp_path: Path) -> None:
+    study = load(a_study(tmp_path))
+    for seed, quality in enumerate([(0.0, 1.0, 0.0, 1.0), (0.0, 2.0, 0.0, 2.0)]):
+        training = [{"reward": 2.0, "quality": value} for value in quality]
+        save(result_path(study, find_run(study, f"cmpo-{seed}"), tmp_path), {**a_result(2.0), "training": training})
+    assert instability({"sft": [[{"reward": 1.0}, {"reward": 2.0}]]}) == [
+        ["arm", "n", "accuracy of reasoning", "mean reward of a reply"]
+    ]
+    summarise(study, tmp_path)
+    table = (tmp_path / "small" / "table.md").read_text()
+    # Steps 1, -1, 1 and twice that: spreads 1.155 and 2.309, t(0.975, 1) = 12.706.
+    assert "| cmpo | 2 | - | 1.732 [-5.604, 9.068] |" in table
 
 
 def test_a_study_shows_and_compares_the_columns_it_names(tmp_path: Path) -> None:
