@@ -302,6 +302,16 @@ BY_SCENARIO: Mapping[str, tuple[MetricSpec, ...]] = {"FoodDispute": FOOD_DISPUTE
 """Metrics by scenario, in the order of tables; the first is what its session reward pays."""
 
 
+_VERSIONS = {"FoodDispute": "2"}
+"""Version of a scenario's metrics, 1 where none is named: those of one version compare.  FoodDispute: until 2
+``communication`` took nearly every customer for an angry one."""
+
+
+def metrics_version(scenario_name: str) -> str:
+    """Return the version of the metrics of a scenario, which results name; those that name none have version 1."""
+    return _VERSIONS.get(scenario_name, "1")
+
+
 def metrics_of(env: str) -> tuple[MetricSpec, ...]:
     """Return the metrics of environment id ``env``; ``TdGymError`` when none are defined for its scenario."""
     for scenario, specs in BY_SCENARIO.items():

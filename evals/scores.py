@@ -7,7 +7,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from evals.dialogue import Dialogue
-from evals.metrics import Values, compute, summarise
+from evals.metrics import Values, compute, metrics_version, summarise
 from evals.provenance import provenance
 from evals.statistics import Interval
 from td_gym.protocol import PROTOCOL_VERSION
@@ -50,6 +50,7 @@ def versions(scenario: Scenario) -> dict[str, str]:
         "scenario_version": scenario.version,
         "wording_version": scenario.wording_version,
         "protocol_version": PROTOCOL_VERSION,
+        "metrics_version": metrics_version(scenario.name),
     }
 
 

@@ -70,15 +70,18 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
 def adopt(study: Study, missing: Sequence[Run], root: Path = ROOT) -> dict[str, Path]:
     """Take over the results of equal runs of other studies; return where they lay, by the run's name.
 
-    Equal runs agree in every entry but the arm's name, and in the versions of scenario, wording and protocol, and hold
-    the metrics that ``study`` asks for.  What else they depend on, the code, is the commit in their provenance.
+    Equal runs agree in every entry but the arm's name, and in the versions of scenario, wording, protocol and metrics,
+    and hold the metrics that ``study`` asks for.  What else they depend on, the code, is the commit in their
+    provenance.
     """
     needed = versions(make_scenario(study.env)).items()
     found = [(path, read_json(path)) for path in sorted(root.glob("*/*-*.json"))]
     usable = [
         (path, result)
         for path, result in found
-        if needed <= result["provenance"].items() and _holds(result, study.columns)
+        if "evaluation" in result
+        and needed <= {"metrics_version": "1", **result["provenance"]}.items()
+        and _holds(result, study.columns)
     ]
     sources: dict[str, Path] = {}
     for run in missing:

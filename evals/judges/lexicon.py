@@ -14,7 +14,7 @@ from td_gym.errors import TdGymError
 def load(name: str) -> Mapping[str, re.Pattern[str]]:
     """Return the patterns of ``NAME.toml`` beside this file: one a table, case-blind, any of its lines may match.
 
-    A line is a regular expression without flags; a space stands for any white space.
+    A line is a regular expression; a space stands for any white space, and ``(?-i:...)`` minds case.
     """
     patterns = {}
     for table, content in packaged_toml(__package__, f"{name}.toml").items():

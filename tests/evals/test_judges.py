@@ -66,6 +66,8 @@ CASES: list[tuple[Callable[[Dialogue], int], Dialogue, int]] = [
     (c.closes_politely, said("No."), 0),
     (c.fits_emotion, good(), 2),
     (c.fits_emotion, said("It arrived at 18:56.", customer="This is a disgusting joke!!"), 0),
+    (c.fits_emotion, said("It arrived at 18:56.", customer="Hello, my pizza arrived late today."), 2),
+    (c.fits_emotion, said("It arrived at 18:56.", customer="I want it NOW, THIS VERY minute"), 0),
     (c.blames_nobody, good(), 2),
     (c.blames_nobody, said("That is your own fault."), 0),
     (c.gives_next_step, good(), 2),

@@ -280,6 +280,10 @@ def test_an_equal_run_of_another_study_is_taken_over(
     stale = json.loads((other / "of_old-2.json").read_text())
     stale["provenance"]["scenario_version"] = "0"
     save(other / "of_old-2.json", stale)
+    judged = json.loads((other / "controlled-1.json").read_text())
+    del judged["provenance"]["metrics_version"]
+    save(other / "judged_before-0.json", {**judged, "config": config_of(study, find_run(study, "cmpo-0"))})
+    save(other / "no-run-0.json", {"agents": {}, "provenance": known})
     started: list[str] = []
     monkeypatch.setattr(study_command, "run_all", lambda _, missing, jobs: started.extend(run.name for run in missing))
     study_command._main([str(study.path)])
