@@ -20,7 +20,7 @@ from agents.model import build_model, train_tokenizer
 from agents.rollout import rollout
 from agents.token_policy import TokenPolicy
 from td_gym.draws import choice, integer
-from td_gym.envs.batch import ConversationBatch
+from td_gym.envs.batch import ConversationBatch, Step
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
 
@@ -32,7 +32,14 @@ class SyntheticBatch:
     """Conversations of drawn lengths whose customers say nothing in particular."""
 
     seat = "service"
-    scenario = SimpleNamespace(seats=("service", "customer"), terms={}, costs={})
+    scenario = SimpleNamespace(
+        seats=("service", "customer"),
+        terms={},
+        costs={},
+        reward_ranges={"service": (0.0, 1.0)},
+        max_turns=7,
+        succeeded=lambda outcome: False,
+    )
 
     def __init__(self) -> None:
         self._left: dict[int, int] = {}
@@ -61,8 +68,8 @@ class SyntheticBatch:
 
     def _step(self, i: int) -> Any:
         over = self._left[i] == 0
-        info = {"messages": list(self._messages[i]), "costs": {}, "rewards": {}, "outcome": {}}
-        return SimpleNamespace(observation=None, reward=0.0, terminated=over, truncated=False, info=info)
+        info = {"messages": list(self._messages[i]), "costs": {}, "rewards": {}, "strategy": "", "outcome": {}}
+        return Step({}, reward=0.0, terminated=over, truncated=False, info=info)
 
 
 def _sentence(seed: int, number: int, words: int) -> str:

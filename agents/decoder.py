@@ -147,7 +147,9 @@ class Decoder:
     def _forward(self, tokens: npt.NDArray[np.int64], positions: npt.NDArray[np.int64], rows: Tensor | None) -> Tensor:
         width = int(positions.max()) + 1
         if self._limit is not None and width > self._limit:
-            raise TdGymError(f"A dialogue is longer than the model's context of {self._limit} tokens; lower max_turns.")
+            raise TdGymError(
+                f"A dialogue is longer than the {self._limit} tokens that the model can read; take one that reads more."
+            )
         self._cache.reserve(width)
         writes = torch.from_numpy(np.where(positions < 0, self._cache.capacity - 1, positions)).to(self._device)
         places = torch.from_numpy(np.maximum(positions, 0)).to(self._device)

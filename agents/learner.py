@@ -18,7 +18,7 @@ from agents.config import TrainConfig
 from agents.folding import parts
 from agents.losses import TokenScores, forward_log_probs, k3_kl, token_weights, value_loss
 from agents.methods import Method
-from agents.preferences import Pairs, slopes
+from agents.preferences import Pairs, loss_and_gradient
 from agents.trajectories import Ints, Trajectories
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
@@ -66,7 +66,7 @@ class Learner:
 
         figures: defaultdict[str, float] = defaultdict(float)
         generator = torch.Generator().manual_seed(mix(self.config.seed, "order", number, distributed.rank()) >> 1)
-        count = len(batch) if found.pairs is None else len(found.pairs.better)
+        count = len(batch) if found.pairs is None else len(found.pairs.chosen)
         order = torch.randperm(count, generator=generator)
         for part in order.tensor_split(self.config.minibatches):
             if found.pairs is None:
@@ -79,9 +79,9 @@ class Learner:
         return {**per_step, **found.metrics}
 
     def divergence(self, batch: Trajectories) -> float:
-        """Return the mean over agent tokens of the k3 KL between the policy and the one that sampled ``batch``."""
+        """Return the mean over agent tokens of the k3 KL of the policy that sampled ``batch`` from the present one."""
         now = self._evaluate(batch, lambda rows: self._score(self.model, batch, rows).log_probs)
-        moved = k3_kl(now, torch.from_numpy(batch.log_probs))
+        moved = k3_kl(torch.from_numpy(batch.log_probs), now)
         return batch_mean(moved, torch.from_numpy(batch.agent_mask), distributed.all_sum).item()
 
     def take_into_mean(self, number: int) -> None:
@@ -136,21 +136,23 @@ class Learner:
         return self._descend(figures)
 
     def _compare(self, batch: Trajectories, pairs: Pairs, reference: Tensor | None) -> dict[str, float]:
-        """Take one optimiser step on the mean preference loss of ``pairs``, over all processes."""
+        """Take one optimiser step on the mean preference loss of ``pairs``, over all processes; none without a pair."""
         assert reference is not None
-        rows = torch.cat((pairs.better, pairs.worse)).unique().numpy()
+        count = distributed.all_sum(torch.tensor(float(len(pairs.chosen))))
+        if not count:
+            return dict.fromkeys(("losses/preference_loss", "losses/preference_accuracy", "losses/grad_norm"), 0.0)
+        rows = torch.cat((pairs.chosen, pairs.rejected)).unique().numpy()
         ratios = torch.zeros(len(batch))
         with torch.no_grad():
             for micro in self._micro_batches(batch, rows):
                 ratios[micro] = self._score(self.model, batch, micro).log_probs.sum(1).cpu()
         ratios[rows] -= reference[rows].sum(1)
-        losses, slope = slopes(ratios, pairs)
-        count = distributed.all_sum(torch.tensor(float(len(losses)))).clamp(min=1.0)
+        losses, slope = loss_and_gradient(ratios, pairs)
         self.optimizer.zero_grad(set_to_none=True)
         for micro in self._micro_batches(batch, rows):
             log_probs = self._score(self.model, batch, micro).log_probs.sum(1)
             ((slope[micro] / count).to(self.device) * log_probs).sum().backward()
-        right = (ratios[pairs.better] > ratios[pairs.worse]).float()
+        right = (ratios[pairs.chosen] > ratios[pairs.rejected]).float()
         return self._descend(
             {
                 "losses/preference_loss": float(losses.sum() / count),
@@ -297,7 +299,10 @@ def last_block(model: Any) -> list[nn.Parameter]:
 
 
 def describe(batch: Trajectories, budget_names: Sequence[str]) -> dict[str, float]:
-    """Return figures of a whole batch, all processes together: return, costs, turns, terms, endings."""
+    """Return figures of a whole batch, all processes together: return, costs, turns, terms, endings.
+
+    Where several dialogues share a customer, also the share of customers with whom they all came to the same.
+    """
 
     def mean(values: Any, mask: Tensor | None = None) -> float:
         tensor = torch.as_tensor(np.asarray(values, dtype=np.float32))
@@ -312,12 +317,14 @@ def describe(batch: Trajectories, budget_names: Sequence[str]) -> dict[str, floa
         "charts/agent_tokens": mean(batch.agent_mask.sum(axis=1)),
         "charts/format_error": mean([o.get("ended_by") == "format_error" for o in batch.outcomes]),
         "charts/turn_limit": mean([o.get("ended_by") == "turn_limit" for o in batch.outcomes]),
-        "groups/zero_variance_reward": distributed.all_mean(zero_variance_share(rewards, group)).item(),
     }
     for i, name in enumerate(batch.cost_names):
         figures[f"costs/{name}"] = mean(batch.costs[:, i])
     for i, name in enumerate(batch.term_names):
         figures[f"turn_terms/{name}"] = mean(batch.turn_rewards[:, :, i], reached)
+    if len(group.unique()) == len(group):
+        return figures
+    figures["groups/zero_variance_reward"] = distributed.all_mean(zero_variance_share(rewards, group)).item()
     for name in budget_names[:1]:
         still = zero_variance_share(torch.from_numpy(batch.cost(name)), group)
         figures["groups/zero_variance_cost"] = distributed.all_mean(still).item()

@@ -45,6 +45,15 @@ class PlanningAgent(TokenAgent):
 
     def act_episode_batch(self, episodes: Sequence[Episode]) -> list[str]:
         """Return the next message in each of ``episodes``."""
+        replies: list[str] = []
+        planned: list[str] = []
+        for first in range(0, len(episodes), self._together):
+            replies += self._planned_replies(episodes[first : first + self._together])
+            planned += self.planned
+        self.planned = planned
+        return replies
+
+    def _planned_replies(self, episodes: Sequence[Episode]) -> list[str]:
         conversations = [episode.messages("service") for episode in episodes]
         lines = [self._line(messages) for messages in conversations]
         self.planned = [""] * len(lines)

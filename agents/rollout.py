@@ -144,15 +144,15 @@ class _Talk:
 
     def _begin(self, i: int) -> None:
         """Ask for the next message of dialogue ``i``, or, where the policy plans, for its strategy."""
-        dialogue, episode = self.dialogues[i], self.batch.episodes[i]
+        dialogue = self.dialogues[i]
         if self.planner is None:
             dialogue.begin(self.batch.seat, self.longest)
         elif self.planner.planning.expert == "random":
-            drawn = self.planner.draw(episode, mix(dialogue.key, len(dialogue.terms)))
+            drawn = self.planner.draw(self.batch.episodes[i], mix(dialogue.key, len(dialogue.terms)))
             dialogue.line.read(self.planner.answer(drawn))
             self._adopt(i, drawn)
         else:
-            choices = self.planner.choices(episode)
+            choices = self.planner.choices(self.batch.episodes[i])
             dialogue.begin(EXPERT, choices.longest, choices)
 
     def _adopt(self, i: int, chosen: str) -> None:

@@ -1,8 +1,8 @@
 """``Trajectories``: the struct of arrays between a rollout and a training method.
 
-One row is one dialogue of one seat.  ``B`` dialogues, ``L`` tokens, ``T`` service turns, ``K`` turn
-terms, ``N`` costs; rows are padded on the right.  Tokens are those the policy read and sampled;
-nothing is ever re-tokenised.
+One row is one dialogue of one seat.  ``B`` dialogues, ``L`` tokens, ``T`` messages of the seat (its turns; a
+look-up is one too), ``K`` turn terms, ``N`` costs; rows are padded on the right.  Tokens are those the policy
+read and sampled; nothing is ever re-tokenised.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Trajectories:
     agent_mask: Bools
     """``[B, L]`` the tokens the policy sampled."""
     turn: Ints
-    """``[B, L]`` index of the service turn an agent token belongs to, -1 elsewhere."""
+    """``[B, L]`` index of the seat's message an agent token belongs to, -1 elsewhere."""
     seat: Ints
     """``[B, L]`` index in ``seats`` of the seat whose policy wrote the token, -1 elsewhere."""
     log_probs: Floats
@@ -69,7 +69,7 @@ class Trajectories:
     lengths: Ints
     """``[B]`` tokens in the row."""
     turns: Ints
-    """``[B]`` service turns in the row."""
+    """``[B]`` messages of the seat in the row, look-ups among them."""
     turn_rewards: Floats
     """``[B, T, K]`` named turn terms; 0 beyond the row's turns."""
     session_rewards: Floats

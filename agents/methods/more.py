@@ -157,7 +157,8 @@ class MORE(Method):
         total = rewards @ weights
         advantage = group_std_scale(group_mean_centre(total, group), group) * self._task_weights(batch)
         metrics = self._means(batch, rewards)
-        metrics["groups/zero_variance_reward"] = all_mean(zero_variance_share(total, group)).item()
+        prefix = "reasoning/" if all(_kinds(batch)) else ""
+        metrics[f"{prefix}groups/zero_variance_reward"] = all_mean(zero_variance_share(total, group)).item()
         if values is not None:
             for name, weight, norm in zip(batch.term_names, weights.tolist(), values.tolist(), strict=True):
                 metrics |= {f"weights/{name}": weight, f"gradient_norms/{name}": norm}
@@ -182,8 +183,9 @@ class MORE(Method):
             figures["rewards/mean"] = fmean(figures.values())
         if MATCH in batch.term_names:
             right = rewards[:, batch.term_names.index(MATCH)]
-            figures |= {f"reasoning/{kind}": mean(right, kind) for kind in ("mac", "pnr")}
-            figures["reasoning/accuracy"] = (figures["reasoning/mac"] + figures["reasoning/pnr"]) / 2
+            asked = [kind for kind in ("mac", "pnr") if all_sum(torch.tensor(float(kinds.count(kind)))) > 0]
+            accuracy = {f"reasoning/{kind}": mean(right, kind) for kind in asked}
+            figures |= {**accuracy, "reasoning/accuracy": fmean(accuracy.values())}
         return figures
 
 

@@ -51,19 +51,19 @@ def test_the_joint_reward_by_hand() -> None:
     assert found.metrics["gopo/consistency"] == pytest.approx(0.75)
     assert found.metrics["gopo/reward"] == pytest.approx(sum(worth) / 4)
     assert found.pairs is not None
-    assert list(zip(found.pairs.better.tolist(), found.pairs.worse.tolist(), strict=True)) == [(0, 1), (2, 3)]
+    assert list(zip(found.pairs.chosen.tolist(), found.pairs.rejected.tolist(), strict=True)) == [(0, 1), (2, 3)]
 
 
 def test_a_gap_leaves_out_what_is_nearly_equal() -> None:
     found = build_method("gopo", "", {}, {"gap": 0.2}).advantages(planned().of_seat("expert"))
     assert found.pairs is not None
-    assert found.pairs.better.tolist() == [0]
+    assert found.pairs.chosen.tolist() == [0]
 
 
 def test_a_breach_makes_a_dialogue_worthless() -> None:
     found = build_method("gopo").advantages(planned(breaches=(1, 0, 0, 0)).of_seat("expert"))
     assert found.pairs is not None
-    assert (1, 0) in zip(found.pairs.better.tolist(), found.pairs.worse.tolist(), strict=True)
+    assert (1, 0) in zip(found.pairs.chosen.tolist(), found.pairs.rejected.tolist(), strict=True)
 
 
 def test_the_service_agent_learns_from_consistency_and_turn_scores() -> None:
@@ -100,7 +100,7 @@ def test_the_grpo_arm_and_no_expert_use_the_joint_reward() -> None:
 def test_the_outcome_alone() -> None:
     found = build_method("gopo", "outcome_only").advantages(planned().of_seat("expert"))
     assert found.pairs is not None
-    assert found.pairs.better.tolist() == [0]
+    assert found.pairs.chosen.tolist() == [0]
 
 
 def test_how_each_preset_plans() -> None:

@@ -134,7 +134,12 @@ def test_reasoning_by_hand() -> None:
     found = build_method("more", options={"mac_weight": 0.75, "pnr_weight": 0.25}).advantages(batch)
     torch.testing.assert_close(found.tokens[:, 1], torch.tensor([1.5, -1.5, 0.0, 0.0, -0.5, 0.5]))
     assert found.metrics == pytest.approx(
-        {"reasoning/mac": 0.75, "reasoning/pnr": 0.5, "reasoning/accuracy": 0.625, "groups/zero_variance_reward": 1 / 3}
+        {
+            "reasoning/mac": 0.75,
+            "reasoning/pnr": 0.5,
+            "reasoning/accuracy": 0.625,
+            "reasoning/groups/zero_variance_reward": 1 / 3,
+        }
     )
 
 

@@ -15,7 +15,7 @@ from agents import breaches
 from agents.config import TrainConfig
 from agents.learner import Learner
 from agents.methods import build_method
-from agents.planning_agent import PlanningAgent
+from agents.planning_agent import PlanningAgent, agent_of
 from agents.plans import Planner, Planning
 from agents.rollout import rollout
 from agents.supervised import demonstrate, encode
@@ -25,6 +25,7 @@ from agents.trajectories import Trajectories
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
 from tests.agents.fakes import FakeBatch, FakeScenario, fake_policy
+from tests.agents.test_token_policy import CHATML
 
 SEEDS = list(range(24))
 
@@ -131,7 +132,10 @@ def test_the_first_ratio_is_one_with_constrained_tokens(tmp_path: Path, preset: 
     metrics = learner.update(part, 1)
     assert abs(metrics["losses/approx_kl"]) < 1e-6
     assert metrics["losses/clipfrac"] == 0.0
-    assert learner.divergence(rows.of_seat("service")) > 0.0
+    moved = rows.of_seat("service")
+    now = learner._evaluate(moved, lambda micro: learner._score(policy.model, moved, micro).log_probs).numpy()
+    ratio = (now - moved.log_probs)[moved.agent_mask]  # under the draws' own policy, the mean of exp(r) - 1 - r
+    assert learner.divergence(moved) == pytest.approx(float((np.expm1(ratio) - ratio).mean()), rel=1e-3) != 0.0
 
 
 def test_a_demonstration_with_its_plan_is_what_a_rollout_would_record() -> None:
@@ -148,7 +152,7 @@ def test_a_demonstration_with_its_plan_is_what_a_rollout_would_record() -> None:
     assert plain.agent_mask.sum() < example.agent_mask.sum()
 
 
-def test_the_agent_plans_as_the_rollout_does() -> None:
+def test_an_agent_plans_alike_whoever_else_asks() -> None:
     scenario, policy = FakeScenario(), planning_policy()
     agent = PlanningAgent(policy, scenario)
     agent.reset(7)
@@ -217,3 +221,27 @@ def test_breaches_are_counted_with_the_mask_and_without(
 def test_an_unknown_environment_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert breaches.main(["--env", "td_gym/Nothing-v0"]) == 2
     assert "Unknown environment" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("template", [None, CHATML])
+@pytest.mark.parametrize("planning", [None, Planning(), Planning(masked=False)])
+def test_an_agent_reads_and_says_what_the_policy_did_in_training(
+    planning: Planning | None, template: str | None
+) -> None:
+    policy = fake_policy()
+    if template is not None:
+        policy.tokenizer.chat_template = template
+        policy = TokenPolicy(policy.model, policy.tokenizer, scenario=FakeScenario(), max_new_tokens=12)
+    policy.planning = planning
+    seeds = SEEDS[:6]
+    rows, trained = hold(policy, seeds, temperature=0.0)
+    agent = agent_of(policy, FakeScenario(), temperature=0.0)
+    batch = FakeBatch()
+    batch.reset(seeds, seeds)
+    while alive := [i for i in seeds if batch.episodes[i].outcome is None]:
+        batch.step(alive, agent.reply_batch([batch.episodes[i] for i in alive]))
+    assert batch.submitted == trained.submitted
+    for i in seeds:
+        assert rows.tokens[i, : rows.lengths[i]].tolist() in agent._histories.values()
+    if template is not None:  # the shipped template leaves the rules out
+        assert ("asked for its strategy" in policy.tokenizer.decode(rows.tokens[0])) == (planning is not None)

@@ -16,7 +16,7 @@ from agents.config import TrainConfig
 from agents.learner import Learner
 from agents.losses import forward_log_probs
 from agents.methods import build_method
-from agents.preferences import Pairs, pairs_within, preference_loss, slopes
+from agents.preferences import Pairs, loss_and_gradient, pairs_within, preference_loss
 from agents.trajectories import Trajectories
 from td_gym.errors import TdGymError
 from tests.agents.micro import make_trajectories, micro_model
@@ -27,10 +27,10 @@ GROUP = torch.tensor([0, 0, 0, 1, 1])
 def test_pairs_are_of_one_group_and_differ_by_more_than_the_gap() -> None:
     total = torch.tensor([3.0, 1.0, 3.0, 2.0, 1.5])
     found = pairs_within(total, GROUP, 0.0, 0.1)
-    assert set(zip(found.better.tolist(), found.worse.tolist(), strict=True)) == {(0, 1), (2, 1), (3, 4)}
+    assert set(zip(found.chosen.tolist(), found.rejected.tolist(), strict=True)) == {(0, 1), (2, 1), (3, 4)}
     wide = pairs_within(total, GROUP, 0.5, 0.1)
-    assert set(zip(wide.better.tolist(), wide.worse.tolist(), strict=True)) == {(0, 1), (2, 1)}
-    assert len(pairs_within(torch.zeros(5), GROUP, 0.0, 0.1).better) == 0
+    assert set(zip(wide.chosen.tolist(), wide.rejected.tolist(), strict=True)) == {(0, 1), (2, 1)}
+    assert len(pairs_within(torch.zeros(5), GROUP, 0.0, 0.1).chosen) == 0
 
 
 def test_the_loss_by_hand() -> None:
@@ -44,7 +44,7 @@ def test_the_loss_by_hand() -> None:
 def test_slopes_are_the_derivative(ratios: list[float], beta: float) -> None:
     """By hand: -beta sigmoid(-beta d) for the better of a pair, the same with the other sign for the worse."""
     pairs = Pairs(torch.tensor([0, 0, 3]), torch.tensor([1, 2, 4]), beta)
-    _, found = slopes(torch.tensor(ratios), pairs)
+    _, found = loss_and_gradient(torch.tensor(ratios), pairs)
     expected = [0.0] * 5
     for better, worse in ((0, 1), (0, 2), (3, 4)):
         slope = beta / (1 + math.exp(beta * (ratios[better] - ratios[worse])))
@@ -116,6 +116,6 @@ def test_bad_options_are_refused(method: str, options: dict[str, float]) -> None
 
 def test_the_loss_of_preferences_is_finite_far_out() -> None:
     pairs = Pairs(torch.tensor([0]), torch.tensor([1]), 1.0)
-    losses, gradient = slopes(torch.tensor([-1e4, 1e4]), pairs)
+    losses, gradient = loss_and_gradient(torch.tensor([-1e4, 1e4]), pairs)
     assert np.isfinite(losses.numpy()).all()
     assert gradient.tolist() == pytest.approx([-1.0, 1.0])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from agents import bench
 from agents.rollout import rollout
 from agents.trajectories import Trajectories
 from td_gym.errors import TdGymError
@@ -116,3 +117,13 @@ def test_broken_weights_are_reported() -> None:
     next(policy.model.parameters()).data[:] = float("nan")
     with pytest.raises(TdGymError, match="not finite"):
         run(policy=policy)
+
+
+@pytest.mark.parametrize(
+    "case", [["--size", "micro"], ["--env", "td_gym/FoodDispute-v0"]], ids=["synthetic", "shipped"]
+)
+def test_the_benchmark_prints_the_ratio(case: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench.main([*case, "--dialogues", "3", "--repeats", "1"]) == 0
+    kept, again, ratio = capsys.readouterr().out.splitlines()
+    assert kept.split(" in ")[0].removeprefix("kept cache") == again.split(" in ")[0].removeprefix("reading again")
+    assert float(ratio.removeprefix("ratio: ")) > 0
