@@ -250,7 +250,7 @@ def test_a_cache_that_grows_keeps_what_it_holds() -> None:
 
 
 def test_a_dialogue_beyond_the_context_is_refused() -> None:
-    with pytest.raises(TdGymError, match="context of 512"):
+    with pytest.raises(TdGymError, match="512 tokens that the model can read"):
         Decoder(random_model("qwen2"), 1, PAD).read([0], [[2] * 513], [0])
 
 
