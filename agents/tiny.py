@@ -25,11 +25,11 @@ import torch
 from agents.config import versions_of
 from agents.distributed import local_device
 from agents.model import MARKERS, build_model, train_tokenizer
-from agents.names import PLANNED, TINY
+from agents.names import TINY
 from agents.plans import Planner, Planning
 from agents.rollout import rollout
 from agents.supervised import Demonstration, FitConfig, FitProgress, demonstrate, demonstrate_answers, encode, fit
-from agents.token_policy import TokenPolicy, shipped_weights
+from agents.token_policy import TokenPolicy
 from agents.trajectories import Trajectories
 from td_gym.draws import mix
 from td_gym.envs.arguments import other_seats
@@ -270,7 +270,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m agents.tiny", description=__doc__)
     default = Recipe()
     parser.add_argument("--env", required=True, help="environment id, such as td_gym/FoodDispute-v0")
-    parser.add_argument("--out", type=Path, help="folder to write; default: the scenario's shipped weights")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write, whether or not the gate is passed")
     parser.add_argument("--seat", default=default.seat, choices=Scenario.seats, help="the seat to learn")
     parser.add_argument("--size", default=default.size)
     parser.add_argument("--dialogues", type=_count, default=default.dialogues)
@@ -302,13 +302,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         device = local_device(options.device)
         scenario = make_scenario(options.env)
-        if recipe.seat == "customer" and (recipe.planned or recipe.tasks or options.out is None):
-            raise TdGymError("A customer's weights need an --out of their own, and neither --planned nor --tasks.")
-        out = options.out or shipped_weights(scenario.name, PLANNED if recipe.planned else TINY)
-        out.mkdir(parents=True, exist_ok=True)
+        if recipe.seat == "customer" and (recipe.planned or recipe.tasks):
+            raise TdGymError("A customer learns neither to plan nor to answer tasks; leave --planned and --tasks out.")
+        options.out.mkdir(parents=True, exist_ok=True)
         policy, record = train(scenario, recipe, device=device)
         result = gate(policy, open_batch(scenario, recipe.seat), turns=recipe.gate_turns, seed=recipe.seed)
-        write(policy, record, result, out)
+        write(policy, record, result, options.out)
     except (TdGymError, OSError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -24,8 +24,8 @@ from td_gym.errors import TdGymError
 from td_gym.json_data import read_json
 
 NOTE = (
-    "Intervals: 95 %. Arms: t-interval over training seeds (n = seeds, df = n - 1). "
-    "Agents evaluated once: bootstrap over dialogues (n = dialogues)."
+    "Intervals: 95 %. Arms: t-interval over training seeds, or sampling seeds where nothing is trained (n = seeds, "
+    "df = n - 1), all with the same customers. Agents evaluated once: bootstrap over dialogues (n = dialogues)."
 )
 DIFFERENCES = "Differences, paired per seed; in brackets relative to the second arm's mean:"
 UNSTABLE = {"reasoning": "accuracy of reasoning", "quality": "mean reward of a reply"}

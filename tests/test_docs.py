@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
 
 import td_gym
+from evals.cli import main
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_readme_example_runs() -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), names)
     info = names["info"]
@@ -20,9 +26,37 @@ def test_the_readme_example_runs() -> None:
     assert info["outcome"]["ended_by"] in ("resolved", "hung_up", "turn_limit")
 
 
+class Client:
+    """A client of an endpoint that always says the same."""
+
+    def __init__(self) -> None:
+        said = SimpleNamespace(message=SimpleNamespace(content="I am sorry. Could you send me a photo of it?"))
+        answer = SimpleNamespace(choices=[said])
+        self.chat = SimpleNamespace(completions=SimpleNamespace(create=lambda model, messages: answer))
+
+
+def test_the_readme_agent_of_ones_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, agent = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "my_agents.py").write_text(agent, encoding="utf-8")
+    monkeypatch.setitem(sys.modules, "openai", SimpleNamespace(OpenAI=Client))
+    monkeypatch.chdir(tmp_path)
+    (command,) = re.findall(r"td-gym (evaluate .*my_agents.*)", README)
+    assert main(command.replace("--episodes 100", "--episodes 3").split()) == 0
+    results = json.loads((tmp_path / "runs" / "mine" / "results.json").read_text())
+    assert results["agents"]["my_agents:Endpoint"]["metrics"]["finish_rate"]["n"] == 3
+
+
 def test_the_readme_points_at_files_that_exist() -> None:
     for name in re.findall(r"`((?:docs|evals|agents|td_gym|personas)/[\w/.-]+|[A-Z]+\.md)`", README):
         assert name in td_gym.env_ids() or (ROOT / name).exists(), name
+
+
+def test_links_lead_to_files() -> None:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))]
+    assert len(links) > 30
+    for page, link in links:
+        assert "://" in link or (page.parent / link).exists(), f"{page.name}: {link}"
 
 
 def test_no_document_names_a_path_of_one_machine() -> None:
