@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agents.agent import make
-from evals import tables
 from evals.commands.arguments import non_negative_int, positive_int
 from evals.commands.evaluate import show
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
@@ -16,9 +17,10 @@ from evals.files import check_writable, write_json, write_text
 from evals.play import converse
 from evals.recording import Recorder
 from evals.runner import Setting, agent_names, planned_by
-from evals.scores import results
+from evals.scores import results, versions
 from td_gym.envs.batch import Ledger
 from td_gym.errors import TdGymError
+from td_gym.json_data import as_object, field_of, read_json
 from td_gym.scenario import Episode, Scenario
 
 DESCRIPTION = """\
@@ -28,7 +30,8 @@ In the service seat you answer a simulated customer; in the customer seat you co
 You see the briefing of your seat, then write one line a turn; :help repeats the rules, :quit leaves.
 With --save finished conversations are kept in DIR/dialogues.jsonl and scored like any agent's in
 DIR/results.json: as row "human" from the service seat, and with customer "human" from the other.
-Conversations saved earlier in DIR are kept and scored together.
+Conversations saved earlier in DIR are kept and scored together; they must be of the same environment,
+split, customer and population.
 """
 EXAMPLES = """\
 examples:
@@ -66,11 +69,12 @@ def run(args: argparse.Namespace) -> int:
     setting = Setting(args.env, args.episodes, args.seed, args.split, args.customer or "", args.population or "")
     scenario = setting.check()
     name, others = _others(args, setting, scenario)
+    customer = "human" if args.seat == "customer" else setting.customer_name(scenario)
+    known = {"env": args.env, "agent": name, "customer": customer}
     earlier: list[Dialogue] = []
     if args.save is not None:
         check_writable(args.save)
-        earlier = _earlier(args.save / "dialogues.jsonl", name)
-    customer = "human" if args.seat == "customer" else setting.customer_name(scenario)
+        earlier = _earlier(args.save, {**known, "split": args.split}, _fixed(setting, scenario))
     held: list[Dialogue] = []
     for seed in range(args.seed, args.seed + args.episodes):
         episode = scenario.begin(seed, args.split)
@@ -78,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
         if not converse(episode, args.seat, others, sys.stdin, sys.stdout, recorder):
             break
         index = len(earlier) + len(held)
-        held.append(recorder.dialogue(episode, env=args.env, agent=name, customer=customer, index=index))
+        held.append(recorder.dialogue(episode, **known, index=index))
     if args.save is not None and held:
         _save(args, setting, name, [*earlier, *held])
     return 0
@@ -109,20 +113,39 @@ def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> t
 
 
 def _save(args: argparse.Namespace, setting: Setting, name: str, dialogues: list[Dialogue]) -> None:
+    seeds = [dialogue.seed for dialogue in dialogues]
+    scored = replace(setting, episodes=len(seeds), seed=seeds[0])
+    found = results(scored, {name: dialogues}, ["td-gym", *args.argv], seeds=seeds)
     write_text(args.save / "dialogues.jsonl", as_jsonl(dialogues))
-    found = results(setting, {name: dialogues}, ["td-gym", "play", "--env", args.env, "--seat", args.seat])
     write_json(args.save / "results.json", found)
     show(found)
     print(f"\nwrote {args.save / 'dialogues.jsonl'} and {args.save / 'results.json'}")
 
 
-def _earlier(path: Path, name: str) -> list[Dialogue]:
-    """Return the dialogues of row ``name`` saved in ``path`` before; ``TdGymError`` when they are another's."""
-    found = read_dialogues(path) if path.exists() else []
-    for dialogue in found:
-        if dialogue.agent != name:
-            holder = tables.printable(dialogue.agent)
+def _fixed(setting: Setting, scenario: Scenario) -> dict[str, str]:
+    """Return what the provenance of conversations that are scored together must agree in."""
+    return {"population": setting.population or scenario.populations[0], **versions(scenario)}
+
+
+def _earlier(folder: Path, record: Mapping[str, str], source: Mapping[str, str]) -> list[Dialogue]:
+    """Return the dialogues saved in ``folder`` before.
+
+    Raises ``TdGymError`` unless their records hold what ``record`` states, and the provenance beside them ``source``.
+    """
+    kept, scored = folder / "dialogues.jsonl", folder / "results.json"
+    if not kept.exists() and not scored.exists():
+        return []
+    if not kept.exists() or not scored.exists():
+        there, lacking = (kept, scored) if kept.exists() else (scored, kept)
+        raise TdGymError(f"{str(there)!r} has no {lacking.name} beside it; choose another --save folder.")
+    where = repr(str(scored))
+    provenance = as_object(field_of(read_json(scored), "provenance", where), f"{where}, field 'provenance'")
+    found = read_dialogues(kept)
+    agreeing = [(field, getattr(dialogue, field), value) for dialogue in found for field, value in record.items()]
+    agreeing += [(field, provenance.get(field), value) for field, value in source.items()]
+    for field, before, now in agreeing:
+        if before != now:
             raise TdGymError(
-                f"{str(path)!r} holds dialogues of {holder!r}, not {name!r}; choose another --save folder."
+                f"{str(folder)!r} holds dialogues of {field} {before!r}, not {now!r}; choose another --save folder."
             )
     return found

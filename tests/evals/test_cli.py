@@ -339,6 +339,8 @@ def test_a_person_in_the_service_seat_is_scored_as_human(
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     metrics = results["agents"]["human"]["metrics"]
     assert metrics["satisfaction"]["n"] == metrics["engagement"]["n"] == metrics["sop_breaches"]["n"] == 2
+    source = results["provenance"]
+    assert (source["episodes"], source["seed"], source["seeds"]) == (2, 1, [1, 2])
     assert cli.main(["leaderboard", str(tmp_path)]) == 0
     assert "| human |" in capsys.readouterr().out
 
@@ -354,6 +356,54 @@ def test_a_person_in_the_customer_seat_rates_the_agent(
     assert results["agents"]["scripted"]["metrics"]["satisfaction"]["mean"] == pytest.approx(4.0)
     assert play(["--save", str(tmp_path)], ":quit\n", monkeypatch) == 2
     assert "another --save folder" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--env", "td_gym/Sales-v0"], "of env 'td_gym/FoodDispute-v0', not 'td_gym/Sales-v0'"),
+        (["--split", "train"], "of split 'test', not 'train'"),
+        (["--customer", "scripted_b"], "of customer 'scripted', not 'scripted_b'"),
+        (["--population", "easy"], "of population 'hard', not 'easy'"),
+        (["--seat", "customer"], "of agent 'human', not 'scripted'"),
+    ],
+)
+def test_conversations_that_differ_in_their_setting_are_not_scored_together(
+    words: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save = ["--save", str(tmp_path)]
+    assert play(save, "<think>\n", monkeypatch) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert play([*save, *words], "<think>\n", monkeypatch) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"holds dialogues {named}; choose another --save folder." in captured.err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_conversations_of_another_version_are_not_scored_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert play(["--save", str(tmp_path)], "<think>\n", monkeypatch) == 0
+    path = tmp_path / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    results["provenance"]["scenario_version"] = "0.9"
+    path.write_text(json.dumps(results), encoding="utf-8")
+    capsys.readouterr()
+    assert play(["--save", str(tmp_path)], "<think>\n", monkeypatch) == 2
+    assert "scenario_version '0.9'" in one_line(capsys)
+
+
+@pytest.mark.parametrize("lost", ["dialogues.jsonl", "results.json"])
+def test_half_of_what_was_saved_is_not_added_to(
+    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert play(["--save", str(tmp_path)], "<think>\n", monkeypatch) == 0
+    (tmp_path / lost).unlink()
+    capsys.readouterr()
+    assert play(["--save", str(tmp_path)], "<think>\n", monkeypatch) == 2
+    assert f"has no {lost} beside it; choose another --save folder." in one_line(capsys)
 
 
 class Planner:
