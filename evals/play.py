@@ -9,6 +9,8 @@ from evals.recording import Recorder
 from evals.tables import printable
 from td_gym.scenario import Episode
 
+Speaker = Callable[[Episode], tuple[str, str]]
+"""Who answers for a seat: the next message, and the strategy planned for it, empty for none."""
 QUIT = ":quit"
 HELP = ":help"
 _HELP = {
@@ -22,15 +24,14 @@ _HELP = {
 def converse(
     episode: Episode,
     seat: str,
-    others: Callable[[Episode], tuple[str, str]],
+    others: Speaker,
     read: TextIO,
     write: TextIO,
     recorder: Recorder,
 ) -> bool:
     """Let a person play ``seat`` of ``episode`` and return whether the conversation reached its end.
 
-    ``others`` speaks for every other seat: a message, and the strategy planned for it, empty for none.  ``recorder``
-    follows the conversation.
+    ``others`` speaks for every other seat, ``recorder`` follows the conversation.
     """
     print(f"Your briefing ({seat}):\n\n{_lines(episode.briefing(seat))}\n\n{_HELP[seat]}\n", file=write)
     while episode.outcome is None:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.agent import make
 from evals.commands.arguments import non_negative_int, positive_int
 from evals.commands.evaluate import show
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.files import check_writable, write_json, write_text
-from evals.play import converse
+from evals.play import Speaker, converse
 from evals.recording import Recorder
-from evals.runner import Setting, agent_names, planned_by
+from evals.runner import Setting, as_reply, ask, make_agents, planned_by, restart
 from evals.scores import results, versions
 from td_gym.envs.batch import Ledger
 from td_gym.errors import TdGymError
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """Hold the conversations, save and score them if asked to."""
     setting = Setting(args.env, args.episodes, args.seed, args.split, args.customer or "", args.population or "")
     scenario = setting.check()
-    name, others = _others(args, setting, scenario)
+    name, begin = _others(args, setting, scenario)
     customer = "human" if args.seat == "customer" else setting.customer_name(scenario)
     known = {"env": args.env, "agent": name, "customer": customer}
     earlier: list[Dialogue] = []
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     for seed in range(args.seed, args.seed + args.episodes):
         episode = scenario.begin(seed, args.split)
         recorder = Recorder()
-        if not converse(episode, args.seat, others, sys.stdin, sys.stdout, recorder):
+        if not converse(episode, args.seat, begin(episode), sys.stdin, sys.stdout, recorder):
             break
         index = len(earlier) + len(held)
         held.append(recorder.dialogue(episode, **known, index=index))
@@ -88,28 +88,32 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> tuple[str, Any]:
-    """Return the name of the row to score and the speaker of the seat the person does not take."""
+def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> tuple[str, Callable[[Episode], Speaker]]:
+    """Return the name of the row to score, and how to find who speaks with the person in a conversation that begins."""
     if args.seat == "service":
         if args.agent is not None:
             raise TdGymError("--agent serves you in the customer seat; add --seat customer, or leave --agent out.")
         customer = scenario.customer(setting.customer_name(scenario))
-        return "human", lambda episode: (customer.reply_batch([episode])[0], "")
-    spec = args.agent or "scripted"
-    agent: Any = make(spec, scenario=scenario)
-    agent.reset(args.seed)
-    (name,) = agent_names([spec])
+        return "human", lambda _: lambda episode: (customer.reply_batch([episode])[0], "")
+    ((name, agent),) = make_agents([args.agent or "scripted"], setting).items()
 
-    def answer(episode: Episode) -> tuple[str, str]:
-        if getattr(agent, "needs_episode", False):
-            text = str(agent.act_episode(episode))
-        else:
-            step = Ledger(episode, "service").step(episode, "service", debug=False)
-            text = str(agent.act(step.observation, step.info["messages"]))
-        (planned,) = planned_by(name, agent, 1)
-        return text, planned
+    def begin(episode: Episode) -> Speaker:
+        restart(name, agent, args.seed, episode.seed - args.seed, episode.seed)
+        return partial(_answer, name, agent)
 
-    return name, answer
+    return name, begin
+
+
+def _answer(name: str, agent: Any, episode: Episode) -> tuple[str, str]:
+    """Return the agent's next message, and the strategy that it planned for it."""
+    if getattr(agent, "needs_episode", False):
+        reply = ask(name, episode.seed, lambda: agent.act_episode(episode))
+    else:
+        step = Ledger(episode, "service").step(episode, "service", debug=False)
+        reply = ask(name, episode.seed, lambda: agent.act(step.observation, step.info["messages"]))
+    text = as_reply(name, episode.seed, reply)
+    (planned,) = planned_by(name, agent, 1)
+    return text, planned
 
 
 def _save(args: argparse.Namespace, setting: Setting, name: str, dialogues: list[Dialogue]) -> None:

@@ -431,6 +431,56 @@ def test_a_person_in_the_customer_seat_is_told_no_plan_but_it_is_kept(
     assert results["agents"]["tests.evals.test_cli:Planner"]["metrics"]["consistency"]["mean"] == 1.0
 
 
+class Stateful:
+    """An agent that numbers its messages of a conversation."""
+
+    def reset(self, seed: int | None = None) -> None:
+        self.said = 0
+
+    def act(self, observation: object, messages: object) -> str:
+        self.said += 1
+        return f"This is message {self.said}."
+
+
+def test_an_agent_is_reset_before_each_conversation_with_a_person(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--seat", "customer", "--agent", "tests.evals.test_cli:Stateful", "--episodes", "2"]
+    assert play(words, "My food was cold.\nThank you, bye. [end:4]\n" * 2, monkeypatch) == 0
+    assert capsys.readouterr().out.count("service: This is message 1.") == 2
+
+
+class Mute(Stateful):
+    def act(self, observation: object, messages: object) -> str:
+        return None  # type: ignore[return-value]
+
+
+class Crashing(Stateful):
+    def act(self, observation: object, messages: object) -> str:
+        raise ValueError("first line\nsecond line")
+
+
+class Unready(Stateful):
+    def reset(self, seed: int | None = None) -> None:
+        raise RuntimeError("out of order")
+
+
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        ("Mute", "returned a NoneType, not text, in dialogue 3."),
+        ("Crashing", "failed in dialogue 3: ValueError: first line second line."),
+        ("Unready", "failed in dialogue 3: RuntimeError: out of order."),
+    ],
+)
+def test_an_agent_that_fails_a_person_is_named(
+    agent: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--seat", "customer", "--agent", f"tests.evals.test_cli:{agent}", "--seed", "3"]
+    assert play(words, "My food was cold.\nThank you, bye. [end:4]\n", monkeypatch) == 2
+    assert one_line(capsys) == f"td-gym: error: Agent 'tests.evals.test_cli:{agent}' {said}"
+
+
 @pytest.mark.parametrize("said", [":quit\n", ""])
 def test_leaving_early_scores_nothing(
     said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
