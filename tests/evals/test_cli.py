@@ -12,7 +12,7 @@ import pytest
 from evals import cli
 from evals.commands import train as train_command
 from evals.dialogue import read_dialogues
-from td_gym.registration import env_ids
+from td_gym.registration import env_ids, make_scenario
 
 ENV = "td_gym/FoodDispute-v0"
 ROOT = Path(__file__).parents[2]
@@ -343,6 +343,20 @@ def test_a_person_in_the_service_seat_is_scored_as_human(
     assert (source["episodes"], source["seed"], source["seeds"]) == (2, 1, [1, 2])
     assert cli.main(["leaderboard", str(tmp_path)]) == 0
     assert "| human |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("env", env_ids())
+def test_the_tool_that_help_calls_is_one_of_the_environment(
+    env: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert play(["--env", env], ":quit\n", monkeypatch) == 0
+    shown = capsys.readouterr().out
+    example = shown.partition("for example ")[2].partition(" in front")[0]
+    assert shown.count(f"A tool ({', '.join(make_scenario(env).tools)})") == 1
+    assert play(["--env", env], f":help\n{example} One moment, please.\n:quit\n", monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert shown.count(example) == 2
+    assert "format_error" not in shown
 
 
 def test_a_person_in_the_customer_seat_rates_the_agent(
