@@ -69,7 +69,9 @@ def add(commands: Any) -> None:
         help="write the first K dialogues of each agent as Markdown and HTML",
     )
     parser.add_argument(
-        "--force", action="store_true", help="replace an earlier evaluation in --out and its transcripts"
+        "--force",
+        action="store_true",
+        help="replace an earlier evaluation in --out, with every .md and .html among its transcripts",
     )
     parser.set_defaults(run=run)
 
@@ -89,10 +91,7 @@ def run(args: argparse.Namespace) -> int:
     )
     setting.check()
     agents = make_agents(args.agent, setting)
-    if (args.out / "results.json").exists() and not args.force:
-        raise TdGymError(
-            f"{str(args.out)!r} already holds results; add --force to replace them, or take another --out."
-        )
+    _check_free(args.out, args.force)
     check_writable(args.out)
     evaluation = evaluate(setting, agents)
     results = evaluation.results(["td-gym", *args.argv])
@@ -108,6 +107,18 @@ def run(args: argparse.Namespace) -> int:
             for path in transcripts.write(args.out / TRANSCRIPTS, name, records, args.save_transcripts):
                 print(f"wrote {path}")
     return 0
+
+
+def _check_free(out: Path, force: bool) -> None:
+    """Refuse to replace an earlier evaluation unless it is to be forced, and transcripts of no evaluation always."""
+    evaluated = (out / "results.json").exists()
+    if evaluated and not force:
+        raise TdGymError(f"{str(out)!r} already holds results; add --force to replace them, or take another --out.")
+    if not evaluated and any((out / TRANSCRIPTS).glob("*")):
+        raise TdGymError(
+            f"{str(out / TRANSCRIPTS)!r} is not empty and no results.json stands beside it, so no evaluation wrote it; "
+            "move it away, or take another --out."
+        )
 
 
 def show(results: dict[str, Any]) -> None:

@@ -240,6 +240,20 @@ def test_an_earlier_evaluation_is_replaced_only_by_force(tmp_path: Path, capsys:
     assert {path.name for path in (tmp_path / "transcripts").iterdir()} == {"random.md", "random.html", "notes.txt"}
 
 
+@pytest.mark.parametrize("more", [[], ["--force"], ["--save-transcripts", "1"]], ids=" ".join)
+def test_transcripts_that_no_evaluation_wrote_are_kept(
+    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "transcripts" / "interviews.md"
+    mine.parent.mkdir()
+    mine.write_text("mine", encoding="utf-8")
+    words = ["evaluate", "--env", ENV, "--episodes", "1", "--out", str(tmp_path), "--agent", "random"]
+    assert cli.main([*words, *more]) == 2
+    assert "transcripts' is not empty" in one_line(capsys)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
+    assert mine.read_text(encoding="utf-8") == "mine"
+
+
 def test_an_own_agent_and_its_crash(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "class A:\n"
