@@ -33,7 +33,8 @@ class Setting:
     """Which customers agents meet: dialogue i has seed ``seed + i`` of ``split``.
 
     An empty ``customer`` or ``population`` is the environment's default.  ``scenarios`` is a parquet
-    file whose rows replace synthetic cases, ``data_dir`` a folder with the published data of MultiWOZ.
+    file whose rows replace synthetic cases, ``data_dir`` a folder with the published data of MultiWOZ,
+    ``device`` that of agents that are language models.
     """
 
     env: str
@@ -45,6 +46,7 @@ class Setting:
     scenarios: Path | None = None
     data_dir: Path | None = None
     temperature: float = 1.0
+    device: str = "cpu"
 
     def check(self) -> Scenario:
         """Return the scenario; ``TdGymError`` names what is unknown or out of range."""
@@ -75,7 +77,7 @@ class Evaluation:
 
     def results(self, command: Sequence[str], **more: Any) -> dict[str, Any]:
         """Return the content of ``results.json``."""
-        return results(self.setting, self.dialogues, command, **more)
+        return results(self.setting, self.dialogues, command, device=self.setting.device, **more)
 
     def as_jsonl(self) -> str:
         """Return the content of ``dialogues.jsonl``."""
@@ -100,10 +102,26 @@ def agent_names(specs: Sequence[str]) -> list[str]:
 
 
 def make_agents(specs: Sequence[str], setting: Setting) -> dict[str, Agent]:
-    """Make every agent of ``specs`` before any of them runs; ``TdGymError`` names a spec that cannot be made."""
-    scenario = setting.scenario()
-    made = [make(spec, scenario=scenario, temperature=setting.temperature) for spec in specs]
+    """Make every agent of ``specs`` before any of them runs.
+
+    Raises ``TdGymError`` naming a spec that cannot be made, or a device that this machine lacks.
+    """
+    check_device(setting.device)
+    options: Any = {"scenario": setting.scenario(), "temperature": setting.temperature, "device": setting.device}
+    made = [make(spec, **options) for spec in specs]
     return dict(zip(agent_names(specs), made, strict=True))
+
+
+def check_device(name: str) -> None:
+    """Raise ``TdGymError`` unless this machine has the device ``name``: ``cpu``, ``cuda`` or one of several GPUs."""
+    if name == "cpu":
+        return
+    import torch
+
+    count = torch.cuda.device_count()
+    known = ["cpu", *["cuda"] * (count > 0), *(f"cuda:{number}" for number in range(count))]
+    if name not in known:
+        raise TdGymError(f"There is no device {name!r} on this machine; it has {', '.join(known)}.")
 
 
 def evaluate(setting: Setting, agents: Mapping[str, Agent], agent_seed: int | None = None) -> Evaluation:

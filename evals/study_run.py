@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
     spec = str(folder) if run.arm.method else run.arm.agent
     measured = {}
     for customer in study.evaluation.customers:
-        setting = setting_of(study, customer)
+        setting = replace(setting_of(study, customer), device=run.arm.settings.get("device", "cpu"))
         evaluation = evaluate(setting, make_agents([spec], setting), agent_seed=run.seed)
         results = evaluation.results([])
         measured[customer] = next(iter(results["agents"].values()))
@@ -61,7 +61,7 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
         **_heading(study, run),
         "evaluation": measured,
         "training": training,
-        "provenance": {**common, "device": run.arm.settings.get("device", "cpu")},
+        "provenance": common,
     }
     write_json(path, result)
     return path

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evals import tables, transcripts
-from evals.commands.arguments import add_temperature, non_negative_int, positive_int
+from evals.commands.arguments import add_device, add_temperature, non_negative_int, positive_int
 from evals.files import check_writable, write_json, write_text
 from evals.runner import Setting, evaluate, make_agents
 from td_gym.errors import TdGymError
@@ -61,6 +61,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
     add_temperature(parser)
+    add_device(parser)
     parser.add_argument(
         "--save-transcripts",
         type=non_negative_int,
@@ -88,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         scenarios=args.scenarios,
         data_dir=args.data,
         temperature=args.temperature,
+        device=args.device,
     )
     setting.check()
     agents = make_agents(args.agent, setting)

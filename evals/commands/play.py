@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evals.commands.arguments import non_negative_int, positive_int
+from evals.commands.arguments import add_device, non_negative_int, positive_int
 from evals.commands.evaluate import show
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.files import check_writable, write_json, write_text
@@ -60,13 +60,22 @@ def add(commands: Any) -> None:
         metavar="SPEC",
         help="who serves you in the customer seat, see td-gym evaluate (default: scripted)",
     )
+    add_device(parser)
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep and score finished conversations in DIR")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Hold the conversations, save and score them if asked to."""
-    setting = Setting(args.env, args.episodes, args.seed, args.split, args.customer or "", args.population or "")
+    setting = Setting(
+        env=args.env,
+        episodes=args.episodes,
+        seed=args.seed,
+        split=args.split,
+        customer=args.customer or "",
+        population=args.population or "",
+        device=args.device,
+    )
     scenario = setting.check()
     name, begin = _others(args, setting, scenario)
     customer = "human" if args.seat == "customer" else setting.customer_name(scenario)
@@ -91,8 +100,11 @@ def run(args: argparse.Namespace) -> int:
 def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> tuple[str, Callable[[Episode], Speaker]]:
     """Return the name of the row to score, and how to find who speaks with the person in a conversation that begins."""
     if args.seat == "service":
-        if args.agent is not None:
-            raise TdGymError("--agent serves you in the customer seat; add --seat customer, or leave --agent out.")
+        for name, stated in (("--agent", args.agent is not None), ("--device", args.device != "cpu")):
+            if stated:
+                raise TdGymError(
+                    f"{name} is of the agent that serves you as a customer; add --seat customer, or leave it out."
+                )
         customer = scenario.customer(setting.customer_name(scenario))
         return "human", lambda _: lambda episode: (customer.reply_batch([episode])[0], "")
     ((name, agent),) = make_agents([args.agent or "scripted"], setting).items()
@@ -119,7 +131,7 @@ def _answer(name: str, agent: Any, episode: Episode) -> tuple[str, str]:
 def _save(args: argparse.Namespace, setting: Setting, name: str, dialogues: list[Dialogue]) -> None:
     seeds = [dialogue.seed for dialogue in dialogues]
     scored = replace(setting, episodes=len(seeds), seed=seeds[0])
-    found = results(scored, {name: dialogues}, ["td-gym", *args.argv], seeds=seeds)
+    found = results(scored, {name: dialogues}, ["td-gym", *args.argv], device=setting.device, seeds=seeds)
     write_text(args.save / "dialogues.jsonl", as_jsonl(dialogues))
     write_json(args.save / "results.json", found)
     show(found)

@@ -71,6 +71,7 @@ BAD = {
     "negative seed": ([*EVALUATE, "--seed", "-3"], "-3"),
     "negative temperature": ([*EVALUATE, "--temperature", "-0.5"], "-0.5"),
     "temperature not finite": ([*EVALUATE, "--temperature", "nan"], "nan"),
+    "a device that is not there": ([*EVALUATE, "--device", "abacus"], "There is no device 'abacus' on this machine"),
     "unknown split": ([*EVALUATE, "--split", "tset"], "tset"),
     "unknown customer": ([*EVALUATE, "--customer", "scripted_c"], "scripted_c"),
     "unknown population": ([*EVALUATE, "--population", "harsh"], "harsh"),
@@ -120,6 +121,8 @@ BAD = {
     "play saved in a file": ([*PLAY, "--save", "FILE/deep"], "'FILE/deep': Not a directory; choose another folder."),
     "play against an agent in its own seat": ([*PLAY, "--agent", "nosuch"], "--seat customer"),
     "play against an unknown agent": ([*PLAY, "--seat", "customer", "--agent", "nosuch"], "'nosuch'"),
+    "play on a device that is not there": ([*PLAY, "--seat", "customer", "--device", "abacus"], "'abacus'"),
+    "play on a device without an agent": ([*PLAY, "--device", "cuda"], "--device is of the agent"),
     "nothing to merge": (["leaderboard", "OUT"], "OUT"),
     "no results file": (["leaderboard", "FILE"], "FILE"),
     "unknown data": (["data", "multiwas", "--dest", "OUT"], "multiwas"),
@@ -354,7 +357,7 @@ def test_a_person_in_the_service_seat_is_scored_as_human(
     metrics = results["agents"]["human"]["metrics"]
     assert metrics["satisfaction"]["n"] == metrics["engagement"]["n"] == metrics["sop_breaches"]["n"] == 2
     source = results["provenance"]
-    assert (source["episodes"], source["seed"], source["seeds"]) == (2, 1, [1, 2])
+    assert (source["episodes"], source["seed"], source["seeds"], source["device"]) == (2, 1, [1, 2], "cpu")
     assert cli.main(["leaderboard", str(tmp_path)]) == 0
     assert "| human |" in capsys.readouterr().out
 

@@ -3,13 +3,15 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evals import plots
+from evals import plots, runner, study_run
 from evals import study as study_command
+from evals.runner import Setting
 from evals.scores import versions
 from evals.study_check import check
 from evals.study_file import Arm, Run, config_of, find_run, load, result_path, runs
@@ -192,6 +194,20 @@ def test_a_memory_is_an_arm(tmp_path: Path) -> None:
         {"scripted", "scripted_b"},
     )
     assert execute(study, find_run(study, "memory-1"), tmp_path / "results", tmp_path / "runs") == path
+
+
+def test_an_arm_is_evaluated_on_the_device_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def make_agents(specs: list[str], setting: Setting) -> Any:
+        asked.append(setting.device)
+        return runner.make_agents(["random"], replace(setting, device="cpu"))
+
+    monkeypatch.setattr(study_run, "make_agents", make_agents)
+    study = load(a_study(tmp_path, SMALL.replace("steps = 2", 'steps = 2\nsettings = { device = "cuda" }')))
+    path = execute(study, find_run(study, "sft-0"), tmp_path / "results", tmp_path / "runs")
+    assert asked == ["cuda", "cuda"]
+    assert json.loads(path.read_text(encoding="utf-8"))["provenance"]["device"] == "cuda"
 
 
 def test_missing_file_and_unknown_run_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
