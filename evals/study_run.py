@@ -135,12 +135,17 @@ def train_config(study: Study, run: Run, folder: Path) -> TrainConfig:
         "population": study.evaluation.population,
         "resume": (folder / "config.json").exists(),
     }
-    defaults = {each.name: each.default for each in fields(TrainConfig) if each.name not in stated}
+    defaults = {each.name: each.default for each in fields(TrainConfig) if each.name not in (*stated, "data")}
     for name, value in arm.settings.items():
+        if name == "data":
+            raise TdGymError(
+                "A study takes no 'data' among its 'settings': it evaluates every arm without published data, so train "
+                "and evaluate with it by td-gym train --data and td-gym evaluate --data."
+            )
         if name not in defaults:
             raise unknown("entry of 'settings':", name, defaults)
-        kind = type(defaults[name])
-        accepted = {float: (float, int), tuple: (list,), type(None): (int,)}.get(kind, (kind,))
+        kind = int if name == "max_new_tokens" else type(defaults[name])  # None is its default
+        accepted = {float: (float, int), tuple: (list,)}.get(kind, (kind,))
         if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool):
             raise TdGymError(f"The entry {name!r} of 'settings' must be a {accepted[0].__name__}, not {value!r}.")
     return TrainConfig(**stated, **arm.settings)

@@ -15,7 +15,7 @@ from evals.runner import Setting
 from evals.scores import versions
 from evals.study_check import check
 from evals.study_file import Arm, Run, config_of, find_run, load, result_path, runs
-from evals.study_run import execute, train_arm
+from evals.study_run import execute, train_arm, train_config
 from evals.study_summary import collect, instability, paired, summarise
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
@@ -90,6 +90,11 @@ def test_arm_options_override_shared_ones(tmp_path: Path) -> None:
     assert cmpo.budgets == {"voucher": 0.3}
 
 
+def test_the_longest_reply_is_a_setting(tmp_path: Path) -> None:
+    study = load(a_study(tmp_path, SMALL.replace("steps = 2", "steps = 2\nsettings = { max_new_tokens = 40 }")))
+    assert train_config(study, find_run(study, "cmpo-0"), tmp_path).max_new_tokens == 40
+
+
 @pytest.mark.parametrize(
     ("plan", "population"), [("", "standard"), ('population = "hard"\n', "hard")], ids=["default", "stated"]
 )
@@ -158,6 +163,8 @@ def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, named: str) 
         ('method = "cmpo"', 'method = "cmpo"\nmodel = "nowhere"', "'cmpo'.*nowhere"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { lrr = 1e-3 }', "'cmpo'.*lrr.*Did you mean 'lr'"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { lr = "fast" }', "'lr' .*float.*fast"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { data = "multiwoz" }', "'cmpo'.* takes no 'data'.* --data"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { max_new_tokens = "x" }', "'max_new_tokens' .*int.*'x'"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { resume = true }', "resume"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { customer = "nobody" }', "nobody"),
         ("scale_decay = 0.8", "scale_dcay = 0.8", "'cmpo'.*scale_dcay"),
