@@ -116,6 +116,17 @@ def as_markdown(board: Board, columns: Sequence[str] = ()) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def absent(board: Board, columns: Sequence[str]) -> list[str]:
+    """Return those of ``columns``, each once, that ``as_markdown`` does not show because no agent has them."""
+    shown = {
+        spec.name
+        for (env, _, _), agents in board.items()
+        for spec in columns_of(env, columns)
+        if any(spec.name in entry["metrics"] for entry in agents.values())
+    }
+    return [name for name in dict.fromkeys(columns) if name not in shown]
+
+
 def draw(board: Board, path: Path) -> list[Path]:
     """Draw session reward against budgeted cost, one PNG a section; return the files written."""
     written = []

@@ -223,8 +223,14 @@ def test_results_hold_how_the_service_was_conducted(
     assert 1 >= scripted["goal_reward"] > random["goal_reward"] >= 0
     assert scripted["sop_breaches"] < 0.05 < 1 < random["sop_breaches"]
     assert "consistency" not in scripted  # neither plans
+    capsys.readouterr()
     assert cli.main(["leaderboard", str(tmp_path), "--column", "engagement"]) == 0
-    assert "| engagement [t] |" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "| engagement [t] |" in shown.out
+    assert shown.err == ""
+    asked = ["--column", "consistency", "--column", "engagement", "--column", "consistency"]
+    assert cli.main(["leaderboard", str(tmp_path), *asked]) == 0
+    assert capsys.readouterr().err == "note: no agent in these results has consistency\n"
     assert cli.main(["leaderboard", str(tmp_path), "--column", "engagment"]) == 2
     assert "Did you mean 'engagement'?" in one_line(capsys)
 
