@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from evals import plots, tables
 from evals.metrics import MetricSpec, check_columns, columns_of, headline_of, spending_of
 from td_gym.errors import TdGymError
-from td_gym.json_data import read_json
+from td_gym.json_data import as_list, as_object, as_text, field_of, read_json
 
 Board = dict[tuple[str, str, str], dict[str, dict[str, Any]]]
 """(env, split, customer) -> agent -> its entry, as in ``results.json``."""
@@ -47,7 +48,7 @@ def _inside(folder: Path, depth: int) -> list[Path]:
 def merge(paths: Sequence[Path]) -> Board:
     """Merge results files; agents of one name in several files get their folder's name added.
 
-    Raises ``TdGymError`` naming a file that is no results file.
+    Raises ``TdGymError`` naming a file that is no results file, and the field that is missing or wrong.
     """
     board: Board = {}
     for path in paths:
@@ -62,14 +63,31 @@ def _checked(path: Path) -> Mapping[str, Any]:
     results = read_json(path)
     try:
         for key in ("env", "split", "customer"):
-            if not isinstance(results[key], str):
-                raise TypeError(key)
-        for entry in results["agents"].values():
-            for metric in entry["metrics"].values():
-                _, (_, _), _ = metric["mean"], metric["ci95"], metric["n"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise TdGymError(f"{str(path)!r} is not a results file of td-gym ({error} is missing or wrong).") from error
+            as_text(field_of(results, key, "it"), f"field {key!r}")
+        for agent, entry in as_object(field_of(results, "agents", "it"), "field 'agents'").items():
+            where = f"agent {agent!r}"
+            for name, metric in as_object(field_of(entry, "metrics", where), f"{where}, field 'metrics'").items():
+                _check_metric(metric, f"{where}, metric {name!r}")
+    except TdGymError as error:
+        raise TdGymError(f"{str(path)!r} is not a results file of td-gym: {error}") from error
     return dict(results)
+
+
+def _check_metric(metric: Any, where: str) -> None:
+    """Raise ``TdGymError`` naming the field of a metric, ``mean``, ``ci95`` or ``n``, that is missing or wrong."""
+    fields = {field: field_of(metric, field, where) for field in ("mean", "ci95", "n")}
+    if not _is_number(fields["mean"]):
+        raise TdGymError(f"{where}, field 'mean' must be a number, not {fields['mean']!r:.60}.")
+    bounds = as_list(fields["ci95"], f"{where}, field 'ci95'")
+    if len(bounds) != 2 or not all(map(_is_number, bounds)):
+        raise TdGymError(f"{where}, field 'ci95' must be two numbers, not {bounds!r:.60}.")
+    if not _is_number(fields["n"]) or not isinstance(fields["n"], int):
+        raise TdGymError(f"{where}, field 'n' must be a whole number, not {fields['n']!r:.60}.")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value read from JSON is a number that a float can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _free_name(name: str, path: Path, taken: Mapping[str, Any]) -> str:
@@ -96,6 +114,17 @@ def as_markdown(board: Board, columns: Sequence[str] = ()) -> str:
         parts.append(tables.markdown(tables.rows({"env": env, "agents": ordered}, shown)))
     parts += ["## Columns", tables.glossary(envs, columns)]
     return "\n\n".join(parts) + "\n"
+
+
+def absent(board: Board, columns: Sequence[str]) -> list[str]:
+    """Return those of ``columns``, each once, that ``as_markdown`` does not show because no agent has them."""
+    shown = {
+        spec.name
+        for (env, _, _), agents in board.items()
+        for spec in columns_of(env, columns)
+        if any(spec.name in entry["metrics"] for entry in agents.values())
+    }
+    return [name for name in dict.fromkeys(columns) if name not in shown]
 
 
 def draw(board: Board, path: Path) -> list[Path]:

@@ -9,11 +9,14 @@ from evals.recording import Recorder
 from evals.tables import printable
 from td_gym.scenario import Episode
 
+Speaker = Callable[[Episode], tuple[str, str]]
+"""Who answers for a seat: the next message, and the strategy planned for it, empty for none."""
 QUIT = ":quit"
 HELP = ":help"
 _HELP = {
-    "service": "Write one line and press Enter. A tool is called in the same line, for example "
-    "<action>voucher</action> in front of your words. :quit leaves without finishing.",
+    "service": "Write one line and press Enter. A tool ({tools}) is called in the same line, for example "
+    "<action>{tool}</action> in front of your words; its arguments stand behind its name, as your briefing says. "
+    ":quit leaves without finishing.",
     "customer": "Write one line and press Enter. To end the conversation close a line with a rating, for example "
     "'Thanks, bye. [end:4]', or hang up with '[hangup:1]'. :quit leaves without finishing.",
 }
@@ -22,21 +25,22 @@ _HELP = {
 def converse(
     episode: Episode,
     seat: str,
-    others: Callable[[Episode], tuple[str, str]],
+    others: Speaker,
     read: TextIO,
     write: TextIO,
     recorder: Recorder,
 ) -> bool:
     """Let a person play ``seat`` of ``episode`` and return whether the conversation reached its end.
 
-    ``others`` speaks for every other seat: a message, and the strategy planned for it, empty for none.  ``recorder``
-    follows the conversation.
+    ``others`` speaks for every other seat, ``recorder`` follows the conversation.
     """
-    print(f"Your briefing ({seat}):\n\n{_lines(episode.briefing(seat))}\n\n{_HELP[seat]}\n", file=write)
+    tools = [*episode.scenario.tools]
+    rules = _HELP[seat].format(tools=", ".join(tools), tool=tools[0])
+    print(f"Your briefing ({seat}):\n\n{_lines(episode.briefing(seat))}\n\n{rules}\n", file=write)
     while episode.outcome is None:
         planned = ""
         if episode.next_seat == seat:
-            text = _ask(read, write, seat)
+            text = _ask(read, write, seat, rules)
             if text is None:
                 print("You left before the end; this conversation is not scored.", file=write)
                 return False
@@ -57,7 +61,7 @@ def converse(
     return True
 
 
-def _ask(read: TextIO, write: TextIO, seat: str) -> str | None:
+def _ask(read: TextIO, write: TextIO, seat: str, rules: str) -> str | None:
     while True:
         print(f"{seat} (you)> ", end="", file=write, flush=True)
         line = read.readline()
@@ -66,7 +70,7 @@ def _ask(read: TextIO, write: TextIO, seat: str) -> str | None:
             return None
         if line.strip() != HELP:
             return line.rstrip("\r\n")
-        print(_HELP[seat], file=write)
+        print(rules, file=write)
 
 
 def _lines(text: str) -> str:

@@ -33,7 +33,8 @@ class Setting:
     """Which customers agents meet: dialogue i has seed ``seed + i`` of ``split``.
 
     An empty ``customer`` or ``population`` is the environment's default.  ``scenarios`` is a parquet
-    file whose rows replace synthetic cases, ``data_dir`` a folder with the published data of MultiWOZ.
+    file whose rows replace synthetic cases, ``data_dir`` a folder with the published data of MultiWOZ,
+    ``device`` that of agents that are language models.
     """
 
     env: str
@@ -45,6 +46,7 @@ class Setting:
     scenarios: Path | None = None
     data_dir: Path | None = None
     temperature: float = 1.0
+    device: str = "cpu"
 
     def check(self) -> Scenario:
         """Return the scenario; ``TdGymError`` names what is unknown or out of range."""
@@ -75,7 +77,7 @@ class Evaluation:
 
     def results(self, command: Sequence[str], **more: Any) -> dict[str, Any]:
         """Return the content of ``results.json``."""
-        return results(self.setting, self.dialogues, command, **more)
+        return results(self.setting, self.dialogues, command, device=self.setting.device, **more)
 
     def as_jsonl(self) -> str:
         """Return the content of ``dialogues.jsonl``."""
@@ -100,10 +102,26 @@ def agent_names(specs: Sequence[str]) -> list[str]:
 
 
 def make_agents(specs: Sequence[str], setting: Setting) -> dict[str, Agent]:
-    """Make every agent of ``specs`` before any of them runs; ``TdGymError`` names a spec that cannot be made."""
-    scenario = setting.scenario()
-    made = [make(spec, scenario=scenario, temperature=setting.temperature) for spec in specs]
+    """Make every agent of ``specs`` before any of them runs.
+
+    Raises ``TdGymError`` naming a spec that cannot be made, or a device that this machine lacks.
+    """
+    check_device(setting.device)
+    options: Any = {"scenario": setting.scenario(), "temperature": setting.temperature, "device": setting.device}
+    made = [make(spec, **options) for spec in specs]
     return dict(zip(agent_names(specs), made, strict=True))
+
+
+def check_device(name: str) -> None:
+    """Raise ``TdGymError`` unless this machine has the device ``name``: ``cpu``, ``cuda`` or one of several GPUs."""
+    if name == "cpu":
+        return
+    import torch
+
+    count = torch.cuda.device_count()
+    known = ["cpu", *["cuda"] * (count > 0), *(f"cuda:{number}" for number in range(count))]
+    if name not in known:
+        raise TdGymError(f"There is no device {name!r} on this machine; it has {', '.join(known)}.")
 
 
 def evaluate(setting: Setting, agents: Mapping[str, Agent], agent_seed: int | None = None) -> Evaluation:
@@ -131,15 +149,11 @@ def converse(
     size = min(CHUNK if batched else 1, setting.episodes)
     policies = {"customer": scenario.customer(setting.customer_name(scenario))}
     batch = ConversationBatch(scenario, "service", size, policies, split=setting.split)
-    if batched:
-        _ask(name, setting.seed, lambda: agent.reset(agent_seed))
     dialogues: list[Dialogue] = []
     for first in range(0, setting.episodes, size):
         count = min(size, setting.episodes - first)
         seeds = [setting.seed + first + i for i in range(count)]
-        if not batched:
-            own_seed = mix(agent_seed, "dialogue", first) >> 1  # fits a signed 64-bit generator seed
-            _ask(name, seeds[0], lambda seed=own_seed: agent.reset(seed))  # type: ignore[misc]
+        restart(name, agent, agent_seed, first, seeds[0])
         recorders = _chunk(batch, name, agent, seeds, finished)
         known = {"env": setting.env, "agent": name, "customer": setting.customer_name(scenario)}
         for i, recorder in enumerate(recorders):
@@ -181,13 +195,11 @@ def _replies(
     replies: list[str] = []
     plans: list[str] = []
     for asked in [active] if together else [[i] for i in active]:
-        given = _ask(name, seeds[asked[0]], lambda asked=asked: _given(agent, batch, asked, steps))  # type: ignore[misc]
+        given = ask(name, seeds[asked[0]], lambda asked=asked: _given(agent, batch, asked, steps))  # type: ignore[misc]
         if len(given) != len(asked):
             raise TdGymError(f"Agent {name!r} gave {len(given)} replies for {len(asked)} conversations.")
         for i, reply in zip(asked, given, strict=True):
-            if not isinstance(reply, str):
-                raise TdGymError(f"Agent {name!r} returned a {type(reply).__name__}, not text, in dialogue {seeds[i]}.")
-        replies += given
+            replies.append(as_reply(name, seeds[i], reply))
         plans += planned_by(name, agent, len(given))
     return replies, plans
 
@@ -222,7 +234,26 @@ def planned_by(name: str, agent: Any, count: int) -> list[str]:
     return list(planned)
 
 
-def _ask(name: str, seed: int, question: Callable[[], Any]) -> Any:
+def restart(name: str, agent: Agent, agent_seed: int, index: int, seed: int) -> None:
+    """Reset an agent for its dialogue number ``index``, which has ``seed``.
+
+    One that answers in batches is reset for the first alone, with ``agent_seed``; others for each, which gives its own.
+    """
+    if not _answers_together(agent):
+        own_seed = mix(agent_seed, "dialogue", index) >> 1  # fits a signed 64-bit generator seed
+        ask(name, seed, lambda: agent.reset(own_seed))
+    elif index == 0:
+        ask(name, seed, lambda: agent.reset(agent_seed))
+
+
+def as_reply(name: str, seed: int, reply: Any) -> str:
+    """Return what an agent answered; ``TdGymError`` naming agent and dialogue when it is no text."""
+    if not isinstance(reply, str):
+        raise TdGymError(f"Agent {name!r} returned a {type(reply).__name__}, not text, in dialogue {seed}.")
+    return reply
+
+
+def ask(name: str, seed: int, question: Callable[[], Any]) -> Any:
     """Ask an agent; whatever its code raises becomes one line naming it, never a score."""
     try:
         return question()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
     spec = str(folder) if run.arm.method else run.arm.agent
     measured = {}
     for customer in study.evaluation.customers:
-        setting = setting_of(study, customer)
+        setting = replace(setting_of(study, customer), device=run.arm.settings.get("device", "cpu"))
         evaluation = evaluate(setting, make_agents([spec], setting), agent_seed=run.seed)
         results = evaluation.results([])
         measured[customer] = next(iter(results["agents"].values()))
@@ -61,7 +61,7 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
         **_heading(study, run),
         "evaluation": measured,
         "training": training,
-        "provenance": {**common, "device": run.arm.settings.get("device", "cpu")},
+        "provenance": common,
     }
     write_json(path, result)
     return path
@@ -138,12 +138,17 @@ def train_config(study: Study, run: Run, folder: Path) -> TrainConfig:
         "population": study.evaluation.population,
         "resume": (folder / "config.json").exists(),
     }
-    defaults = {each.name: each.default for each in fields(TrainConfig) if each.name not in stated}
+    defaults = {each.name: each.default for each in fields(TrainConfig) if each.name not in (*stated, "data")}
     for name, value in arm.settings.items():
+        if name == "data":
+            raise TdGymError(
+                "A study takes no 'data' among its 'settings': it evaluates every arm without published data, so train "
+                "and evaluate with it by td-gym train --data and td-gym evaluate --data."
+            )
         if name not in defaults:
             raise unknown("entry of 'settings':", name, defaults)
-        kind = type(defaults[name])
-        accepted = {float: (float, int), tuple: (list,), type(None): (int,)}.get(kind, (kind,))
+        kind = int if name == "max_new_tokens" else type(defaults[name])  # None is its default
+        accepted = {float: (float, int), tuple: (list,)}.get(kind, (kind,))
         if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool):
             raise TdGymError(f"The entry {name!r} of 'settings' must be a {accepted[0].__name__}, not {value!r}.")
     return TrainConfig(**stated, **arm.settings)

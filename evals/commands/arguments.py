@@ -47,6 +47,11 @@ def add_temperature(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``, of language models."""
+    parser.add_argument("--device", default="cpu", metavar="NAME", help="device of language models, cpu or cuda")
+
+
 def add_learning(parser: argparse.ArgumentParser) -> None:
     """Add how long an agent learns, how fast, and in which conversations."""
     parser.add_argument("--steps", type=positive_int, default=40, metavar="N", help="policy updates of a run")
@@ -63,7 +68,7 @@ def add_learning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
     parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
     parser.add_argument("--split", default="train", metavar="NAME", help="train or validation customers")
-    parser.add_argument("--device", default="cpu", metavar="NAME", help="cpu or cuda")
+    add_device(parser)
 
 
 def learning(args: argparse.Namespace) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evals import tables, transcripts
-from evals.commands.arguments import add_temperature, non_negative_int, positive_int
+from evals.commands.arguments import add_device, add_temperature, non_negative_int, positive_int
 from evals.files import check_writable, write_json, write_text
 from evals.runner import Setting, evaluate, make_agents
 from td_gym.errors import TdGymError
@@ -61,6 +61,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
     add_temperature(parser)
+    add_device(parser)
     parser.add_argument(
         "--save-transcripts",
         type=non_negative_int,
@@ -69,7 +70,9 @@ def add(commands: Any) -> None:
         help="write the first K dialogues of each agent as Markdown and HTML",
     )
     parser.add_argument(
-        "--force", action="store_true", help="replace an earlier evaluation in --out and its transcripts"
+        "--force",
+        action="store_true",
+        help="replace an earlier evaluation in --out, with every .md and .html among its transcripts",
     )
     parser.set_defaults(run=run)
 
@@ -86,13 +89,11 @@ def run(args: argparse.Namespace) -> int:
         scenarios=args.scenarios,
         data_dir=args.data,
         temperature=args.temperature,
+        device=args.device,
     )
     setting.check()
     agents = make_agents(args.agent, setting)
-    if (args.out / "results.json").exists() and not args.force:
-        raise TdGymError(
-            f"{str(args.out)!r} already holds results; add --force to replace them, or take another --out."
-        )
+    _check_free(args.out, args.force)
     check_writable(args.out)
     evaluation = evaluate(setting, agents)
     results = evaluation.results(["td-gym", *args.argv])
@@ -108,6 +109,18 @@ def run(args: argparse.Namespace) -> int:
             for path in transcripts.write(args.out / TRANSCRIPTS, name, records, args.save_transcripts):
                 print(f"wrote {path}")
     return 0
+
+
+def _check_free(out: Path, force: bool) -> None:
+    """Refuse to replace an earlier evaluation unless it is to be forced, and transcripts of no evaluation always."""
+    evaluated = (out / "results.json").exists()
+    if evaluated and not force:
+        raise TdGymError(f"{str(out)!r} already holds results; add --force to replace them, or take another --out.")
+    if not evaluated and any((out / TRANSCRIPTS).glob("*")):
+        raise TdGymError(
+            f"{str(out / TRANSCRIPTS)!r} is not empty and no results.json stands beside it, so no evaluation wrote it; "
+            "move it away, or take another --out."
+        )
 
 
 def show(results: dict[str, Any]) -> None:

@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     """Print or write the merged table."""
     board = leaderboard.merge(leaderboard.find(args.paths))
     page = leaderboard.as_markdown(board, args.column)
+    if lacking := leaderboard.absent(board, args.column):
+        print(f"note: no agent in these results has {', '.join(lacking)}", file=sys.stderr)  # stdout is the table's
     if args.out is None:
         sys.stdout.write(page)
         return 0

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.agent import make
-from evals import tables
-from evals.commands.arguments import non_negative_int, positive_int
+from evals.commands.arguments import add_device, non_negative_int, positive_int
 from evals.commands.evaluate import show
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.files import check_writable, write_json, write_text
-from evals.play import converse
+from evals.play import Speaker, converse
 from evals.recording import Recorder
-from evals.runner import Setting, agent_names, planned_by
-from evals.scores import results
+from evals.runner import Setting, as_reply, ask, make_agents, planned_by, restart
+from evals.scores import results, versions
 from td_gym.envs.batch import Ledger
 from td_gym.errors import TdGymError
+from td_gym.json_data import as_object, field_of, read_json
 from td_gym.scenario import Episode, Scenario
 
 DESCRIPTION = """\
@@ -28,7 +30,8 @@ In the service seat you answer a simulated customer; in the customer seat you co
 You see the briefing of your seat, then write one line a turn; :help repeats the rules, :quit leaves.
 With --save finished conversations are kept in DIR/dialogues.jsonl and scored like any agent's in
 DIR/results.json: as row "human" from the service seat, and with customer "human" from the other.
-Conversations saved earlier in DIR are kept and scored together.
+Conversations saved earlier in DIR are kept and scored together; they must be of the same environment,
+split, customer and population.
 """
 EXAMPLES = """\
 examples:
@@ -57,72 +60,108 @@ def add(commands: Any) -> None:
         metavar="SPEC",
         help="who serves you in the customer seat, see td-gym evaluate (default: scripted)",
     )
+    add_device(parser)
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep and score finished conversations in DIR")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Hold the conversations, save and score them if asked to."""
-    setting = Setting(args.env, args.episodes, args.seed, args.split, args.customer or "", args.population or "")
+    setting = Setting(
+        env=args.env,
+        episodes=args.episodes,
+        seed=args.seed,
+        split=args.split,
+        customer=args.customer or "",
+        population=args.population or "",
+        device=args.device,
+    )
     scenario = setting.check()
-    name, others = _others(args, setting, scenario)
+    name, begin = _others(args, setting, scenario)
+    customer = "human" if args.seat == "customer" else setting.customer_name(scenario)
+    known = {"env": args.env, "agent": name, "customer": customer}
     earlier: list[Dialogue] = []
     if args.save is not None:
         check_writable(args.save)
-        earlier = _earlier(args.save / "dialogues.jsonl", name)
-    customer = "human" if args.seat == "customer" else setting.customer_name(scenario)
+        earlier = _earlier(args.save, {**known, "split": args.split}, _fixed(setting, scenario))
     held: list[Dialogue] = []
     for seed in range(args.seed, args.seed + args.episodes):
         episode = scenario.begin(seed, args.split)
         recorder = Recorder()
-        if not converse(episode, args.seat, others, sys.stdin, sys.stdout, recorder):
+        if not converse(episode, args.seat, begin(episode), sys.stdin, sys.stdout, recorder):
             break
         index = len(earlier) + len(held)
-        held.append(recorder.dialogue(episode, env=args.env, agent=name, customer=customer, index=index))
+        held.append(recorder.dialogue(episode, **known, index=index))
     if args.save is not None and held:
         _save(args, setting, name, [*earlier, *held])
     return 0
 
 
-def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> tuple[str, Any]:
-    """Return the name of the row to score and the speaker of the seat the person does not take."""
+def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> tuple[str, Callable[[Episode], Speaker]]:
+    """Return the name of the row to score, and how to find who speaks with the person in a conversation that begins."""
     if args.seat == "service":
-        if args.agent is not None:
-            raise TdGymError("--agent serves you in the customer seat; add --seat customer, or leave --agent out.")
+        for name, stated in (("--agent", args.agent is not None), ("--device", args.device != "cpu")):
+            if stated:
+                raise TdGymError(
+                    f"{name} is of the agent that serves you as a customer; add --seat customer, or leave it out."
+                )
         customer = scenario.customer(setting.customer_name(scenario))
-        return "human", lambda episode: (customer.reply_batch([episode])[0], "")
-    spec = args.agent or "scripted"
-    agent: Any = make(spec, scenario=scenario)
-    agent.reset(args.seed)
-    (name,) = agent_names([spec])
+        return "human", lambda _: lambda episode: (customer.reply_batch([episode])[0], "")
+    ((name, agent),) = make_agents([args.agent or "scripted"], setting).items()
 
-    def answer(episode: Episode) -> tuple[str, str]:
-        if getattr(agent, "needs_episode", False):
-            text = str(agent.act_episode(episode))
-        else:
-            step = Ledger(episode, "service").step(episode, "service", debug=False)
-            text = str(agent.act(step.observation, step.info["messages"]))
-        (planned,) = planned_by(name, agent, 1)
-        return text, planned
+    def begin(episode: Episode) -> Speaker:
+        restart(name, agent, args.seed, episode.seed - args.seed, episode.seed)
+        return partial(_answer, name, agent)
 
-    return name, answer
+    return name, begin
+
+
+def _answer(name: str, agent: Any, episode: Episode) -> tuple[str, str]:
+    """Return the agent's next message, and the strategy that it planned for it."""
+    if getattr(agent, "needs_episode", False):
+        reply = ask(name, episode.seed, lambda: agent.act_episode(episode))
+    else:
+        step = Ledger(episode, "service").step(episode, "service", debug=False)
+        reply = ask(name, episode.seed, lambda: agent.act(step.observation, step.info["messages"]))
+    text = as_reply(name, episode.seed, reply)
+    (planned,) = planned_by(name, agent, 1)
+    return text, planned
 
 
 def _save(args: argparse.Namespace, setting: Setting, name: str, dialogues: list[Dialogue]) -> None:
+    seeds = [dialogue.seed for dialogue in dialogues]
+    scored = replace(setting, episodes=len(seeds), seed=seeds[0])
+    found = results(scored, {name: dialogues}, ["td-gym", *args.argv], device=setting.device, seeds=seeds)
     write_text(args.save / "dialogues.jsonl", as_jsonl(dialogues))
-    found = results(setting, {name: dialogues}, ["td-gym", "play", "--env", args.env, "--seat", args.seat])
     write_json(args.save / "results.json", found)
     show(found)
     print(f"\nwrote {args.save / 'dialogues.jsonl'} and {args.save / 'results.json'}")
 
 
-def _earlier(path: Path, name: str) -> list[Dialogue]:
-    """Return the dialogues of row ``name`` saved in ``path`` before; ``TdGymError`` when they are another's."""
-    found = read_dialogues(path) if path.exists() else []
-    for dialogue in found:
-        if dialogue.agent != name:
-            holder = tables.printable(dialogue.agent)
+def _fixed(setting: Setting, scenario: Scenario) -> dict[str, str]:
+    """Return what the provenance of conversations that are scored together must agree in."""
+    return {"population": setting.population or scenario.populations[0], **versions(scenario)}
+
+
+def _earlier(folder: Path, record: Mapping[str, str], source: Mapping[str, str]) -> list[Dialogue]:
+    """Return the dialogues saved in ``folder`` before.
+
+    Raises ``TdGymError`` unless their records hold what ``record`` states, and the provenance beside them ``source``.
+    """
+    kept, scored = folder / "dialogues.jsonl", folder / "results.json"
+    if not kept.exists() and not scored.exists():
+        return []
+    if not kept.exists() or not scored.exists():
+        there, lacking = (kept, scored) if kept.exists() else (scored, kept)
+        raise TdGymError(f"{str(there)!r} has no {lacking.name} beside it; choose another --save folder.")
+    where = repr(str(scored))
+    provenance = as_object(field_of(read_json(scored), "provenance", where), f"{where}, field 'provenance'")
+    found = read_dialogues(kept)
+    agreeing = [(field, getattr(dialogue, field), value) for dialogue in found for field, value in record.items()]
+    agreeing += [(field, provenance.get(field), value) for field, value in source.items()]
+    for field, before, now in agreeing:
+        if before != now:
             raise TdGymError(
-                f"{str(path)!r} holds dialogues of {holder!r}, not {name!r}; choose another --save folder."
+                f"{str(folder)!r} holds dialogues of {field} {before!r}, not {now!r}; choose another --save folder."
             )
     return found

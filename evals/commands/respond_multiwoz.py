@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from evals.commands.arguments import add_temperature, non_negative_int, positive_int
+from evals.commands.arguments import add_device, add_temperature, non_negative_int, positive_int
 from evals.files import check_writable, write_json
 from td_gym.errors import TdGymError
 from td_gym.scenario import SPLITS
@@ -45,6 +45,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--limit", type=positive_int, metavar="N", help="the first N dialogues only (default: all)")
     parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the agent's draws")
     add_temperature(parser)
+    add_device(parser)
     parser.set_defaults(run=run)
 
 
@@ -54,16 +55,17 @@ def run(args: argparse.Namespace) -> int:
     from evals.multiwoz.respond import Tolerated, respond
     from evals.progress import Progress
     from evals.provenance import provenance
-    from evals.runner import agent_names
+    from evals.runner import agent_names, check_device
     from evals.scores import versions
     from td_gym.scenarios.multiwoz.files import load_dialogues
     from td_gym.scenarios.multiwoz.recorded import RecordedCustomers
 
     if args.out.is_dir():
         raise TdGymError(f"--out {str(args.out)!r} is a folder; name a file, for example responses.json in it.")
+    check_device(args.device)
     recordings = load_dialogues(args.data, args.split)[: args.limit]
     scenario = RecordedCustomers(args.data, recordings)
-    made = make(args.agent, scenario=scenario, temperature=args.temperature)
+    made = make(args.agent, scenario=scenario, temperature=args.temperature, device=args.device)
     if getattr(made, "needs_episode", False):
         raise TdGymError(f"Agent {args.agent!r} needs the running episode, which a recording is not; take another.")
     check_writable(args.out.parent)
@@ -80,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         invalid_messages=agent.silenced,
         seed=args.seed,
         temperature=args.temperature,
+        device=args.device,
         **versions(scenario),
     )
     write_json(args.out.with_name(f"{args.out.name}.provenance.json"), source)

@@ -12,7 +12,7 @@ import pytest
 from evals import cli
 from evals.commands import train as train_command
 from evals.dialogue import read_dialogues
-from td_gym.registration import env_ids
+from td_gym.registration import env_ids, make_scenario
 
 ENV = "td_gym/FoodDispute-v0"
 ROOT = Path(__file__).parents[2]
@@ -71,6 +71,7 @@ BAD = {
     "negative seed": ([*EVALUATE, "--seed", "-3"], "-3"),
     "negative temperature": ([*EVALUATE, "--temperature", "-0.5"], "-0.5"),
     "temperature not finite": ([*EVALUATE, "--temperature", "nan"], "nan"),
+    "a device that is not there": ([*EVALUATE, "--device", "abacus"], "There is no device 'abacus' on this machine"),
     "unknown split": ([*EVALUATE, "--split", "tset"], "tset"),
     "unknown customer": ([*EVALUATE, "--customer", "scripted_c"], "scripted_c"),
     "unknown population": ([*EVALUATE, "--population", "harsh"], "harsh"),
@@ -120,6 +121,8 @@ BAD = {
     "play saved in a file": ([*PLAY, "--save", "FILE/deep"], "'FILE/deep': Not a directory; choose another folder."),
     "play against an agent in its own seat": ([*PLAY, "--agent", "nosuch"], "--seat customer"),
     "play against an unknown agent": ([*PLAY, "--seat", "customer", "--agent", "nosuch"], "'nosuch'"),
+    "play on a device that is not there": ([*PLAY, "--seat", "customer", "--device", "abacus"], "'abacus'"),
+    "play on a device without an agent": ([*PLAY, "--device", "cuda"], "--device is of the agent"),
     "nothing to merge": (["leaderboard", "OUT"], "OUT"),
     "no results file": (["leaderboard", "FILE"], "FILE"),
     "unknown data": (["data", "multiwas", "--dest", "OUT"], "multiwas"),
@@ -220,8 +223,14 @@ def test_results_hold_how_the_service_was_conducted(
     assert 1 >= scripted["goal_reward"] > random["goal_reward"] >= 0
     assert scripted["sop_breaches"] < 0.05 < 1 < random["sop_breaches"]
     assert "consistency" not in scripted  # neither plans
+    capsys.readouterr()
     assert cli.main(["leaderboard", str(tmp_path), "--column", "engagement"]) == 0
-    assert "| engagement [t] |" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "| engagement [t] |" in shown.out
+    assert shown.err == ""
+    asked = ["--column", "consistency", "--column", "engagement", "--column", "consistency"]
+    assert cli.main(["leaderboard", str(tmp_path), *asked]) == 0
+    assert capsys.readouterr().err == "note: no agent in these results has consistency\n"
     assert cli.main(["leaderboard", str(tmp_path), "--column", "engagment"]) == 2
     assert "Did you mean 'engagement'?" in one_line(capsys)
 
@@ -238,6 +247,20 @@ def test_an_earlier_evaluation_is_replaced_only_by_force(tmp_path: Path, capsys:
     assert cli.main([*words, "random", "--force"]) == 0
     assert set(json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["agents"]) == {"random"}
     assert {path.name for path in (tmp_path / "transcripts").iterdir()} == {"random.md", "random.html", "notes.txt"}
+
+
+@pytest.mark.parametrize("more", [[], ["--force"], ["--save-transcripts", "1"]], ids=" ".join)
+def test_transcripts_that_no_evaluation_wrote_are_kept(
+    more: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "transcripts" / "interviews.md"
+    mine.parent.mkdir()
+    mine.write_text("mine", encoding="utf-8")
+    words = ["evaluate", "--env", ENV, "--episodes", "1", "--out", str(tmp_path), "--agent", "random"]
+    assert cli.main([*words, *more]) == 2
+    assert "transcripts' is not empty" in one_line(capsys)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [mine]
+    assert mine.read_text(encoding="utf-8") == "mine"
 
 
 def test_an_own_agent_and_its_crash(tmp_path: Path) -> None:
@@ -339,8 +362,24 @@ def test_a_person_in_the_service_seat_is_scored_as_human(
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     metrics = results["agents"]["human"]["metrics"]
     assert metrics["satisfaction"]["n"] == metrics["engagement"]["n"] == metrics["sop_breaches"]["n"] == 2
+    source = results["provenance"]
+    assert (source["episodes"], source["seed"], source["seeds"], source["device"]) == (2, 1, [1, 2], "cpu")
     assert cli.main(["leaderboard", str(tmp_path)]) == 0
     assert "| human |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("env", env_ids())
+def test_the_tool_that_help_calls_is_one_of_the_environment(
+    env: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert play(["--env", env], ":quit\n", monkeypatch) == 0
+    shown = capsys.readouterr().out
+    example = shown.partition("for example ")[2].partition(" in front")[0]
+    assert shown.count(f"A tool ({', '.join(make_scenario(env).tools)})") == 1
+    assert play(["--env", env], f":help\n{example} One moment, please.\n:quit\n", monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert shown.count(example) == 2
+    assert "format_error" not in shown
 
 
 def test_a_person_in_the_customer_seat_rates_the_agent(
@@ -354,6 +393,54 @@ def test_a_person_in_the_customer_seat_rates_the_agent(
     assert results["agents"]["scripted"]["metrics"]["satisfaction"]["mean"] == pytest.approx(4.0)
     assert play(["--save", str(tmp_path)], ":quit\n", monkeypatch) == 2
     assert "another --save folder" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--env", "td_gym/Sales-v0"], "of env 'td_gym/FoodDispute-v0', not 'td_gym/Sales-v0'"),
+        (["--split", "train"], "of split 'test', not 'train'"),
+        (["--customer", "scripted_b"], "of customer 'scripted', not 'scripted_b'"),
+        (["--population", "easy"], "of population 'hard', not 'easy'"),
+        (["--seat", "customer"], "of agent 'human', not 'scripted'"),
+    ],
+)
+def test_conversations_that_differ_in_their_setting_are_not_scored_together(
+    words: list[str], named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save = ["--save", str(tmp_path)]
+    assert play(save, "<think>\n", monkeypatch) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    assert play([*save, *words], "<think>\n", monkeypatch) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"holds dialogues {named}; choose another --save folder." in captured.err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_conversations_of_another_version_are_not_scored_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert play(["--save", str(tmp_path)], "<think>\n", monkeypatch) == 0
+    path = tmp_path / "results.json"
+    results = json.loads(path.read_text(encoding="utf-8"))
+    results["provenance"]["scenario_version"] = "0.9"
+    path.write_text(json.dumps(results), encoding="utf-8")
+    capsys.readouterr()
+    assert play(["--save", str(tmp_path)], "<think>\n", monkeypatch) == 2
+    assert "scenario_version '0.9'" in one_line(capsys)
+
+
+@pytest.mark.parametrize("lost", ["dialogues.jsonl", "results.json"])
+def test_half_of_what_was_saved_is_not_added_to(
+    lost: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert play(["--save", str(tmp_path)], "<think>\n", monkeypatch) == 0
+    (tmp_path / lost).unlink()
+    capsys.readouterr()
+    assert play(["--save", str(tmp_path)], "<think>\n", monkeypatch) == 2
+    assert f"has no {lost} beside it; choose another --save folder." in one_line(capsys)
 
 
 class Planner:
@@ -379,6 +466,56 @@ def test_a_person_in_the_customer_seat_is_told_no_plan_but_it_is_kept(
     assert [turn.seat for turn in dialogue.turns] == ["customer", "expert", "service", "customer"]
     results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert results["agents"]["tests.evals.test_cli:Planner"]["metrics"]["consistency"]["mean"] == 1.0
+
+
+class Stateful:
+    """An agent that numbers its messages of a conversation."""
+
+    def reset(self, seed: int | None = None) -> None:
+        self.said = 0
+
+    def act(self, observation: object, messages: object) -> str:
+        self.said += 1
+        return f"This is message {self.said}."
+
+
+def test_an_agent_is_reset_before_each_conversation_with_a_person(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--seat", "customer", "--agent", "tests.evals.test_cli:Stateful", "--episodes", "2"]
+    assert play(words, "My food was cold.\nThank you, bye. [end:4]\n" * 2, monkeypatch) == 0
+    assert capsys.readouterr().out.count("service: This is message 1.") == 2
+
+
+class Mute(Stateful):
+    def act(self, observation: object, messages: object) -> str:
+        return None  # type: ignore[return-value]
+
+
+class Crashing(Stateful):
+    def act(self, observation: object, messages: object) -> str:
+        raise ValueError("first line\nsecond line")
+
+
+class Unready(Stateful):
+    def reset(self, seed: int | None = None) -> None:
+        raise RuntimeError("out of order")
+
+
+@pytest.mark.parametrize(
+    ("agent", "said"),
+    [
+        ("Mute", "returned a NoneType, not text, in dialogue 3."),
+        ("Crashing", "failed in dialogue 3: ValueError: first line second line."),
+        ("Unready", "failed in dialogue 3: RuntimeError: out of order."),
+    ],
+)
+def test_an_agent_that_fails_a_person_is_named(
+    agent: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--seat", "customer", "--agent", f"tests.evals.test_cli:{agent}", "--seed", "3"]
+    assert play(words, "My food was cold.\nThank you, bye. [end:4]\n", monkeypatch) == 2
+    assert one_line(capsys) == f"td-gym: error: Agent 'tests.evals.test_cli:{agent}' {said}"
 
 
 @pytest.mark.parametrize("said", [":quit\n", ""])

@@ -116,6 +116,19 @@ def test_metrics_are_split_by_traits_of_every_recorded_customer(env: str) -> Non
     assert all("identity" not in dialogue.persona and "facts" not in dialogue.persona for dialogue in held)
 
 
+def test_agents_are_made_for_the_device_and_results_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("evals.runner.make", lambda spec, device, **options: asked.append(device) or Recording())
+    for device in ("cpu", "cuda", "cuda:1"):
+        setting = Setting(ENV, episodes=1, device=device)
+        evaluation = evaluate(setting, make_agents(["tiny"], setting))
+        assert evaluation.results([])["provenance"]["device"] == device
+    assert asked == ["cpu", "cuda", "cuda:1"]
+    with pytest.raises(TdGymError, match="no device 'cuda:2' on this machine; it has cpu, cuda, cuda:0, cuda:1"):
+        make_agents(["tiny"], Setting(ENV, episodes=1, device="cuda:2"))
+
+
 def test_the_oracle_gets_the_episode() -> None:
     setting = Setting(ENV, episodes=3)
     assert len(evaluate(setting, make_agents(["oracle"], setting)).dialogues["oracle"]) == 3

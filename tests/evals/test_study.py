@@ -3,17 +3,19 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evals import plots
+from evals import plots, runner, study_run
 from evals import study as study_command
+from evals.runner import Setting
 from evals.scores import versions
 from evals.study_check import check
 from evals.study_file import Arm, Run, config_of, find_run, load, result_path, runs
-from evals.study_run import execute, train_arm
+from evals.study_run import execute, train_arm, train_config
 from evals.study_summary import collect, instability, paired, summarise
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
@@ -88,6 +90,11 @@ def test_arm_options_override_shared_ones(tmp_path: Path) -> None:
     assert cmpo.budgets == {"voucher": 0.3}
 
 
+def test_the_longest_reply_is_a_setting(tmp_path: Path) -> None:
+    study = load(a_study(tmp_path, SMALL.replace("steps = 2", "steps = 2\nsettings = { max_new_tokens = 40 }")))
+    assert train_config(study, find_run(study, "cmpo-0"), tmp_path).max_new_tokens == 40
+
+
 @pytest.mark.parametrize(
     ("plan", "population"), [("", "standard"), ('population = "hard"\n', "hard")], ids=["default", "stated"]
 )
@@ -156,6 +163,8 @@ def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, named: str) 
         ('method = "cmpo"', 'method = "cmpo"\nmodel = "nowhere"', "'cmpo'.*nowhere"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { lrr = 1e-3 }', "'cmpo'.*lrr.*Did you mean 'lr'"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { lr = "fast" }', "'lr' .*float.*fast"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { data = "multiwoz" }', "'cmpo'.* takes no 'data'.* --data"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { max_new_tokens = "x" }', "'max_new_tokens' .*int.*'x'"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { resume = true }', "resume"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { customer = "nobody" }', "nobody"),
         ("scale_decay = 0.8", "scale_dcay = 0.8", "'cmpo'.*scale_dcay"),
@@ -192,6 +201,20 @@ def test_a_memory_is_an_arm(tmp_path: Path) -> None:
         {"scripted", "scripted_b"},
     )
     assert execute(study, find_run(study, "memory-1"), tmp_path / "results", tmp_path / "runs") == path
+
+
+def test_an_arm_is_evaluated_on_the_device_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def make_agents(specs: list[str], setting: Setting) -> Any:
+        asked.append(setting.device)
+        return runner.make_agents(["random"], replace(setting, device="cpu"))
+
+    monkeypatch.setattr(study_run, "make_agents", make_agents)
+    study = load(a_study(tmp_path, SMALL.replace("steps = 2", 'steps = 2\nsettings = { device = "cuda" }')))
+    path = execute(study, find_run(study, "sft-0"), tmp_path / "results", tmp_path / "runs")
+    assert asked == ["cuda", "cuda"]
+    assert json.loads(path.read_text(encoding="utf-8"))["provenance"]["device"] == "cuda"
 
 
 def test_missing_file_and_unknown_run_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +53,37 @@ def test_a_leaderboard_explains_its_own_columns_once(envs: list[str]) -> None:
     shown = {spec.name for env in envs for spec in metrics_of(env) if spec.shown}
     assert len(explained) == len(shown)
     assert set(explained) == shown
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"env": 5}, "field 'env' must be text, not 5."),
+        ({"agents": []}, "field 'agents' must be a JSON object, not a list."),
+        ({"agents": {"mine": {}}}, "agent 'mine' has no field 'metrics'."),
+        ({"mean": "x"}, "agent 'mine', metric 'turns', field 'mean' must be a number, not 'x'."),
+        ({"mean": None}, "agent 'mine', metric 'turns', field 'mean' must be a number, not None."),
+        ({"mean": float("nan")}, "agent 'mine', metric 'turns', field 'mean' must be a number, not nan."),
+        ({"mean": 10**400}, "agent 'mine', metric 'turns', field 'mean' must be a number, not 1000"),
+        ({"ci95": 0.5}, "agent 'mine', metric 'turns', field 'ci95' must be a JSON list, not 0.5."),
+        ({"ci95": [0, 1, 2]}, "agent 'mine', metric 'turns', field 'ci95' must be two numbers, not [0, 1, 2]."),
+        ({"ci95": [0, "1"]}, "agent 'mine', metric 'turns', field 'ci95' must be two numbers, not [0, '1']."),
+        ({"n": "x"}, "agent 'mine', metric 'turns', field 'n' must be a whole number, not 'x'."),
+        ({"n": True}, "agent 'mine', metric 'turns', field 'n' must be a whole number, not True."),
+    ],
+)
+def test_a_wrong_field_of_a_results_file_is_named(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    results = results_of(FOOD) | {"split": "test", "customer": "scripted"}
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(results))
+    assert leaderboard.merge([path])
+    if change.keys() <= results.keys():
+        results |= change
+    else:
+        results["agents"]["mine"]["metrics"]["turns"] |= change
+    path.write_text(json.dumps(results))
+    with pytest.raises(TdGymError, match=re.escape(f"results.json' is not a results file of td-gym: {said}")):
+        leaderboard.merge([path])
 
 
 def test_a_leaderboard_shows_and_explains_a_metric_that_is_asked_for() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agents import agent
 from evals import cli
 from evals.dialogue import Dialogue, DialogueTurn
 from evals.multiwoz.respond import Tolerated, responses
@@ -86,6 +87,26 @@ def test_it_says_where_the_responses_came_from(data: Path) -> None:
     assert (source["agent"], source["split"], source["dialogues"], source["seed"]) == ("do_nothing", "test", 1, 3)
     assert (source["scenario"], source["invalid_messages"]) == ("MultiWOZ", 0)
     assert str(data) not in json.dumps(source)
+
+
+def test_the_agent_is_made_for_the_device(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    real = agent.make
+
+    def make(spec: str, device: str, **options: Any) -> agent.Agent:
+        asked.append(device)
+        return real(spec, **options)
+
+    monkeypatch.setattr(agent, "make", make)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert answer(data, "do_nothing", "--device", "cuda") == 0
+    assert asked == ["cuda"]
+    source = json.loads((data.parent / "out.json.provenance.json").read_text(encoding="utf-8"))
+    assert source["device"] == "cuda"
+    assert answer(data, "do_nothing", "--device", "abacus") == 2
+    assert "There is no device 'abacus'" in one_line(capsys)
 
 
 SEEN: list[str] = []
