@@ -15,21 +15,21 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from td_gym.errors import TdGymError
+from agents.devices import check_device
 
 
 def local_device(name: str) -> str:
-    """Return the device of this process for ``cpu`` or ``cuda``; under ``torchrun``, the GPU of its local rank.
+    """Return the device of this process: ``cpu`` or a GPU, the first for ``cuda``; under ``torchrun`` of its local rank.
 
     Raises ``TdGymError`` when this machine has no such device.
     """
-    if name == "cpu":
-        return name
-    if not name.startswith("cuda") or not torch.cuda.is_available():
-        raise TdGymError(f"There is no device {name!r} on this machine; take --device cpu.")
     local = os.environ.get("LOCAL_RANK")
-    device = name if local is None else f"cuda:{local}"
-    torch.cuda.set_device(device)
+    device = name
+    if name == "cuda" or (name.startswith("cuda:") and local is not None):
+        device = f"cuda:{local or 0}"
+    check_device(device)
+    if device != "cpu":
+        torch.cuda.set_device(device)
     return device
 
 

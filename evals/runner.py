@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.agent import Agent, make
+from agents.devices import check_device
 from evals.dialogue import Dialogue, as_jsonl
 from evals.progress import Progress
 from evals.provenance import public
@@ -110,18 +111,6 @@ def make_agents(specs: Sequence[str], setting: Setting) -> dict[str, Agent]:
     options: Any = {"scenario": setting.scenario(), "temperature": setting.temperature, "device": setting.device}
     made = [make(spec, **options) for spec in specs]
     return dict(zip(agent_names(specs), made, strict=True))
-
-
-def check_device(name: str) -> None:
-    """Raise ``TdGymError`` unless this machine has the device ``name``: ``cpu``, ``cuda`` or one of several GPUs."""
-    if name == "cpu":
-        return
-    import torch
-
-    count = torch.cuda.device_count()
-    known = ["cpu", *["cuda"] * (count > 0), *(f"cuda:{number}" for number in range(count))]
-    if name not in known:
-        raise TdGymError(f"There is no device {name!r} on this machine; it has {', '.join(known)}.")
 
 
 def evaluate(setting: Setting, agents: Mapping[str, Agent], agent_seed: int | None = None) -> Evaluation:

@@ -55,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     from evals.multiwoz.respond import Tolerated, respond
     from evals.progress import Progress
     from evals.provenance import provenance
-    from evals.runner import agent_names, check_device
+    from agents.devices import check_device
+    from evals.runner import agent_names
     from evals.scores import versions
     from td_gym.scenarios.multiwoz.files import load_dialogues
     from td_gym.scenarios.multiwoz.recorded import RecordedCustomers
