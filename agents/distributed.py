@@ -19,7 +19,7 @@ from agents.devices import check_device
 
 
 def local_device(name: str) -> str:
-    """Return the device of this process: ``cpu`` or a GPU, the first for ``cuda``; under ``torchrun`` of its local rank.
+    """Return the device of this process: ``cpu`` or a GPU, under ``torchrun`` that of its local rank.
 
     Raises ``TdGymError`` when this machine has no such device.
     """

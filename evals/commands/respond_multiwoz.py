@@ -52,10 +52,10 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Let the agent answer, and write the files."""
     from agents.agent import make
+    from agents.devices import check_device
     from evals.multiwoz.respond import Tolerated, respond
     from evals.progress import Progress
     from evals.provenance import provenance
-    from agents.devices import check_device
     from evals.runner import agent_names
     from evals.scores import versions
     from td_gym.scenarios.multiwoz.files import load_dialogues

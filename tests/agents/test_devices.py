@@ -48,6 +48,6 @@ def test_a_process_takes_the_gpu_of_its_rank(
 @pytest.mark.parametrize("name", ["cuda:2", "abacus", "cuda:x", ""])
 def test_a_device_that_is_not_there_is_one_line(chosen: list[torch.device], name: str) -> None:
     for ask in (check_device, local_device):
-        with pytest.raises(TdGymError, match="There is no device .* it has cpu, cuda, cuda:0, cuda:1"):
+        with pytest.raises(TdGymError, match=r"There is no device .* it has cpu, cuda, cuda:0, cuda:1"):
             ask(name)
     assert chosen == []
