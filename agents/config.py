@@ -98,8 +98,14 @@ class TrainConfig:
             raise TdGymError(f"The seed must not be negative, it is {self.seed}.")
         if not 0 <= self.average <= 1:
             raise TdGymError(f"average must be between 0 and 1, it is {self.average}.")
-        if self.lr <= 0:
+        if not self.lr > 0:
             raise TdGymError(f"The learning rate must be positive, it is {self.lr}.")
+        if len(self.betas) != 2 or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in self.betas):
+            raise TdGymError(f"betas must be two numbers of at least 0 and below 1, not {list(self.betas)}.")
+        if not self.max_grad_norm > 0:
+            raise TdGymError(f"max_grad_norm must be above 0, it is {self.max_grad_norm}.")
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise TdGymError(f"max_new_tokens must be at least 1, it is {self.max_new_tokens}.")
 
 
 _MAY_CHANGE = ("steps", "checkpoint_every")

@@ -57,7 +57,7 @@ def train(config: TrainConfig) -> None:
     try:
         scenario = scenario_of(config)
         budgets = budgets_of(config, scenario)
-        method = configured_method(config, budgets)
+        method = configured_method(config, budgets, scenario)
         start = starting_policy(config, method, scenario, device)
         opponent = opposing_policy(config, scenario, device)
         others = partners(config, scenario, opponent)
@@ -68,11 +68,12 @@ def train(config: TrainConfig) -> None:
         distributed.stop()
 
 
-def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Method:
-    """Return the method that ``config`` names, kept to ``budgets``.
+def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenario: Scenario) -> Method:
+    """Return the method that ``config`` names, kept to ``budgets`` in ``scenario``.
 
     Raises ``TdGymError`` for too few copies or minibatches to learn from, for stated budgets that it would ignore, for
-    an opponent that it would not meet, and for a customer that is to learn from what only the service seat has.
+    weights of turn terms that the scenario does not have, for an opponent that it would not meet, and for a customer
+    that is to learn from what only the service seat has.
     """
     method = build_method(config.method, config.preset, budgets, config.options)
     if config.seat == "customer" and _needs_service(config, method):
@@ -80,6 +81,7 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Meth
             f"A customer earns the session reward alone, without turn terms, budgets, tasks or plans; train it by "
             f"{', '.join(FOR_CUSTOMERS)} on that reward."
         )
+    method.check_terms(scenario.terms if config.seat == "service" else {})
     if config.opponent and method.learns_from in ("expert", "recordings"):
         raise TdGymError(f"{config.method} learns from scripted dialogues and meets no opponent; leave that out.")
     if config.copies < method.min_copies:

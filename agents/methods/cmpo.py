@@ -57,6 +57,8 @@ class CMPOConfig:
             raise unknown("turn_credit", self.turn_credit, TURN_CREDITS)
         if self.outcome_scale not in OUTCOME_SCALES:
             raise unknown("outcome_scale", self.outcome_scale, OUTCOME_SCALES)
+        if not 0 <= self.scale_decay <= 1:
+            raise TdGymError(f"scale_decay must be between 0 and 1, it is {self.scale_decay}.")
 
 
 def _scale_by_running_std(centred: Tensor, group: Tensor, running: float) -> Tensor:
@@ -162,6 +164,15 @@ class ReleasedCMPOConfig:
     """The multiplier starts at 0 and stays in [0, this]."""
     loss: LossConfig = field(default_factory=lambda: LossConfig(kl_beta=0.005))
     """The policy loss."""
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise TdGymError(f"window must be at least 1, it is {self.window}.")
+        if not 0 <= self.rate_weight <= 1:
+            raise TdGymError(f"rate_weight must be between 0 and 1, it is {self.rate_weight}.")
+        for name in ("multiplier_rate", "multiplier_maximum"):
+            if not getattr(self, name) >= 0:
+                raise TdGymError(f"{name} must not be negative, it is {getattr(self, name)}.")
 
 
 class ReleasedCMPO(Method):

@@ -73,6 +73,11 @@ class GDPO(Method):
         self.config = config
         self.loss = config.loss
 
+    @property
+    def averages_terms(self) -> bool:
+        """Where it takes their mean for one reward; each of the terms is normalised by itself otherwise."""
+        return self.config.rewards == "horizons"
+
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return the normalised sum of z-scores for every agent token of dialogue i."""
         c = self.config

@@ -22,6 +22,7 @@ from agents.losses import LossConfig
 from agents.methods.base import Advantages, Method, layout, turn_scores
 from agents.pid import PIDConfig, PIDLagrangian
 from agents.trajectories import Trajectories
+from td_gym.errors import TdGymError
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,11 @@ class GRPOConfig:
     """Change of the price per update and unit of overspending; 0 keeps the price fixed."""
     loss: LossConfig = field(default_factory=LossConfig)
     """The policy loss."""
+
+    def __post_init__(self) -> None:
+        for name in ("penalty", "dual_rate"):
+            if not getattr(self, name) >= 0:
+                raise TdGymError(f"{name} must not be negative, it is {getattr(self, name)}.")
 
 
 class GRPO(Method):

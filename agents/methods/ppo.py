@@ -14,6 +14,7 @@ from agents.distributed import all_sum
 from agents.losses import LossConfig
 from agents.methods.base import Advantages, Method, turn_scores
 from agents.trajectories import Trajectories
+from td_gym.errors import TdGymError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,13 @@ class PPOConfig:
     """Weights of turn terms within a turn score that replace the scenario's, by name."""
     loss: LossConfig = field(default_factory=LossConfig)
     """The policy loss."""
+
+    def __post_init__(self) -> None:
+        for name in ("gamma", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TdGymError(f"{name} must be between 0 and 1, it is {getattr(self, name)}.")
+        if not self.value_coef >= 0:
+            raise TdGymError(f"value_coef must not be negative, it is {self.value_coef}.")
 
 
 class PPO(Method):

@@ -193,7 +193,8 @@ def _spawn(args: argparse.Namespace) -> int:
     scenario = scenario_of(config)
     share_of(config, 0, args.nproc)
     local_device(args.device)
-    starting_policy(config, configured_method(config, budgets_of(config, scenario)), scenario, "cpu")
+    method = configured_method(config, budgets_of(config, scenario), scenario)
+    starting_policy(config, method, scenario, "cpu")
     opposing_policy(config, scenario, "cpu")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(args.nproc)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", _WORKER: "1"}
