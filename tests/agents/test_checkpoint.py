@@ -159,8 +159,23 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(TdGymError, match="no run to resume"):
+    with pytest.raises(TdGymError, match="no run to resume; start it without --resume"):
         run_toy(toy_config(tmp_path, resume=True))
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(TdGymError, match="no run to resume; take another --out"):
+        run_toy(toy_config(tmp_path, resume=True))
+
+
+@pytest.mark.parametrize("name", ["config.json", "state/state.json", "state/tensors.safetensors"])
+@pytest.mark.parametrize("content", ['{"settings": ', "[1]", '{"settings": 3, "update": "x"}'])
+def test_a_broken_file_is_named_with_advice_that_can_be_followed(
+    tmp_path: Path, uninterrupted: Any, name: str, content: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted("cmpo", ""), run)
+    (run / name).write_text(content)
+    with pytest.raises(TdGymError, match=rf"{name}' cannot be read, .* take another --out\.$"):
+        run_toy(toy_config(run, resume=True))
 
 
 def test_an_unwritable_place_is_refused_before_training(tmp_path: Path) -> None:
