@@ -74,6 +74,16 @@ def begin(run: Path, config: Mapping[str, Any]) -> None:
     """Write ``config.json`` of a new run; ``TdGymError`` when ``run`` already holds something."""
     if any(run.iterdir()):
         raise TdGymError(f"{str(run)!r} is not empty; add --resume to go on with a run, or take another --out.")
+    _write_config(run, config)
+
+
+def note_steps(run: Path, config: Mapping[str, Any], steps: int) -> None:
+    """Let ``config.json`` of a run, which was ``config``, say that it goes on to ``steps`` updates."""
+    if config["settings"].get("steps") != steps:
+        _write_config(run, {**config, "settings": {**config["settings"], "steps": steps}})
+
+
+def _write_config(run: Path, config: Mapping[str, Any]) -> None:
     partial = run / f"{CONFIG}.partial"
     partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(partial, run / CONFIG)
@@ -127,14 +137,27 @@ def load(run: Path) -> Checkpoint | None:
 
     Raises ``TdGymError`` when a file of it is broken.
     """
-    file, tensors = run / STATE / "state.json", run / STATE / "tensors.safetensors"
-    if not file.exists():
+    update, state = _state(run)
+    if not state:
         return None
-    with _reading(file) as where:
-        state = as_object(read_json(file), where)
-        update = int(field_of(state, "update", where))
+    tensors = run / STATE / "tensors.safetensors"
     with _reading(tensors):
         return Checkpoint(update, state, load_file(tensors))
+
+
+def updates_done(run: Path) -> int:
+    """Return after how many updates the last checkpoint of ``run`` was made, 0 when there is none."""
+    return _state(run)[0]
+
+
+def _state(run: Path) -> tuple[int, dict[str, Any]]:
+    """Return updates done and the whole of ``state.json``, 0 and nothing when there is none."""
+    file = run / STATE / "state.json"
+    if not file.exists():
+        return 0, {}
+    with _reading(file) as where:
+        state = as_object(read_json(file), where)
+        return int(field_of(state, "update", where)), state
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import torch
 
 from agents import checkpoint, distributed
 from agents.cases import Case, Memory, append_cases, read_cases, situation_of
-from agents.config import TrainConfig, budgets_of, check_same, record, scenario_of, versions_of
+from agents.config import TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
 from agents.learner import describe
 from agents.memory_agent import MemoryAgent
 from agents.names import CASES, MEMORY
@@ -117,13 +117,17 @@ def _open(config: TrainConfig, settings: Mapping[str, Any], policy: TokenPolicy,
     run = config.out
     checkpoint.check_room(run, sum(p.numel() * p.element_size() for p in policy.model.parameters()))
     if config.resume:
-        check_same(checkpoint.read_config(run), settings)
+        recorded = checkpoint.read_config(run)
+        check_same(recorded, settings)
     else:
+        recorded = settings
         checkpoint.begin(run, settings)
-    policy.versions = versions_of(scenario)
-    policy.save(run / checkpoint.MODEL)
     logged = checkpoint.whole_lines(run / checkpoint.METRICS)
     done, kept = len(logged), json.loads(logged[-1])[_KEPT] if logged else 0
+    check_steps(config.steps, done)
+    checkpoint.note_steps(run, recorded, config.steps)
+    policy.versions = versions_of(scenario)
+    policy.save(run / checkpoint.MODEL)
     checkpoint.cut(run / checkpoint.METRICS, done)
     checkpoint.cut(run / CASES, kept)
     return done, kept

@@ -18,7 +18,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import checkpoint, distributed
-from agents.config import TrainConfig, budgets_of, check_same, record, scenario_of, versions_of
+from agents.config import TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
 from agents.learner import Learner, describe
 from agents.methods import Method, budget_methods, build_method
 from agents.progress import TrainingProgress
@@ -150,7 +150,7 @@ def train_policy(
     versions = versions_of(scenario)
     processes = distributed.world_size()
     settings = record(config, method.config, budgets, versions, start, processes, opponent)  # type: ignore[attr-defined]
-    _on_first(lambda: _open(config, settings, start))
+    _on_first(lambda: _open(config, settings, start, method))
     found = checkpoint.load(run) if config.resume else None
     if found is not None:
         policy = TokenPolicy.load(run / checkpoint.MODEL, str(start.device), scenario=scenario, seat=config.seat)
@@ -205,15 +205,24 @@ def train_policy(
     distributed.wait_for_all()
 
 
-def _open(config: TrainConfig, settings: dict[str, Any], start: TokenPolicy) -> None:
+def _open(config: TrainConfig, settings: dict[str, Any], start: TokenPolicy, method: Method) -> None:
     """Start a run directory, or check that an old one may be resumed."""
     size = sum(p.numel() * p.element_size() for p in start.model.parameters())
     checkpoint.check_room(config.out, size)
     if not config.resume:
         checkpoint.begin(config.out, settings)
         return
-    check_same(checkpoint.read_config(config.out), settings)
+    recorded = checkpoint.read_config(config.out)
+    check_same(recorded, settings)
     checkpoint.finish_move(config.out)
+    done, before = checkpoint.updates_done(config.out), int(recorded["settings"].get("steps", config.steps))
+    check_steps(config.steps, done)
+    if any(method.phases(number, before) != method.phases(number, config.steps) for number in range(1, done + 1)):
+        raise TdGymError(
+            f"What the first {done} updates learnt from depends on their being {before} in all; "
+            f"resume this run with {before} steps, not {config.steps}, or take another --out."
+        )
+    checkpoint.note_steps(config.out, recorded, config.steps)
 
 
 def _on_first(action: Any) -> None:

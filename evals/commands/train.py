@@ -105,7 +105,12 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
     parser.add_argument("--nproc", type=positive_int, default=1, metavar="N", help="processes, one thread each")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the last checkpoint in --out, to as many --steps or to more; with fewer than twice as many, "
+        "the mean weights that are saved are not quite those of one long run",
+    )
     parser.set_defaults(run=run, default_of=parser.get_default)
 
 

@@ -118,7 +118,11 @@ def test_a_run_goes_on_for_more_steps_and_with_no_other_settings(
     assert train(tmp_path / "run", "--resume", "--option", "drafts=3") == 2
     assert "options {}, not {'drafts': 3}" in capsys.readouterr().err
     assert train(tmp_path / "run", "--resume") == 0
-    assert (tmp_path / "run" / "memory.jsonl").read_bytes() == (run / "memory.jsonl").read_bytes()
+    assert files(tmp_path / "run") == files(run)
+    capsys.readouterr()
+    assert train(tmp_path / "run", "--resume", steps=1) == 2
+    assert "has done 2 updates; resume it with at least as many steps, not 1" in capsys.readouterr().err
+    assert files(tmp_path / "run") == files(run)
 
 
 def test_where_nothing_succeeds_there_is_nothing_to_remember(
