@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from agents.names import MEMORY
+from agents.names import MEMORY, OF_LEARNING
 from evals.commands import train_strategies
 from evals.commands.arguments import (
     add_learning,
@@ -59,8 +59,6 @@ learn which strategy to choose on the Discrete views, td_gym/...Strategy-v0, and
 2,048 choices.
 """
 _WORKER = "TD_GYM_TRAIN_WORKER"
-_OF_LEARNING = ("preset", "budget", "lr", "nproc", "seat", "opponent")
-"""Arguments that mean nothing to a memory."""
 
 
 def add(commands: Any) -> None:
@@ -163,7 +161,8 @@ def check(args: argparse.Namespace) -> None:
     """Raise ``TdGymError`` for whatever is wrong with the request, before anything is written."""
     presets = known_presets()
     if args.method == MEMORY:
-        refuse(args, _OF_LEARNING)
+        stated = {"budgets": "budget"}  # what an argument is called, where that is not the field's name
+        refuse(args, ["nproc", *(name for field in OF_LEARNING if (name := stated.get(field, field)) in args)])
     elif args.method not in presets:
         raise unknown("method", args.method, _methods())
     elif args.preset and args.preset not in presets[args.method]:
