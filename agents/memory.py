@@ -113,11 +113,10 @@ def _open(config: TrainConfig, settings: Mapping[str, Any], policy: TokenPolicy,
     """Start a run directory, or take up an old one; return the updates done and the cases kept."""
     run = config.out
     checkpoint.check_room(run, sum(p.numel() * p.element_size() for p in policy.model.parameters()))
+    recorded = checkpoint.read_config(run) if config.resume else settings
     if config.resume:
-        recorded = checkpoint.read_config(run)
         check_same(recorded, settings)
     else:
-        recorded = settings
         checkpoint.begin(run, settings)
     logged = checkpoint.whole_lines(run / checkpoint.METRICS)
     done, kept = len(logged), json.loads(logged[-1])[_KEPT] if logged else 0

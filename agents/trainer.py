@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 from agents import checkpoint, distributed
 from agents.config import TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
 from agents.learner import Learner, describe
-from agents.methods import Method, budget_methods, build_method
+from agents.methods import Method, budget_methods, build_method, customer_methods
 from agents.progress import TrainingProgress
 from agents.replies import merged_source, task_source, turn_source
 from agents.sources import Seats, Source, expert_source, partners, policy_source
@@ -40,8 +40,6 @@ SOURCES: Mapping[str, Callable[[TrainConfig, Scenario, Seats], Source]] = {
     "turns_and_tasks": merged_source,
 }
 """By the name that the phases of a method give them."""
-FOR_CUSTOMERS = ("ppo", "grpo", "dpo")
-"""Methods that can train a customer: they need the session reward alone."""
 
 
 def train(config: TrainConfig) -> None:
@@ -76,10 +74,10 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenari
     that is to learn from what only the service seat has.
     """
     method = build_method(config.method, config.preset, budgets, config.options)
-    if config.seat == "customer" and _needs_service(config, method):
+    if config.seat == "customer" and (method.needs_service or config.budgets):
         raise TdGymError(
             f"A customer earns the session reward alone, without turn terms, budgets, tasks or plans; train it by "
-            f"{', '.join(FOR_CUSTOMERS)} on that reward."
+            f"{', '.join(customer_methods())} on that reward."
         )
     method.check_terms(scenario.terms if config.seat == "service" else {})
     if config.opponent and method.learns_from in ("expert", "recordings"):
@@ -98,16 +96,6 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenari
             f"{method.min_minibatches}, not {config.minibatches}."
         )
     return method
-
-
-def _needs_service(config: TrainConfig, method: Method) -> bool:
-    """Return whether the method is to learn from what only the service seat has."""
-    settings: Any = method.config  # type: ignore[attr-defined]
-    return (
-        config.method not in FOR_CUSTOMERS
-        or method.uses_budgets
-        or bool(config.budgets or getattr(settings, "turn_weight", 0.0))
-    )
 
 
 def opposing_policy(config: TrainConfig, scenario: Scenario, device: str) -> TokenPolicy | None:
@@ -149,7 +137,7 @@ def train_policy(
     run, first = config.out, distributed.rank() == 0
     versions = versions_of(scenario)
     processes = distributed.world_size()
-    settings = record(config, method.config, budgets, versions, start, processes, opponent)  # type: ignore[attr-defined]
+    settings = record(config, method.config, budgets, versions, start, processes, opponent)
     _on_first(lambda: _open(config, settings, start, method))
     found = checkpoint.load(run) if config.resume else None
     if found is not None:

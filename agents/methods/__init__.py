@@ -20,7 +20,16 @@ from agents.methods.sft import SFT, SFTConfig
 from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError, unknown
 
-__all__ = ["ALGORITHMS", "Advantages", "Method", "budget_methods", "build_method", "method_names", "presets"]
+__all__ = [
+    "ALGORITHMS",
+    "Advantages",
+    "Method",
+    "budget_methods",
+    "build_method",
+    "customer_methods",
+    "method_names",
+    "presets",
+]
 
 ALGORITHMS: dict[str, tuple[Any, Any]] = {
     "sft": (SFT, SFTConfig),
@@ -81,6 +90,11 @@ def budget_methods() -> list[str]:
         if using:
             found.append(method if len(using) == len(names) else f"{method} with preset {' or '.join(using)}")
     return found
+
+
+def customer_methods() -> list[str]:
+    """Return the methods that can train a customer, by their default presets."""
+    return [method for method in method_names() if not build_method(method).needs_service]
 
 
 def _replace(config: Any, changes: Mapping[str, Any], where: str) -> Any:

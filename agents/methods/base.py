@@ -91,6 +91,11 @@ class Method(ABC):
         return False
 
     @property
+    def needs_service(self) -> bool:
+        """Whether it learns from what only the service seat has: turn terms, costs, tasks, plans, demonstrations."""
+        return True
+
+    @property
     def min_minibatches(self) -> int:
         """Optimiser steps per batch that it needs, under this configuration."""
         return 1

@@ -81,7 +81,7 @@ class CMPO(Method):
     min_copies = 2
 
     def __init__(self, config: CMPOConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: CMPOConfig = config
         self.loss = config.loss
         self.controllers = {name: PIDLagrangian(limit, config.pid) for name, limit in budgets.items()}
         self.outcome_std: float | None = None
@@ -188,7 +188,7 @@ class ReleasedCMPO(Method):
     def __init__(self, config: ReleasedCMPOConfig, budgets: Mapping[str, float]) -> None:
         if len(budgets) != 1:
             raise TdGymError(f"The preset 'released' keeps exactly one budget, not {len(budgets)}; name one.")
-        self.config = config
+        self.config: ReleasedCMPOConfig = config
         self.loss = config.loss
         self.cost_name, self.limit = next(iter(budgets.items()))
         self.multiplier = 0.0

@@ -70,7 +70,7 @@ class GDPO(Method):
     min_copies = 2
 
     def __init__(self, config: GDPOConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: GDPOConfig = config
         self.loss = config.loss
 
     @property

@@ -54,7 +54,7 @@ class GRPO(Method):
     min_copies = 2
 
     def __init__(self, config: GRPOConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: GRPOConfig = config
         self.loss = config.loss
         # A price that moves by ``dual_rate * (J_c - d)`` is a controller with an integral only.
         ascent = PIDConfig(kp=0.0, ki=config.dual_rate, kd=0.0, initial=config.penalty, maximum=inf)
@@ -64,6 +64,11 @@ class GRPO(Method):
     def uses_budgets(self) -> bool:
         """Where a budgeted cost has a price, or may come to have one."""
         return bool(self.config.penalty or self.config.dual_rate)
+
+    @property
+    def needs_service(self) -> bool:
+        """Where turn scores count or costs have a price; the session reward is every seat's."""
+        return self.uses_budgets or bool(self.config.turn_weight)
 
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return ``(U_i - mean_G U) / std_G U`` for every agent token of dialogue i."""

@@ -50,10 +50,15 @@ class PPO(Method):
     """
 
     def __init__(self, config: PPOConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: PPOConfig = config
         self.loss = config.loss
         self.value_coef = config.value_coef
         self.started = False
+
+    @property
+    def needs_service(self) -> bool:
+        """Where turn scores are paid; the session reward is every seat's."""
+        return bool(self.config.turn_weight)
 
     def build(self, hidden_size: int) -> None:
         """Create the value head."""

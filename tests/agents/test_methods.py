@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agents.losses import TokenScores
-from agents.methods import budget_methods, build_method, method_names, presets
+from agents.methods import budget_methods, build_method, customer_methods, method_names, presets
 from agents.methods.base import turn_scores
 from agents.methods.cmpo import CMPO, ReleasedCMPO
 from agents.methods.ppo import PPO, token_rewards
@@ -64,6 +64,12 @@ def test_names_and_default_presets() -> None:
     for method in method_names():
         for preset in presets(method):
             build_method(method, preset, {"voucher": 0.3})
+
+
+def test_which_methods_need_what_only_the_service_seat_has() -> None:
+    assert customer_methods() == ["ppo", "grpo", "dpo"]
+    assert build_method("ppo", options={"turn_weight": 0.1}).needs_service
+    assert [preset for preset in presets("grpo") if not build_method("grpo", preset).needs_service] == ["default"]
 
 
 def test_which_methods_use_budgets() -> None:
