@@ -7,10 +7,10 @@ here needs torch until a spec names a language model.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from agents.names import CASES, SHIPPED, STRATEGY
 from td_gym.errors import TdGymError, unknown
@@ -18,6 +18,7 @@ from td_gym.protocol import Messages
 from td_gym.registration import make_scenario, scenario_names
 from td_gym.scenario import Episode, Scenario
 
+T = TypeVar("T")
 _FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory")
 
 
@@ -37,15 +38,35 @@ class Agent(Protocol):
         """Return the next message; ``messages`` are ``info["messages"]`` of the environment."""
 
 
+class ByBriefing(Generic[T]):
+    """What ``build`` makes of a scenario, one for each that is met; the briefing says which a conversation is in."""
+
+    def __init__(self, build: Callable[[Scenario], T]) -> None:
+        self._build = build
+        self._built: dict[str, T] = {}
+        """By the first line of the scenario's briefings."""
+
+    def of(self, messages: Messages) -> T:
+        """Return that of the scenario of a conversation; ``TdGymError`` where no registered one opens so."""
+        briefing = briefing_of(messages)
+        heading = heading_of(briefing)
+        if heading not in self._built:
+            self._built[heading] = self._build(scenario_of_briefing(briefing))
+        return self._built[heading]
+
+    def all(self) -> Collection[T]:
+        """Return all that were made so far."""
+        return self._built.values()
+
+
 class ScriptedAgent:
     """A scenario's scripted agent: ``choose(scenario)`` has ``act(messages, seed) -> str``.
 
-    Without a scenario it is found from the briefing that the agent reads first.
+    Without a scenario it is found for every conversation from its briefing.
     """
 
     def __init__(self, choose: Callable[[Scenario], Any], scenario: Scenario | None = None) -> None:
-        self._choose = choose
-        self._actors: dict[str, Any] = {}
+        self._actors = ByBriefing(choose)
         self._fixed = choose(scenario) if scenario is not None else None
         self._seed = 0
 
@@ -55,42 +76,41 @@ class ScriptedAgent:
 
     def act(self, observation: Any, messages: Messages) -> str:
         """Return the next message."""
-        actor = self._fixed or self._actor_for(messages)
+        actor = self._fixed or self._actors.of(messages)
         reply: str = actor.act([dict(message) for message in messages], self._seed)
         return reply
 
-    def _actor_for(self, messages: Messages) -> Any:
-        briefing = briefing_of(messages)
-        heading = briefing.split("\n", 1)[0]
-        if heading not in self._actors:
-            self._actors[heading] = self._choose(scenario_of_briefing(briefing))
-        return self._actors[heading]
-
 
 class BriefedAgent:
-    """An agent that is made when it first reads a briefing, since that says which scenario it is in."""
+    """One agent for each scenario, made when a conversation is first in it, which the briefing says."""
 
     def __init__(self, build: Callable[[Scenario], Any]) -> None:
-        self._build = build
-        self._agent: Any = None
+        self._agents = ByBriefing(lambda scenario: self._begun(build(scenario)))
         self._seed: int | None = None
+
+    def _begun(self, agent: Any) -> Any:
+        agent.reset(self._seed)
+        return agent
 
     def reset(self, seed: int | None = None) -> None:
         """Start afresh; ``seed`` fixes the agent's own draws."""
-        self._seed = seed
-        if self._agent is not None:
-            self._agent.reset(seed)
+        self._seed = self._seed if seed is None else seed
+        for agent in self._agents.all():
+            agent.reset(seed)
 
     def act(self, observation: Any, messages: Messages) -> str:
         """Return the next message."""
         return self.act_batch([observation], [messages])[0]
 
     def act_batch(self, observations: Sequence[Any], messages: Sequence[Messages]) -> list[str]:
-        """Return the next message in each conversation; all are of one scenario."""
-        if self._agent is None:
-            self._agent = self._build(scenario_of_briefing(briefing_of(messages[0])))
-            self._agent.reset(self._seed)
-        replies: list[str] = self._agent.act_batch(observations, messages)
+        """Return the next message in each conversation."""
+        agents = [self._agents.of(each) for each in messages]
+        replies = [""] * len(messages)
+        for agent in dict.fromkeys(agents):
+            mine = [i for i, each in enumerate(agents) if each is agent]
+            said = agent.act_batch([observations[i] for i in mine], [messages[i] for i in mine])
+            for i, reply in zip(mine, said, strict=True):
+                replies[i] = reply
         return replies
 
 
@@ -125,9 +145,9 @@ def make(
 
     ``scripted`` (the reference agent), ``oracle``, a floor or a further reference of the scenario, ``tiny``
     (the weights shipped for the scenario), a run directory or Hugging Face model directory, or
-    ``package.module:factory``.  Without ``env_id`` or ``scenario`` an agent finds its scenario from the
-    briefing it reads first; an agent that chooses strategies needs to be told.  ``temperature`` is that of what is
-    sampled, ``device`` that of language models.  Raises ``TdGymError`` for anything else.
+    ``package.module:factory``.  Without ``env_id`` or ``scenario`` an agent finds the scenario of every
+    conversation from its briefing; an agent that chooses strategies needs to be told.  ``temperature`` is that
+    of what is sampled, ``device`` that of language models.  Raises ``TdGymError`` for anything else.
     """
     if scenario is None and env_id is not None:
         scenario = make_scenario(env_id)
@@ -212,11 +232,15 @@ def briefing_of(messages: Messages) -> str:
     return messages[0]["content"] if messages and messages[0]["role"] == "system" else ""
 
 
+def heading_of(briefing: str) -> str:
+    """Return the line that a briefing opens with, the same in all of a scenario."""
+    return briefing.split("\n", 1)[0]
+
+
 def scenario_of_briefing(briefing: str) -> Scenario:
     """Return the registered scenario whose service briefings open with the same line as ``briefing``."""
-    heading = briefing.split("\n", 1)[0]
     for name in scenario_names():
         scenario = make_scenario(name)
-        if scenario.begin(0).briefing("service").split("\n", 1)[0] == heading:
+        if heading_of(scenario.begin(0).briefing("service")) == heading_of(briefing):
             return scenario
     raise TdGymError("This briefing is of no registered scenario; name the environment when making the agent.")

@@ -10,8 +10,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from agents.names import TINY
-from agents.plans import Planning
+from agents.names import PLANNED, TINY
 from agents.rollout import rollout
 from agents.token_policy import TokenPolicy
 from td_gym.draws import mix
@@ -48,9 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     try:
+        if options.seed < 0:
+            raise TdGymError(f"The seed must not be negative, it is {options.seed}.")
         scenario = make_scenario(options.env)
         policy = TokenPolicy.load(options.model, scenario=scenario, plans=True)
-        planning = policy.planning or Planning()
+        planning = policy.planning
+        if planning is None:
+            raise TdGymError(f"{options.model!r} does not plan; take {PLANNED!r}, or a run of gopo.")
         let_through = 0.0
         for masked, count in ((True, options.dialogues), (False, max(1, options.dialogues // 10))):
             policy.planning = replace(planning, masked=masked)

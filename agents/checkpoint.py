@@ -18,15 +18,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from td_gym.errors import TdGymError
+from td_gym.json_data import as_object, field_of, read_json
 
 CONFIG, METRICS, MODEL, STATE = "config.json", "metrics.jsonl", "model", "state"
 _NEXT, _PARTIAL = "next", "next.partial"
@@ -71,17 +74,29 @@ def begin(run: Path, config: Mapping[str, Any]) -> None:
     """Write ``config.json`` of a new run; ``TdGymError`` when ``run`` already holds something."""
     if any(run.iterdir()):
         raise TdGymError(f"{str(run)!r} is not empty; add --resume to go on with a run, or take another --out.")
+    _write_config(run, config)
+
+
+def note_steps(run: Path, config: Mapping[str, Any], steps: int) -> None:
+    """Let ``config.json`` of a run, which was ``config``, say that it goes on to ``steps`` updates."""
+    if config["settings"].get("steps") != steps:
+        _write_config(run, {**config, "settings": {**config["settings"], "steps": steps}})
+
+
+def _write_config(run: Path, config: Mapping[str, Any]) -> None:
     partial = run / f"{CONFIG}.partial"
     partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     os.replace(partial, run / CONFIG)
 
 
 def read_config(run: Path) -> dict[str, Any]:
-    """Return ``config.json`` of a run; ``TdGymError`` when there is none."""
-    try:
-        config: dict[str, Any] = json.loads((run / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise TdGymError(f"{str(run)!r} holds no run to resume; start it without --resume.") from error
+    """Return ``config.json`` of a run; ``TdGymError`` when there is none, or it is broken."""
+    if not (run / CONFIG).exists():
+        advice = "take another --out" if run.exists() and any(run.iterdir()) else "start it without --resume"
+        raise TdGymError(f"{str(run)!r} holds no run to resume; {advice}.")
+    with _reading(run / CONFIG) as where:
+        config = as_object(read_json(run / CONFIG), where)
+        as_object(field_of(config, "settings", where), where)
     return config
 
 
@@ -118,11 +133,41 @@ def finish_move(run: Path) -> None:
 
 
 def load(run: Path) -> Checkpoint | None:
-    """Return the last checkpoint of ``run``, or None when it was stopped before the first."""
-    if not (run / STATE / "state.json").exists():
+    """Return the last checkpoint of ``run``, or None when it was stopped before the first.
+
+    Raises ``TdGymError`` when a file of it is broken.
+    """
+    update, state = _state(run)
+    if not state:
         return None
-    state = json.loads((run / STATE / "state.json").read_text(encoding="utf-8"))
-    return Checkpoint(state["update"], state, load_file(run / STATE / "tensors.safetensors"))
+    tensors = run / STATE / "tensors.safetensors"
+    with _reading(tensors):
+        return Checkpoint(update, state, load_file(tensors))
+
+
+def updates_done(run: Path) -> int:
+    """Return after how many updates the last checkpoint of ``run`` was made, 0 when there is none."""
+    return _state(run)[0]
+
+
+def _state(run: Path) -> tuple[int, dict[str, Any]]:
+    """Return updates done and the whole of ``state.json``, 0 and nothing when there is none."""
+    file = run / STATE / "state.json"
+    if not file.exists():
+        return 0, {}
+    with _reading(file) as where:
+        state = as_object(read_json(file), where)
+        return int(field_of(state, "update", where)), state
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[str]:
+    """Turn whatever is wrong with a ``file`` of a run into one line that says what can be done; yield its name."""
+    where = repr(str(file))
+    try:
+        yield where
+    except (TdGymError, OSError, TypeError, ValueError, SafetensorError) as error:
+        raise TdGymError(f"{where} cannot be read, so this run cannot go on; take another --out.") from error
 
 
 def cut_metrics(run: Path, update: int) -> None:

@@ -32,7 +32,8 @@ class TrainConfig:
     model: str = "tiny"
     """``tiny``, a run directory, or a Hugging Face causal LM; also the frozen reference."""
     steps: int = 40
-    """Policy updates."""
+    """Policy updates.  A resumed run may have more, unless the method shares out its stages over all of them; the mean
+    that ``average`` names is then exact only where it begins after the updates done before, see ``check_same``."""
     seed: int = 0
     """Fixes customers, sampling and the order of minibatches."""
     preset: str = ""
@@ -98,8 +99,14 @@ class TrainConfig:
             raise TdGymError(f"The seed must not be negative, it is {self.seed}.")
         if not 0 <= self.average <= 1:
             raise TdGymError(f"average must be between 0 and 1, it is {self.average}.")
-        if self.lr <= 0:
+        if not self.lr > 0:
             raise TdGymError(f"The learning rate must be positive, it is {self.lr}.")
+        if len(self.betas) != 2 or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in self.betas):
+            raise TdGymError(f"betas must be two numbers of at least 0 and below 1, not {list(self.betas)}.")
+        if not self.max_grad_norm > 0:
+            raise TdGymError(f"max_grad_norm must be above 0, it is {self.max_grad_norm}.")
+        if self.max_new_tokens is not None and self.max_new_tokens < 1:
+            raise TdGymError(f"max_new_tokens must be at least 1, it is {self.max_new_tokens}.")
 
 
 _MAY_CHANGE = ("steps", "checkpoint_every")
@@ -192,6 +199,10 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
 
     The number of steps and of checkpoints may change; software versions are not compared.  A setting that the resumed
     run does not record, since there was none then, had its default.
+
+    A run that was made longer ends with the same latest weights as one that had all its steps from the start.  Its
+    ``model/`` is the same too where the updates that ``average`` takes in begin after those that were done.  Where
+    they begin earlier, the mean as it stood stands for those that were done of them.
     """
     defaults = {each.name: each.default for each in dataclasses.fields(TrainConfig)}
     for section in ("environment", "settings", "method", "start", "opponent"):
@@ -203,6 +214,12 @@ def check_same(old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
                     f"This run was started with {name} {before!r}, not {value!r}; "
                     "resume it with the same settings or take another --out."
                 )
+
+
+def check_steps(steps: int, done: int) -> None:
+    """Raise ``TdGymError`` where a resumed run has ``done`` more updates than it is to have ``steps``."""
+    if steps < done:
+        raise TdGymError(f"This run has done {done} updates; resume it with at least as many steps, not {steps}.")
 
 
 def _plain(config: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from agents.advantages import Reduce, identity
 from agents.folding import fold
 from agents.trajectories import Ints
+from td_gym.errors import TdGymError, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,15 @@ class LossConfig:
     """How tokens are averaged: ``token`` (over the batch), ``sequence`` or ``constant``."""
     constant: float = 256.0
     """Tokens that a dialogue counts as under the normalisation ``constant``."""
+
+    def __post_init__(self) -> None:
+        if self.normalisation not in NORMALISATIONS:
+            raise unknown("normalisation", self.normalisation, NORMALISATIONS)
+        for name in ("clip_low", "clip_high", "kl_beta"):
+            if not getattr(self, name) >= 0:
+                raise TdGymError(f"{name} must not be negative, it is {getattr(self, name)}.")
+        if not self.constant > 0:
+            raise TdGymError(f"constant must be above 0, it is {self.constant}.")
 
 
 KL_CEILING = 3.0

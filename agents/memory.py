@@ -22,10 +22,10 @@ import torch
 
 from agents import checkpoint, distributed
 from agents.cases import Case, Memory, append_cases, read_cases, situation_of
-from agents.config import TrainConfig, budgets_of, check_same, record, scenario_of, versions_of
+from agents.config import TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
 from agents.learner import describe
 from agents.memory_agent import MemoryAgent
-from agents.names import CASES, MEMORY
+from agents.names import CASES, MEMORY, OF_LEARNING
 from agents.progress import TrainingProgress
 from agents.sources import hold
 from agents.token_policy import TokenPolicy
@@ -36,8 +36,6 @@ from td_gym.json_data import as_object, field_of, read_json
 from td_gym.scenario import Scenario
 
 _KEPT = "memory/cases"
-_OF_LEARNING = ("lr", "betas", "average", "max_grad_norm", "minibatches", "micro_tokens", "checkpoint_every")
-"""What a configuration says of the optimiser; it is of no use here, and not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +50,10 @@ class MemoryConfig:
 
 def configured(config: TrainConfig) -> MemoryConfig:
     """Return the settings that ``config`` states; ``TdGymError`` for what it states in vain, and for unknown ones."""
-    for name in ("preset", "budgets", "opponent"):
-        if getattr(config, name):
+    unsaid = TrainConfig(MEMORY, config.env, config.out)
+    for name in OF_LEARNING:
+        if getattr(config, name) != getattr(unsaid, name):
             raise TdGymError(f"{MEMORY} takes no {name}; leave it out.")
-    if config.seat != "service":
-        raise TdGymError(f"{MEMORY} remembers what the service seat said; the {config.seat} cannot learn by it.")
     return _settings(config.options)
 
 
@@ -109,21 +106,24 @@ def train(config: TrainConfig) -> None:
 def _record(config: TrainConfig, settings: MemoryConfig, scenario: Scenario, start: TokenPolicy) -> dict[str, Any]:
     """Return ``config.json``."""
     found = record(config, settings, {}, versions_of(scenario), start, 1)
-    return {**found, "settings": {k: value for k, value in found["settings"].items() if k not in _OF_LEARNING}}
+    return {**found, "settings": {k: value for k, value in found["settings"].items() if k not in OF_LEARNING}}
 
 
 def _open(config: TrainConfig, settings: Mapping[str, Any], policy: TokenPolicy, scenario: Scenario) -> tuple[int, int]:
     """Start a run directory, or take up an old one; return the updates done and the cases kept."""
     run = config.out
     checkpoint.check_room(run, sum(p.numel() * p.element_size() for p in policy.model.parameters()))
+    recorded = checkpoint.read_config(run) if config.resume else settings
     if config.resume:
-        check_same(checkpoint.read_config(run), settings)
+        check_same(recorded, settings)
     else:
         checkpoint.begin(run, settings)
-    policy.versions = versions_of(scenario)
-    policy.save(run / checkpoint.MODEL)
     logged = checkpoint.whole_lines(run / checkpoint.METRICS)
     done, kept = len(logged), json.loads(logged[-1])[_KEPT] if logged else 0
+    check_steps(config.steps, done)
+    checkpoint.note_steps(run, recorded, config.steps)
+    policy.versions = versions_of(scenario)
+    policy.save(run / checkpoint.MODEL)
     checkpoint.cut(run / checkpoint.METRICS, done)
     checkpoint.cut(run / CASES, kept)
     return done, kept

@@ -5,6 +5,20 @@ SHIPPED = (TINY, PLANNED)
 """Models shipped per scenario: the second goes on from the first, and plans."""
 MEMORY = "memory"
 """The method that fills a memory, as ``td-gym train`` calls it."""
+OF_LEARNING = (
+    "preset",
+    "budgets",
+    "seat",
+    "opponent",
+    "lr",
+    "betas",
+    "average",
+    "max_grad_norm",
+    "minibatches",
+    "micro_tokens",
+    "checkpoint_every",
+)
+"""Fields of a training configuration that mean nothing to a memory, which refuses and does not record them."""
 CASES = "memory.jsonl"
 """What a run directory holds whose agent remembers."""
 STRATEGY = "strategy.json"

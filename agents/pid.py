@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from td_gym.errors import TdGymError
+
 
 @dataclass(frozen=True, slots=True)
 class PIDConfig:
@@ -35,6 +37,18 @@ class PIDConfig:
     """Weight of the old value in the moving average of the cost that the derivative reads."""
     delay: int = 10
     """Updates over which the derivative looks back."""
+
+    def __post_init__(self) -> None:
+        for name in ("kp", "ki", "kd", "initial", "maximum"):
+            if not getattr(self, name) >= 0:
+                raise TdGymError(f"{name} of a controller must not be negative, it is {getattr(self, name)}.")
+        if self.integral_maximum is not None and not self.integral_maximum >= 0:
+            raise TdGymError(f"integral_maximum must not be negative, it is {self.integral_maximum}.")
+        for name in ("excess_smoothing", "cost_smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TdGymError(f"{name} must be between 0 and 1, it is {getattr(self, name)}.")
+        if self.delay < 1:
+            raise TdGymError(f"delay must be at least 1, it is {self.delay}.")
 
 
 class PIDLagrangian:

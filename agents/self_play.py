@@ -27,7 +27,8 @@ def self_play(service: TrainConfig, customer: TrainConfig, rounds: int) -> list[
         "customer": replace(customer, seat="customer", opponent=service.model),
     }
     for config in learners.values():
-        configured_method(config, budgets_of(config, scenario_of(config)))
+        scenario = scenario_of(config)
+        configured_method(config, budgets_of(config, scenario), scenario)
     earned: list[dict[str, list[float]]] = []
     for number in range(1, rounds + 1):
         earned.append({})

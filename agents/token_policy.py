@@ -26,6 +26,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from agents.names import PLANNED, SHIPPED, TINY
 from agents.plans import Planning
 from td_gym.errors import TdGymError
+from td_gym.json_data import as_object, read_json
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.scenario import Scenario
 from td_gym.slots import fill_slots
@@ -82,8 +83,8 @@ class TokenPolicy:
 
         ``tiny-planned``, and ``tiny`` with ``plans``, are the shipped weights that have learnt to plan.
         Nothing is downloaded: a hub id must lie in the local Hugging Face cache.  Raises ``TdGymError``
-        when there is no such model or its protocol, scenario or seat is another one; warns when its
-        scenario's version or wording is.
+        when there is no such model, a file of it is broken, or its protocol, scenario or seat is another
+        one; warns when its scenario's version or wording is.
         """
         source = _locate(PLANNED if plans and path == TINY else path, scenario)
         enabled = transformers.utils.logging.is_progress_bar_enabled()
@@ -98,7 +99,7 @@ class TokenPolicy:
             if enabled:
                 transformers.utils.logging.enable_progress_bar()
         file = source / VERSIONS
-        versions = json.loads(file.read_text()) if file.is_file() else {}
+        versions = as_object(read_json(file), repr(str(file))) if file.is_file() else {}
         policy = cls(
             model.to(device).eval(),
             tokenizer,

@@ -18,9 +18,9 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import checkpoint, distributed
-from agents.config import TrainConfig, budgets_of, check_same, record, scenario_of, versions_of
+from agents.config import TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
 from agents.learner import Learner, describe
-from agents.methods import Method, budget_methods, build_method
+from agents.methods import Method, budget_methods, build_method, customer_methods
 from agents.progress import TrainingProgress
 from agents.replies import merged_source, task_source, turn_source
 from agents.sources import Seats, Source, expert_source, partners, policy_source
@@ -40,8 +40,6 @@ SOURCES: Mapping[str, Callable[[TrainConfig, Scenario, Seats], Source]] = {
     "turns_and_tasks": merged_source,
 }
 """By the name that the phases of a method give them."""
-FOR_CUSTOMERS = ("ppo", "grpo", "dpo")
-"""Methods that can train a customer: they need the session reward alone."""
 
 
 def train(config: TrainConfig) -> None:
@@ -57,7 +55,7 @@ def train(config: TrainConfig) -> None:
     try:
         scenario = scenario_of(config)
         budgets = budgets_of(config, scenario)
-        method = configured_method(config, budgets)
+        method = configured_method(config, budgets, scenario)
         start = starting_policy(config, method, scenario, device)
         opponent = opposing_policy(config, scenario, device)
         others = partners(config, scenario, opponent)
@@ -68,18 +66,20 @@ def train(config: TrainConfig) -> None:
         distributed.stop()
 
 
-def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Method:
-    """Return the method that ``config`` names, kept to ``budgets``.
+def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenario: Scenario) -> Method:
+    """Return the method that ``config`` names, kept to ``budgets`` in ``scenario``.
 
     Raises ``TdGymError`` for too few copies or minibatches to learn from, for stated budgets that it would ignore, for
-    an opponent that it would not meet, and for a customer that is to learn from what only the service seat has.
+    weights of turn terms that the scenario does not have, for an opponent that it would not meet, and for a customer
+    that is to learn from what only the service seat has.
     """
     method = build_method(config.method, config.preset, budgets, config.options)
-    if config.seat == "customer" and _needs_service(config, method):
+    if config.seat == "customer" and (method.needs_service or config.budgets):
         raise TdGymError(
             f"A customer earns the session reward alone, without turn terms, budgets, tasks or plans; train it by "
-            f"{', '.join(FOR_CUSTOMERS)} on that reward."
+            f"{', '.join(customer_methods())} on that reward."
         )
+    method.check_terms(scenario.terms if config.seat == "service" else {})
     if config.opponent and method.learns_from in ("expert", "recordings"):
         raise TdGymError(f"{config.method} learns from scripted dialogues and meets no opponent; leave that out.")
     if config.copies < method.min_copies:
@@ -96,16 +96,6 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float]) -> Meth
             f"{method.min_minibatches}, not {config.minibatches}."
         )
     return method
-
-
-def _needs_service(config: TrainConfig, method: Method) -> bool:
-    """Return whether the method is to learn from what only the service seat has."""
-    settings: Any = method.config  # type: ignore[attr-defined]
-    return (
-        config.method not in FOR_CUSTOMERS
-        or method.uses_budgets
-        or bool(config.budgets or getattr(settings, "turn_weight", 0.0))
-    )
 
 
 def opposing_policy(config: TrainConfig, scenario: Scenario, device: str) -> TokenPolicy | None:
@@ -147,8 +137,8 @@ def train_policy(
     run, first = config.out, distributed.rank() == 0
     versions = versions_of(scenario)
     processes = distributed.world_size()
-    settings = record(config, method.config, budgets, versions, start, processes, opponent)  # type: ignore[attr-defined]
-    _on_first(lambda: _open(config, settings, start))
+    settings = record(config, method.config, budgets, versions, start, processes, opponent)
+    _on_first(lambda: _open(config, settings, start, method))
     found = checkpoint.load(run) if config.resume else None
     if found is not None:
         policy = TokenPolicy.load(run / checkpoint.MODEL, str(start.device), scenario=scenario, seat=config.seat)
@@ -203,15 +193,24 @@ def train_policy(
     distributed.wait_for_all()
 
 
-def _open(config: TrainConfig, settings: dict[str, Any], start: TokenPolicy) -> None:
+def _open(config: TrainConfig, settings: dict[str, Any], start: TokenPolicy, method: Method) -> None:
     """Start a run directory, or check that an old one may be resumed."""
     size = sum(p.numel() * p.element_size() for p in start.model.parameters())
     checkpoint.check_room(config.out, size)
     if not config.resume:
         checkpoint.begin(config.out, settings)
         return
-    check_same(checkpoint.read_config(config.out), settings)
+    recorded = checkpoint.read_config(config.out)
+    check_same(recorded, settings)
     checkpoint.finish_move(config.out)
+    done, before = checkpoint.updates_done(config.out), int(recorded["settings"].get("steps", config.steps))
+    check_steps(config.steps, done)
+    if any(method.phases(number, before) != method.phases(number, config.steps) for number in range(1, done + 1)):
+        raise TdGymError(
+            f"What the first {done} updates learnt from depends on their being {before} in all; "
+            f"resume this run with {before} steps, not {config.steps}, or take another --out."
+        )
+    checkpoint.note_steps(config.out, recorded, config.steps)
 
 
 def _on_first(action: Any) -> None:

@@ -44,7 +44,8 @@ def _check_training(study: Study, run: Run, scenario: Scenario) -> None:
         memory.configured(config)
         memory.starting_policy(config, scenario, device)
     else:
-        starting_policy(config, configured_method(config, budgets_of(config, scenario)), scenario, device)
+        method = configured_method(config, budgets_of(config, scenario), scenario)
+        starting_policy(config, method, scenario, device)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def mix(seed: int, *keys: int | str) -> int:
     """Return 64 well-mixed bits for ``seed`` (any non-negative integer) and ``keys``."""
     state = seed & _MASK
     high = seed >> 64
-    while high:  # seeds beyond 64 bits stay distinct
+    while high > 0:  # seeds beyond 64 bits stay distinct; a negative one would never come to 0
         state = _splitmix(state) ^ (high & _MASK)
         high >>= 64
     for key in keys:  # splitmix, written out: this loop is a tenth of an environment's time

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from agents.methods.base import Advantages, Method
 from agents.methods.cmpo import CMPO, CMPOConfig, ReleasedCMPO, ReleasedCMPOConfig
@@ -19,7 +20,16 @@ from agents.methods.sft import SFT, SFTConfig
 from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError, unknown
 
-__all__ = ["ALGORITHMS", "Advantages", "Method", "budget_methods", "build_method", "method_names", "presets"]
+__all__ = [
+    "ALGORITHMS",
+    "Advantages",
+    "Method",
+    "budget_methods",
+    "build_method",
+    "customer_methods",
+    "method_names",
+    "presets",
+]
 
 ALGORITHMS: dict[str, tuple[Any, Any]] = {
     "sft": (SFT, SFTConfig),
@@ -82,19 +92,46 @@ def budget_methods() -> list[str]:
     return found
 
 
+def customer_methods() -> list[str]:
+    """Return the methods that can train a customer, by their default presets."""
+    return [method for method in method_names() if not build_method(method).needs_service]
+
+
 def _replace(config: Any, changes: Mapping[str, Any], where: str) -> Any:
-    fields = {field.name for field in dataclasses.fields(config)}
+    kinds = get_type_hints(type(config))
     new: dict[str, Any] = {}
     for name, value in changes.items():
-        if name not in fields:
-            raise unknown(where, name, fields)
-        old = getattr(config, name)
-        if dataclasses.is_dataclass(old) and isinstance(value, Mapping):
-            new[name] = _replace(old, value, f"{where}, {name}")
-        elif isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
-            new[name] = float(value)
-        elif old is None or isinstance(value, Mapping if isinstance(old, Mapping) else type(old)):
-            new[name] = value
+        if name not in kinds:
+            raise unknown(where, name, kinds)
+        if dataclasses.is_dataclass(kinds[name]) and isinstance(value, Mapping):
+            new[name] = _replace(getattr(config, name), value, f"{where}, {name}")
+        elif _is_of(value, kinds[name]):
+            new[name] = float(value) if isinstance(value, int) and kinds[name] in _FLOATS else value
         else:
-            raise TdGymError(f"The {where} {name!r} must be a {type(old).__name__}, not {value!r}.")
+            raise TdGymError(f"The {where} {name!r} must be a {_named(kinds[name])}, not {value!r}.")
     return dataclasses.replace(config, **new)
+
+
+_FLOATS = (float, float | None)
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Return whether ``value`` is what the annotation ``kind`` says; a whole number may stand for a float."""
+    if get_origin(kind) is UnionType:
+        return any(_is_of(value, each) for each in get_args(kind))
+    if get_origin(kind) is Mapping:
+        return isinstance(value, Mapping) and all(_is_of(each, get_args(kind)[1]) for each in value.values())
+    if kind in (float, int):
+        number = isinstance(value, (int, kind)) and not isinstance(value, bool)
+        return number and value == value  # which nan is not
+    return isinstance(value, kind)
+
+
+def _named(kind: Any) -> str:
+    """Return what an annotation is called in an error."""
+    if get_origin(kind) is Mapping:
+        return "table of numbers"
+    if dataclasses.is_dataclass(kind):
+        return "table"
+    name: str = (get_args(kind) or (kind,))[0].__name__
+    return "whole number" if name == "int" else name

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
@@ -15,7 +16,8 @@ from agents.losses import LossConfig, TokenScores, policy_loss
 from agents.plans import Planning
 from agents.preferences import Pairs
 from agents.trajectories import Trajectories
-from td_gym.errors import unknown
+from td_gym.errors import TdGymError, unknown
+from td_gym.scenario import TermSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Method(ABC):
     min_copies: ClassVar[int] = 1
     """Dialogues with each customer that it needs: 2 where it compares them with each other."""
 
+    config: Any
+    """The method's own configuration, a dataclass."""
     loss: LossConfig
     value_head: nn.Linear | None = None
     """Extra parameters on the trunk's last state; trained beside the model when present."""
@@ -87,9 +91,31 @@ class Method(ABC):
         return False
 
     @property
+    def needs_service(self) -> bool:
+        """Whether it learns from what only the service seat has: turn terms, costs, tasks, plans, demonstrations."""
+        return True
+
+    @property
     def min_minibatches(self) -> int:
         """Optimiser steps per batch that it needs, under this configuration."""
         return 1
+
+    @property
+    def averages_terms(self) -> bool:
+        """Whether turn terms count by their weighted mean, so that their weights must have a sum to divide by."""
+        return True
+
+    def check_terms(self, terms: Mapping[str, TermSpec]) -> None:
+        """Raise ``TdGymError`` where ``term_weights`` of the configuration do not go with the turn ``terms``."""
+        replaced = getattr(self.config, "term_weights", {})
+        for name in replaced:
+            if not terms:
+                raise TdGymError(f"There are no turn terms to learn from, so {name!r} has no weight; leave it out.")
+            if name not in terms:
+                raise unknown("turn term", name, terms)
+        total = sum(replaced.get(name, spec.weight) for name, spec in terms.items())
+        if replaced and self.averages_terms and not (total > 0 and isfinite(total)):
+            raise TdGymError(f"The weights of all turn terms must add up to more than 0, their sum is {total:g}.")
 
     def phases(self, update: int, total: int) -> Sequence[Phase]:
         """Return the parts of an update, the first being 1 and the last ``total``, in order."""

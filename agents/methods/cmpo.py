@@ -57,6 +57,8 @@ class CMPOConfig:
             raise unknown("turn_credit", self.turn_credit, TURN_CREDITS)
         if self.outcome_scale not in OUTCOME_SCALES:
             raise unknown("outcome_scale", self.outcome_scale, OUTCOME_SCALES)
+        if not 0 <= self.scale_decay <= 1:
+            raise TdGymError(f"scale_decay must be between 0 and 1, it is {self.scale_decay}.")
 
 
 def _scale_by_running_std(centred: Tensor, group: Tensor, running: float) -> Tensor:
@@ -79,7 +81,7 @@ class CMPO(Method):
     min_copies = 2
 
     def __init__(self, config: CMPOConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: CMPOConfig = config
         self.loss = config.loss
         self.controllers = {name: PIDLagrangian(limit, config.pid) for name, limit in budgets.items()}
         self.outcome_std: float | None = None
@@ -163,6 +165,15 @@ class ReleasedCMPOConfig:
     loss: LossConfig = field(default_factory=lambda: LossConfig(kl_beta=0.005))
     """The policy loss."""
 
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise TdGymError(f"window must be at least 1, it is {self.window}.")
+        if not 0 <= self.rate_weight <= 1:
+            raise TdGymError(f"rate_weight must be between 0 and 1, it is {self.rate_weight}.")
+        for name in ("multiplier_rate", "multiplier_maximum"):
+            if not getattr(self, name) >= 0:
+                raise TdGymError(f"{name} must not be negative, it is {getattr(self, name)}.")
+
 
 class ReleasedCMPO(Method):
     """GRPO on ``u = s - lambda v``, plus ``2 g`` where ``u > 0``, with a windowed multiplier.
@@ -177,7 +188,7 @@ class ReleasedCMPO(Method):
     def __init__(self, config: ReleasedCMPOConfig, budgets: Mapping[str, float]) -> None:
         if len(budgets) != 1:
             raise TdGymError(f"The preset 'released' keeps exactly one budget, not {len(budgets)}; name one.")
-        self.config = config
+        self.config: ReleasedCMPOConfig = config
         self.loss = config.loss
         self.cost_name, self.limit = next(iter(budgets.items()))
         self.multiplier = 0.0

@@ -40,9 +40,10 @@ class DPO(Method):
 
     min_copies = 2
     needs_reference = True
+    needs_service = False
 
     def __init__(self, config: DPOConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: DPOConfig = config
         self.loss = config.loss
 
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:

@@ -103,7 +103,7 @@ class DuCA(Method):
     min_copies = 2
 
     def __init__(self, config: DuCAConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: DuCAConfig = config
         self.loss = config.loss
 
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:

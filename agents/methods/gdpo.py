@@ -70,8 +70,13 @@ class GDPO(Method):
     min_copies = 2
 
     def __init__(self, config: GDPOConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: GDPOConfig = config
         self.loss = config.loss
+
+    @property
+    def averages_terms(self) -> bool:
+        """Where it takes their mean for one reward; each of the terms is normalised by itself otherwise."""
+        return self.config.rewards == "horizons"
 
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return the normalised sum of z-scores for every agent token of dialogue i."""

@@ -61,6 +61,8 @@ class GOPOConfig:
                 raise unknown(name, getattr(self, name), known)
         if self.beta <= 0 or self.gap < 0:
             raise TdGymError(f"beta must be above 0 and gap not negative, they are {self.beta} and {self.gap}.")
+        if not 0 <= self.persistence <= 1:
+            raise TdGymError(f"persistence must be between 0 and 1, it is {self.persistence}.")
 
 
 class GOPO(Method):

@@ -22,6 +22,7 @@ from agents.losses import LossConfig
 from agents.methods.base import Advantages, Method, layout, turn_scores
 from agents.pid import PIDConfig, PIDLagrangian
 from agents.trajectories import Trajectories
+from td_gym.errors import TdGymError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,11 @@ class GRPOConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     """The policy loss."""
 
+    def __post_init__(self) -> None:
+        for name in ("penalty", "dual_rate"):
+            if not getattr(self, name) >= 0:
+                raise TdGymError(f"{name} must not be negative, it is {getattr(self, name)}.")
+
 
 class GRPO(Method):
     """Group-relative policy optimisation on ``U_i = w_S R_i + w_T sum_t r_it - sum_n price_n C_n,i``."""
@@ -48,7 +54,7 @@ class GRPO(Method):
     min_copies = 2
 
     def __init__(self, config: GRPOConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: GRPOConfig = config
         self.loss = config.loss
         # A price that moves by ``dual_rate * (J_c - d)`` is a controller with an integral only.
         ascent = PIDConfig(kp=0.0, ki=config.dual_rate, kd=0.0, initial=config.penalty, maximum=inf)
@@ -58,6 +64,11 @@ class GRPO(Method):
     def uses_budgets(self) -> bool:
         """Where a budgeted cost has a price, or may come to have one."""
         return bool(self.config.penalty or self.config.dual_rate)
+
+    @property
+    def needs_service(self) -> bool:
+        """Where turn scores count or costs have a price; the session reward is every seat's."""
+        return self.uses_budgets or bool(self.config.turn_weight)
 
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return ``(U_i - mean_G U) / std_G U`` for every agent token of dialogue i."""

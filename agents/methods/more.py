@@ -127,7 +127,7 @@ class MORE(Method):
     min_copies = 2
 
     def __init__(self, config: MOREConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: MOREConfig = config
         self.loss = config.loss
 
     @property

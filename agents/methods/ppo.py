@@ -14,6 +14,7 @@ from agents.distributed import all_sum
 from agents.losses import LossConfig
 from agents.methods.base import Advantages, Method, turn_scores
 from agents.trajectories import Trajectories
+from td_gym.errors import TdGymError
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,13 @@ class PPOConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     """The policy loss."""
 
+    def __post_init__(self) -> None:
+        for name in ("gamma", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise TdGymError(f"{name} must be between 0 and 1, it is {getattr(self, name)}.")
+        if not self.value_coef >= 0:
+            raise TdGymError(f"value_coef must not be negative, it is {self.value_coef}.")
+
 
 class PPO(Method):
     """Proximal policy optimisation with a critic that shares the trunk.
@@ -42,10 +50,15 @@ class PPO(Method):
     """
 
     def __init__(self, config: PPOConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: PPOConfig = config
         self.loss = config.loss
         self.value_coef = config.value_coef
         self.started = False
+
+    @property
+    def needs_service(self) -> bool:
+        """Where turn scores are paid; the session reward is every seat's."""
+        return bool(self.config.turn_weight)
 
     def build(self, hidden_size: int) -> None:
         """Create the value head."""

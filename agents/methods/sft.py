@@ -27,7 +27,7 @@ class SFT(Method):
     """Every token the expert wrote counts the same."""
 
     def __init__(self, config: SFTConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: SFTConfig = config
         self.loss = config.loss
         self.learns_from = "recordings" if config.recorded else "expert"
 

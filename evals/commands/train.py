@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from agents.names import MEMORY
+from agents.names import MEMORY, OF_LEARNING
 from evals.commands import train_strategies
 from evals.commands.arguments import (
     add_learning,
@@ -59,8 +59,6 @@ learn which strategy to choose on the Discrete views, td_gym/...Strategy-v0, and
 2,048 choices.
 """
 _WORKER = "TD_GYM_TRAIN_WORKER"
-_OF_LEARNING = ("preset", "budget", "lr", "nproc", "seat", "opponent")
-"""Arguments that mean nothing to a memory."""
 
 
 def add(commands: Any) -> None:
@@ -105,7 +103,12 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
     parser.add_argument("--nproc", type=positive_int, default=1, metavar="N", help="processes, one thread each")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on from the last checkpoint in --out, to as many --steps or to more; with fewer than twice as many, "
+        "the mean weights that are saved are not quite those of one long run",
+    )
     parser.set_defaults(run=run, default_of=parser.get_default)
 
 
@@ -158,7 +161,8 @@ def check(args: argparse.Namespace) -> None:
     """Raise ``TdGymError`` for whatever is wrong with the request, before anything is written."""
     presets = known_presets()
     if args.method == MEMORY:
-        refuse(args, _OF_LEARNING)
+        stated = {"budgets": "budget"}  # what an argument is called, where that is not the field's name
+        refuse(args, ["nproc", *(name for field in OF_LEARNING if (name := stated.get(field, field)) in args)])
     elif args.method not in presets:
         raise unknown("method", args.method, _methods())
     elif args.preset and args.preset not in presets[args.method]:
@@ -193,7 +197,8 @@ def _spawn(args: argparse.Namespace) -> int:
     scenario = scenario_of(config)
     share_of(config, 0, args.nproc)
     local_device(args.device)
-    starting_policy(config, configured_method(config, budgets_of(config, scenario)), scenario, "cpu")
+    method = configured_method(config, budgets_of(config, scenario), scenario)
+    starting_policy(config, method, scenario, "cpu")
     opposing_policy(config, scenario, "cpu")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(args.nproc)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", _WORKER: "1"}

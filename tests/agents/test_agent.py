@@ -133,6 +133,29 @@ def test_a_language_model_finds_its_scenario_from_the_briefing(monkeypatch: pyte
         assert briefed.act(None, MESSAGES) == known.act(None, MESSAGES)
 
 
+@pytest.mark.parametrize("spec", ["scripted", "tiny"])
+def test_an_agent_without_a_scenario_goes_from_one_to_another(spec: str) -> None:
+    """Conversations of two scenarios, in one batch and one after the other, in the words of each one's own agent."""
+    asked = []
+    for name in ("FoodDispute", "Sales", "FoodDispute"):
+        scenario = make_scenario(name)
+        episode = scenario.begin(len(asked))
+        episode.submit("customer", scenario.customer(scenario.customers[0]).reply_batch([episode])[0])
+        asked.append((scenario, episode.messages("service")))
+
+    def said(agent: Any, messages: Sequence[Any]) -> str:
+        agent.reset(seed=5)
+        return str(agent.act(None, messages))
+
+    expected = [said(make(spec, scenario=scenario), messages) for scenario, messages in asked]
+    agent: Any = make(spec)
+    assert [said(agent, messages) for _, messages in asked] == expected
+    if spec == "tiny":
+        both: Any = make(spec)
+        both.reset(seed=5)
+        assert both.act_batch([None] * 3, [messages for _, messages in asked]) == expected
+
+
 def test_scripted_agents_need_no_torch(tmp_path: Path) -> None:
     (tmp_path / STRATEGY).write_text("{}")
     code = (

@@ -108,6 +108,53 @@ def test_a_finished_run_can_be_made_longer(tmp_path: Path, uninterrupted: Any) -
     run_toy(toy_config(run, steps=3))
     run_toy(toy_config(run, steps=6, resume=True))
     _assert_same(run, uninterrupted("cmpo", ""))
+    assert json.loads((run / "config.json").read_text())["settings"]["steps"] == 6
+
+
+def test_of_a_run_made_a_little_longer_the_latest_weights_are_the_same_and_their_mean_is_not(tmp_path: Path) -> None:
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    run_toy(toy_config(whole, steps=6))
+    run_toy(toy_config(run, steps=4))
+    run_toy(toy_config(run, steps=6, resume=True))
+    (metrics, weights, _), (expected, mean, _) = _finished(run), _finished(whole)
+    latest, expected_latest = (load_file(each / "state" / "tensors.safetensors") for each in (run, whole))
+    assert metrics == expected
+    assert all(torch.equal(values, expected_latest[name]) for name, values in latest.items())
+    assert any(not torch.equal(values, mean[name]) for name, values in weights.items())
+
+
+def test_a_run_is_not_made_shorter_than_it_is(tmp_path: Path, uninterrupted: Any) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted("cmpo", ""), run)
+    with pytest.raises(TdGymError, match="has done 6 updates; resume it with at least as many steps, not 5"):
+        run_toy(toy_config(run, steps=5, resume=True))
+    _assert_same(run, uninterrupted("cmpo", ""))
+
+
+def test_stages_that_are_shared_out_over_all_steps_bind_a_run_to_their_number(tmp_path: Path) -> None:
+    """Of 4, 5 or 6 updates the first is reasoning alone; of 5 the third is half of it replies, of 6 it is not."""
+    run, settings = tmp_path / "run", {"method": "more", "preset": "two_stage", "checkpoint_every": 1}
+    collect = toy_source(toy_config(run, **settings))
+
+    def dies_after(updates: int) -> Any:
+        left = iter(range(2 * updates))  # two batches to an update
+
+        def source(policy: Any, batch: int) -> Any:
+            if next(left, None) is None:
+                raise Killed
+            return collect(policy, batch)
+
+        return source
+
+    with pytest.raises(Killed):
+        run_toy(toy_config(run, steps=4, **settings), dies_after(1))
+    with pytest.raises(Killed):
+        run_toy(toy_config(run, steps=5, resume=True, **settings), dies_after(2))
+    with pytest.raises(TdGymError, match=r"first 3 updates .* being 5 in all; resume .* with 5 steps, not 6"):
+        run_toy(toy_config(run, steps=6, resume=True, **settings))
+    run_toy(toy_config(run, steps=5, resume=True, **settings))
+    run_toy(toy_config(tmp_path / "whole", steps=5, **settings))
+    assert (run / "metrics.jsonl").read_text() == (tmp_path / "whole" / "metrics.jsonl").read_text()
 
 
 @pytest.mark.parametrize(
@@ -159,8 +206,23 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(TdGymError, match="no run to resume"):
+    with pytest.raises(TdGymError, match="no run to resume; start it without --resume"):
         run_toy(toy_config(tmp_path, resume=True))
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(TdGymError, match="no run to resume; take another --out"):
+        run_toy(toy_config(tmp_path, resume=True))
+
+
+@pytest.mark.parametrize("name", ["config.json", "state/state.json", "state/tensors.safetensors"])
+@pytest.mark.parametrize("content", ['{"settings": ', "[1]", '{"settings": 3, "update": "x"}'])
+def test_a_broken_file_is_named_with_advice_that_can_be_followed(
+    tmp_path: Path, uninterrupted: Any, name: str, content: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(uninterrupted("cmpo", ""), run)
+    (run / name).write_text(content)
+    with pytest.raises(TdGymError, match=rf"{name}' cannot be read, .* take another --out\.$"):
+        run_toy(toy_config(run, resume=True))
 
 
 def test_an_unwritable_place_is_refused_before_training(tmp_path: Path) -> None:

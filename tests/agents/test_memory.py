@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 import agents
+from agents import memory
 from agents.cases import Case, Memory, Similar, read_cases
+from agents.config import TrainConfig
 from agents.memory_agent import MemoryAgent, most_agreeing
+from agents.names import OF_LEARNING
 from agents.token_policy import TokenPolicy
 from evals.cli import main
 from td_gym.errors import TdGymError
@@ -118,7 +121,11 @@ def test_a_run_goes_on_for_more_steps_and_with_no_other_settings(
     assert train(tmp_path / "run", "--resume", "--option", "drafts=3") == 2
     assert "options {}, not {'drafts': 3}" in capsys.readouterr().err
     assert train(tmp_path / "run", "--resume") == 0
-    assert (tmp_path / "run" / "memory.jsonl").read_bytes() == (run / "memory.jsonl").read_bytes()
+    assert files(tmp_path / "run") == files(run)
+    capsys.readouterr()
+    assert train(tmp_path / "run", "--resume", steps=1) == 2
+    assert "has done 2 updates; resume it with at least as many steps, not 1" in capsys.readouterr().err
+    assert files(tmp_path / "run") == files(run)
 
 
 def test_where_nothing_succeeds_there_is_nothing_to_remember(
@@ -160,6 +167,30 @@ def test_what_cannot_be_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
     assert not list(tmp_path.glob("run/*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("preset", "default"),
+        ("budgets", {"voucher": 0.3}),
+        ("seat", "customer"),
+        ("opponent", "tiny"),
+        ("lr", 1e-4),
+        ("betas", (0.9, 0.99)),
+        ("average", 0.0),
+        ("max_grad_norm", 2.0),
+        ("minibatches", 3),
+        ("micro_tokens", 64),
+        ("checkpoint_every", 1),
+    ],
+)
+def test_what_would_be_said_in_vain_is_refused(tmp_path: Path, name: str, value: Any) -> None:
+    assert name in OF_LEARNING
+    stated: dict[str, Any] = {name: value}
+    with pytest.raises(TdGymError, match=f"memory takes no {name}; leave it out"):
+        memory.train(TrainConfig("memory", FOOD, tmp_path / "run", **stated))
+    assert not (tmp_path / "run").exists()
 
 
 def test_other_and_broken_runs_are_refused(run: Path, tmp_path: Path) -> None:

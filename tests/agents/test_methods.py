@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 from torch import Tensor
 
 from agents.losses import TokenScores
-from agents.methods import budget_methods, build_method, method_names, presets
+from agents.methods import budget_methods, build_method, customer_methods, method_names, presets
 from agents.methods.base import turn_scores
 from agents.methods.cmpo import CMPO, ReleasedCMPO
 from agents.methods.ppo import PPO, token_rewards
 from agents.trajectories import Trajectories
 from td_gym.errors import TdGymError
+from td_gym.scenario import TermSpec
 from tests.agents.micro import make_trajectories
 
 TURN = [[-1, 0, -1, 1], [-1, 0, 0, -1], [-1, 0, -1, 1], [-1, 0, -1, 1]]
@@ -64,6 +66,12 @@ def test_names_and_default_presets() -> None:
             build_method(method, preset, {"voucher": 0.3})
 
 
+def test_which_methods_need_what_only_the_service_seat_has() -> None:
+    assert customer_methods() == ["ppo", "grpo", "dpo"]
+    assert build_method("ppo", options={"turn_weight": 0.1}).needs_service
+    assert [preset for preset in presets("grpo") if not build_method("grpo", preset).needs_service] == ["default"]
+
+
 def test_which_methods_use_budgets() -> None:
     assert budget_methods() == ["grpo with preset fixed_penalty or dual_ascent", "cmpo"]
     assert build_method("grpo", "total", {"voucher": 0.3}, {"penalty": 0.5}).uses_budgets
@@ -90,6 +98,30 @@ def test_which_methods_use_budgets() -> None:
         ({"method": "more", "options": {"reasoning_pace": 0.0}}, "reasoning_pace must be above 0"),
         ({"method": "more", "options": {"mac_weight": 0, "pnr_weight": 0}}, "nor both 0"),
         ({"method": "more", "preset": "merged", "options": {"rouge": True}}, "rouge is not among the rewards"),
+        ({"method": "grpo", "options": {"loss": {"normalisation": "mean"}}}, "Unknown normalisation 'mean'"),
+        ({"method": "grpo", "options": {"loss": {"constant": 0}}}, "constant must be above 0"),
+        ({"method": "grpo", "options": {"loss": {"clip_low": -0.1}}}, "clip_low must not be negative"),
+        ({"method": "grpo", "options": {"loss": "token"}}, "'loss' must be a table"),
+        ({"method": "grpo", "options": {"penalty": True}}, "must be a float"),
+        ({"method": "grpo", "options": {"penalty": float("nan")}}, "must be a float, not nan"),
+        ({"method": "grpo", "options": {"dual_rate": -0.1}}, "dual_rate must not be negative"),
+        ({"method": "grpo", "options": {"term_weights": {"x": "much"}}}, "must be a table of numbers"),
+        ({"method": "grpo", "options": {"term_weights": 1.0}}, "must be a table of numbers"),
+        ({"method": "cmpo", "options": {"pid": {"integral_maximum": "x"}}}, "'integral_maximum' must be a float"),
+        ({"method": "cmpo", "options": {"pid": {"delay": 0}}}, "delay must be at least 1"),
+        ({"method": "cmpo", "options": {"pid": {"delay": 1.5}}}, "'delay' must be a whole number"),
+        ({"method": "cmpo", "options": {"pid": {"cost_smoothing": 1.5}}}, "cost_smoothing must be between 0 and 1"),
+        ({"method": "cmpo", "options": {"pid": {"ki": -1}}}, "ki of a controller must not be negative"),
+        ({"method": "cmpo", "options": {"scale_decay": 2}}, "scale_decay must be between 0 and 1"),
+        ({"method": "cmpo", "preset": "released", "options": {"window": 0}}, "window must be at least 1"),
+        ({"method": "cmpo", "preset": "released", "options": {"window": -1}}, "window must be at least 1"),
+        (
+            {"method": "cmpo", "preset": "released", "options": {"rate_weight": 2}},
+            "rate_weight must be between 0 and 1",
+        ),
+        ({"method": "ppo", "options": {"gamma": 1.5}}, "gamma must be between 0 and 1"),
+        ({"method": "ppo", "options": {"value_coef": -1}}, "value_coef must not be negative"),
+        ({"method": "gopo", "options": {"persistence": 2}}, "persistence must be between 0 and 1"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(arguments: dict[str, Any], message: str) -> None:
@@ -102,6 +134,45 @@ def test_options_reach_nested_configurations() -> None:
     assert isinstance(method, CMPO)
     assert (method.config.pid.kp, method.loss.kl_beta, method.config.process_weight) == (1.0, 0.5, 0.0)
     assert method.config.pid.ki == 0.2
+
+
+def test_a_cap_on_the_integral_may_be_a_number_or_none() -> None:
+    for stated, taken in ((2, 2.0), (None, None)):
+        method = build_method("cmpo", options={"pid": {"integral_maximum": stated}})
+        assert method.config.pid.integral_maximum == taken
+
+
+TERMS = {"polite": TermSpec(0.0, 1.0, "p", 2.0), "brief": TermSpec(0.0, 1.0, "b", 1.0)}
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"polit": 1.0}, "Unknown turn term 'polit'. Did you mean 'polite'"),
+        ({"polite": -1.0}, "must add up to more than 0, their sum is 0"),
+        ({"polite": 0, "brief": 0}, "must add up to more than 0"),
+        ({"polite": math.inf}, "must add up to more than 0, their sum is inf"),
+    ],
+)
+@pytest.mark.parametrize("method", ["ppo", "grpo", "cmpo", "duca", "gopo"])
+def test_weights_that_do_not_go_with_the_turn_terms_are_refused(
+    method: str, weights: dict[str, float], message: str
+) -> None:
+    with pytest.raises(TdGymError, match=message):
+        build_method(method, options={"term_weights": weights}).check_terms(TERMS)
+
+
+def test_weights_that_go_with_the_turn_terms_are_taken() -> None:
+    for method in method_names():
+        build_method(method).check_terms(TERMS)
+        build_method(method).check_terms({})
+    build_method("grpo", options={"term_weights": {"polite": 0, "brief": 0.5}}).check_terms(TERMS)
+    with pytest.raises(TdGymError, match="no turn terms to learn from, so 'polite'"):
+        build_method("grpo", options={"term_weights": {"polite": 1}}).check_terms({})
+    # GDPO normalises each term by itself: no sum is divided by.
+    build_method("gdpo", options={"term_weights": {"polite": -1}}).check_terms(TERMS)
+    with pytest.raises(TdGymError, match="must add up"):
+        build_method("gdpo", "horizons", options={"term_weights": {"polite": -1}}).check_terms(TERMS)
 
 
 def test_sft_is_cross_entropy() -> None:

@@ -23,7 +23,7 @@ from td_gym.errors import TdGymError
 from td_gym.registration import env_id, scenario_names
 from tests.agents.micro import make_trajectories, micro_model
 from tests.agents.test_trainer import metrics_of, run_workers
-from tests.agents.toy import run_toy, toy_config, toy_policy, toy_source
+from tests.agents.toy import SCENARIO, run_toy, toy_config, toy_policy, toy_source
 
 KL = 0.05
 norm_lists = st.lists(st.integers(0, 4).map(float), min_size=1, max_size=8)
@@ -183,9 +183,9 @@ def test_a_slower_phase_takes_shorter_steps(tmp_path: Path) -> None:
 def test_a_fresh_reference_needs_two_steps(tmp_path: Path) -> None:
     config = toy_config(tmp_path, method="more", minibatches=1)
     with pytest.raises(TdGymError, match="minibatches of at least 2, not 1"):
-        configured_method(config, {})
+        configured_method(config, {}, SCENARIO)
     for changes in ({"options": {"ref_every": 2}}, {"options": {"loss": {"kl_beta": 0.0}}}, {"preset": "merged"}):
-        configured_method(replace(config, **changes), {})
+        configured_method(replace(config, **changes), {}, SCENARIO)
 
 
 def toy_replies(config: TrainConfig) -> Any:

@@ -218,6 +218,21 @@ def test_breaches_are_counted_with_the_mask_and_without(
     assert " 0 breaches in 30 dialogues" not in free
 
 
+def test_a_model_that_does_not_plan_has_no_breaches_to_count(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(breaches, "make_scenario", lambda name: FakeScenario())
+    monkeypatch.setattr(breaches.TokenPolicy, "load", lambda *_, **__: fake_policy())
+    assert breaches.main(["--env", "Fake", "--model", "mine", "--dialogues", "3"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "'mine' does not plan; take 'tiny-planned', or a run of gopo.\n")
+
+
+def test_a_negative_seed_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert breaches.main(["--env", "td_gym/Sales-v0", "--seed", "-1"]) == 2
+    assert capsys.readouterr().err == "The seed must not be negative, it is -1.\n"
+
+
 def test_an_unknown_environment_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert breaches.main(["--env", "td_gym/Nothing-v0"]) == 2
     assert "Unknown environment" in capsys.readouterr().err

@@ -15,13 +15,13 @@ import torch
 
 from agents import self_play as module
 from agents import trainer
-from agents.methods import method_names, presets
+from agents.methods import customer_methods, method_names, presets
 from agents.rollout import rollout
 from agents.self_play import self_play
 from agents.sources import partners, policy_source
 from agents.token_agent import TokenAgent
 from agents.token_policy import TokenPolicy
-from agents.trainer import FOR_CUSTOMERS, TrainConfig, train
+from agents.trainer import TrainConfig, train
 from agents.trajectories import Trajectories
 from td_gym.errors import TdGymError
 from td_gym.scenario import Episode
@@ -138,7 +138,7 @@ def test_weights_that_name_no_seat_are_of_the_service_seat_and_foreign_ones_of_a
     assert [TokenPolicy.load(tmp_path, seat=seat).seat for seat in SEATS] == list(SEATS)
 
 
-@pytest.mark.parametrize("method", FOR_CUSTOMERS)
+@pytest.mark.parametrize("method", customer_methods())
 def test_a_customer_learns_from_its_session_reward(weights: dict[str, Path], tmp_path: Path, method: str) -> None:
     settings = config(
         weights, "customer", tmp_path, method=method, opponent=str(weights["service"]), steps=2, copies=4, average=0
@@ -154,7 +154,9 @@ def test_a_customer_learns_from_its_session_reward(weights: dict[str, Path], tmp
     assert TokenPolicy.load(settings.out, seat="customer").seat == "customer"
 
 
-SERVICE_ONLY = [(name, preset, {}) for name in method_names() if name not in FOR_CUSTOMERS for preset in presets(name)]
+SERVICE_ONLY = [
+    (name, preset, {}) for name in method_names() if name not in customer_methods() for preset in presets(name)
+]
 SERVICE_ONLY += [("grpo", preset, {}) for preset in presets("grpo")[1:]]
 SERVICE_ONLY += [("ppo", "", {"options": {"turn_weight": 0.1}}), ("dpo", "", {"budgets": {"voucher": 0.1}})]
 

@@ -144,6 +144,18 @@ def test_another_protocol_is_refused_and_another_wording_warns(tmp_path: Path) -
         TokenPolicy.load(tmp_path, scenario=FakeScenario())
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [('{"protocol": "1", "wor', "is not a whole JSON file"), ('["1"]', "must be a JSON object, not a list")],
+)
+def test_a_broken_version_file_is_one_line(tmp_path: Path, content: str, words: str) -> None:
+    fake_policy().save(tmp_path)
+    (tmp_path / "td_gym.json").write_text(content)
+    with pytest.raises(TdGymError, match=rf"td_gym\.json' {words}") as caught:
+        TokenPolicy.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_another_scenario_is_refused_in_one_line(tmp_path: Path) -> None:
     policy = fake_policy()
     policy.versions = {"protocol": "1", "scenario": "Kitchen", "version": "9", "wording": "9"}

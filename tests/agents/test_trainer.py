@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -137,11 +138,26 @@ def test_every_method_trains(tmp_path: Path, method: str) -> None:
         ({"steps": 0}, "steps must be at least 1"),
         ({"seed": -1}, "seed must not be negative"),
         ({"lr": 0.0}, "learning rate must be positive"),
+        ({"lr": math.nan}, "learning rate must be positive"),
+        ({"betas": [0.5]}, "betas must be two numbers"),
+        ({"betas": [0.5, 1.0]}, "betas must be two numbers"),
+        ({"betas": [0.5, "x"]}, "betas must be two numbers"),
+        ({"max_grad_norm": 0.0}, "max_grad_norm must be above 0"),
+        ({"max_new_tokens": -3}, "max_new_tokens must be at least 1, it is -3"),
     ],
 )
 def test_bad_settings_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(TdGymError, match=message):
         toy_config(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"options": {"term_weights": {"x": 1.0}}}, {"preset": "released", "options": {"window": 0}}]
+)
+def test_options_that_cannot_be_are_refused_before_anything_is_written(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(TdGymError, match=r"Unknown turn term 'x'|window must be at least 1"):
+        train(TrainConfig("cmpo", "td_gym/FoodDispute-v0", tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("method", ["grpo", "cmpo", "duca", "gdpo", "more", "dpo", "gopo"])

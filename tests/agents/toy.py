@@ -18,14 +18,18 @@ from agents.token_policy import TokenPolicy
 from agents.trainer import SOURCES, configured_method, train_policy
 from agents.trajectories import Trajectories
 from td_gym.draws import mix
-from td_gym.scenario import CostSpec
+from td_gym.scenario import CostSpec, TermSpec
 
 SPEND, SAVE = 20, 21
 REWARDS = {SPEND: 4.0, SAVE: 3.0}
 MOOD = 0.8
 """Standard deviation of what a reward owes to chance, as satisfaction does."""
 SCENARIO: Any = SimpleNamespace(
-    name="Toy", version="1", wording_version="1", costs={"voucher": CostSpec("a voucher", 0.3)}
+    name="Toy",
+    version="1",
+    wording_version="1",
+    costs={"voucher": CostSpec("a voucher", 0.3)},
+    terms={"quality": TermSpec(0.0, 1.0, "always 0")},
 )
 
 
@@ -94,6 +98,6 @@ def toy_config(out: Path, **changes: Any) -> TrainConfig:
 def run_toy(config: TrainConfig, source: Any = None) -> None:
     """Train on the toy as ``td-gym train`` would on an environment."""
     budgets = dict(config.budgets) or {"voucher": 0.3}
-    method = configured_method(config, budgets)
+    method = configured_method(config, budgets, SCENARIO)
     sources = dict.fromkeys(SOURCES, source or toy_source(config))
     train_policy(config, SCENARIO, toy_policy(), method, budgets, sources)

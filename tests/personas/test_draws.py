@@ -19,6 +19,16 @@ def test_draws_are_pure_and_in_range(seed: int, keys: list[int | str]) -> None:
     assert weighted("abc", [0, 2, 0], seed, *keys) == "b"
 
 
+def test_draws_of_non_negative_seeds_stay_what_they_were_and_a_negative_one_comes_to_an_end() -> None:
+    assert [mix(seed, "a", 1) for seed in (0, 7, 2**64 + 1, 2**200)] == [
+        9962256937282428547,
+        34737108737341314,
+        3005424398770228355,
+        11464462150397903437,
+    ]
+    assert mix(-1, "a") != mix(-2, "a")
+
+
 def test_seeds_and_keys_all_count() -> None:
     wide = [0, 1, 2**64, 2**64 + 1, 2**128]
     values = {mix(seed, key, order) for seed in wide for key in ("a", "b", 0, 1) for order in (0, 1)}
