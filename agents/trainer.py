@@ -109,14 +109,15 @@ def opposing_policy(config: TrainConfig, scenario: Scenario, device: str) -> Tok
 def starting_policy(config: TrainConfig, method: Method, scenario: Scenario, device: str) -> TokenPolicy:
     """Return the policy that training starts from, made to plan as ``method`` needs it.
 
-    Raises ``TdGymError`` for a policy that plans and a method that does not let it hold whole dialogues.
+    Raises ``TdGymError`` for a policy that plans and a method that cannot train one.
     """
     plans = method.planning is not None
     policy = TokenPolicy.load(config.model, device, scenario=scenario, plans=plans, seat=config.seat)
     if method.planning is not None:
         policy.planning = method.planning
-    if policy.planning is not None and method.learns_from != "policy":
-        raise TdGymError(f"{config.model!r} plans before it writes, which {config.method} cannot train; take 'tiny'.")
+    if policy.planning is not None and not method.may_plan:
+        label = f"{config.method} {config.preset}".strip()
+        raise TdGymError(f"{config.model!r} plans before it writes, which {label} cannot train; take 'tiny'.")
     return policy
 
 

@@ -81,6 +81,11 @@ class Method(ABC):
     """How the policy has to plan; ``None`` leaves that to the policy."""
 
     @property
+    def may_plan(self) -> bool:
+        """Whether it can train a policy that plans: one that holds whole dialogues by itself."""
+        return self.learns_from == "policy"
+
+    @property
     def needs_reference(self) -> bool:
         """Whether the policy that training starts from is scored too."""
         return self.loss.kl_beta > 0

@@ -77,6 +77,11 @@ class GOPO(Method):
         if config.expert != "none":
             self.planning = Planning(config.expert, config.masked)
 
+    @property
+    def may_plan(self) -> bool:
+        """Whether anybody is there to choose strategies."""
+        return self.config.expert != "none"
+
     def phases(self, update: int, total: int) -> Sequence[Phase]:
         """Return the expert's update or the service agent's, in turn; the latter's alone where only it learns."""
         if self.config.expert == "none":

@@ -198,11 +198,16 @@ def test_a_broken_record_of_planning_is_one_clear_error(tmp_path: Path, value: A
         TokenPolicy.load(tmp_path)
 
 
-def test_a_method_without_whole_dialogues_refuses_a_model_that_plans(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("method", "preset"), [("sft", ""), ("more", "no_scaffold"), ("gopo", "no_expert")])
+def test_a_method_without_dialogues_or_without_an_expert_refuses_a_model_that_plans(
+    tmp_path: Path, method: str, preset: str
+) -> None:
     planning_policy().save(tmp_path / "model")
-    config = TrainConfig("sft", "td_gym/FoodDispute-v0", tmp_path / "run", model=str(tmp_path / "model"))
-    with pytest.raises(TdGymError, match="plans before it writes, which sft cannot train"):
-        starting_policy(config, build_method("sft"), make_scenario("FoodDispute"), "cpu")
+    config = TrainConfig(
+        method, "td_gym/FoodDispute-v0", tmp_path / "run", model=str(tmp_path / "model"), preset=preset
+    )
+    with pytest.raises(TdGymError, match=f"plans before it writes, which {method} {preset}".strip()):
+        starting_policy(config, build_method(method, preset), make_scenario("FoodDispute"), "cpu")
 
 
 def test_breaches_are_counted_with_the_mask_and_without(
