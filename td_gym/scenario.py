@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, final
 import numpy as np
 import numpy.typing as npt
 
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, as_seed
 from td_gym.protocol import MAX_CHARS, ParsedMessage, Tool, parse_message
 from td_gym.turns import CustomerEffect, ServiceEffect, Turn, TurnResult, split_end_mark
 
@@ -85,7 +85,7 @@ class Episode(ABC):
 
     def __init__(self, scenario: Scenario, seed: int, split: str, row: int | None, case: Any) -> None:
         self.scenario = scenario
-        self.seed = seed
+        self.seed = as_seed(seed)
         self.split = split
         self.row = row
         self.case = case
@@ -306,7 +306,10 @@ class Scenario(ABC):
 
     @abstractmethod
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> Episode:
-        """Start a conversation: ``seed`` fixes it, ``row`` picks a row of the scenario file."""
+        """Start a conversation: ``seed`` fixes it, ``row`` picks a row of the scenario file.
+
+        It begins with ``seed = as_seed(seed)``, since nothing may be drawn by what is no seed.
+        """
 
     @abstractmethod
     def admissible(self, episode: Episode) -> tuple[str, ...]:

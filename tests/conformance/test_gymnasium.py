@@ -162,6 +162,40 @@ def test_rows_need_a_file(env_id: str) -> None:
         env.reset(options={"scenario": "first"})
 
 
+NO_SEEDS = (-1, 2.9, "12", "x", True, np.int64(-5), [3])
+
+
+@pytest.mark.parametrize("seed", NO_SEEDS, ids=repr)
+def test_what_is_no_seed_is_refused_in_words_and_changes_nothing(env_id: str, scenario: Scenario, seed: Any) -> None:
+    expected = "A seed must be a non-negative whole number, not "
+    with pytest.raises(TdGymError, match=expected):
+        scenario.begin(seed)
+    env, untouched = gymnasium.make(env_id), gymnasium.make(env_id)
+    env.reset(seed=4)
+    with pytest.raises(TdGymError, match=expected):
+        env.reset(seed=seed)
+    untouched.reset(seed=4)
+    assert env.reset()[1] == untouched.reset()[1]
+    vector, still = (gymnasium.make_vec(env_id, num_envs=2) for _ in range(2))
+    for one in (vector, still):
+        one.reset(seed=4)
+    for seeds in ([0, seed], *([] if isinstance(seed, list) else [seed])):
+        with pytest.raises(TdGymError, match=expected):
+            vector.reset(seed=seeds)
+    assert data_equivalence(vector.reset(), still.reset(), exact=True)
+
+
+@pytest.mark.parametrize("seed", [np.int64(5), np.uint8(5), np.array(5)], ids=repr)
+def test_a_whole_number_of_numpy_is_a_seed(env_id: str, scenario: Scenario, seed: Any) -> None:
+    assert type(scenario.begin(seed).seed) is int
+    env = gymnasium.make(env_id)
+    assert env.reset(seed=seed)[1] == env.reset(seed=5)[1]
+    vector = gymnasium.make_vec(env_id, num_envs=2)
+    plain = vector.reset(seed=5)
+    for seeds in (seed, np.array([5, 6]), [seed, 6]):
+        assert data_equivalence(vector.reset(seed=seeds), plain, exact=True)
+
+
 def test_the_turn_limit_truncates(env_id: str) -> None:
     env = gymnasium.make(env_id, max_turns=1)
     env.reset(seed=0)

@@ -10,7 +10,7 @@ from personas.fds import FdsRow, load_rows
 from personas.persona import Persona
 from personas.population import Population
 from td_gym.draws import choice
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, as_seed
 from td_gym.judges import principles
 from td_gym.protocol import MAX_CHARS, Messages, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
@@ -104,6 +104,7 @@ class FoodDispute(Desk[Persona]):
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> FoodDisputeEpisode:
         """Start conversation ``seed``; with a scenario file, on ``row`` or on a row drawn from ``split``."""
+        seed = as_seed(seed)
         if self.rows is None:
             case = draw_case(seed, split, self.person(seed, split, row))
             return FoodDisputeEpisode(self, seed, split, None, case)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, as_seed
 from td_gym.scenario import Episode, SeatPolicy
 from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.cases import draw_case
@@ -50,6 +50,7 @@ class RecordedCustomers(MultiWOZ):
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> MultiWOZEpisode:
         """Start conversation ``seed``; there is no row to pick."""
+        seed = as_seed(seed)
         case = draw_case(seed, self.person(seed, split, row), Goal({}))
         return MultiWOZEpisode(self, seed, split, None, case)
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from personas.persona import Persona
 from personas.population import Population
 from td_gym.draws import choice
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, as_seed
 from td_gym.protocol import MAX_CHARS, Messages, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
@@ -94,6 +94,7 @@ class MultiWOZ(Desk[Persona]):
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> MultiWOZEpisode:
         """Start conversation ``seed``; ``row`` picks a published goal of the split."""
+        seed = as_seed(seed)
         persona = self.person(seed, split, None)
         case = draw_case(seed, persona, self.city.goal(seed, split, row))
         return MultiWOZEpisode(self, seed, split, row, case)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from personas.prospect import Prospect
 from personas.prospect_population import Prospects
 from td_gym.draws import choice
+from td_gym.errors import as_seed
 from td_gym.protocol import Messages, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
@@ -105,6 +106,7 @@ class Sales(Desk[Prospect]):
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> SalesEpisode:
         """Start conversation ``seed``; Sales has no scenario files, so ``row`` must be ``None``."""
+        seed = as_seed(seed)
         return SalesEpisode(self, seed, split, None, draw_case(seed, split, self.person(seed, split, row)))
 
     def succeeded(self, outcome: Mapping[str, Any]) -> bool:
