@@ -181,7 +181,7 @@ class Episode(ABC):
         return self.scenario.tools[message.action].looks_up
 
     def _submit_customer(self, text: str) -> TurnResult:
-        shown, mark = split_end_mark(text[: self.scenario.max_chars])
+        shown, mark = split_end_mark(text, self.scenario.max_chars)
         if not self.service_turns:
             mark = None  # nobody has served yet, so there is nothing to rate
         effect = self.hear_customer(shown)

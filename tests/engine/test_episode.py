@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from td_gym.errors import TdGymError
 from td_gym.scenario import MAX_ASIDES, play_on
 from td_gym.turns import EndMark, split_end_mark
+from tests.bounded import bounded
 from tests.engine.echo_scenario import EchoCustomer, EchoEpisode, EchoScenario, EchoService
 
 ANY_TEXT = st.one_of(
@@ -34,10 +35,36 @@ def begin(**options: Any) -> EchoEpisode:
         ("[end:6]", "[end:6]", None),
         ("[end:5.9]", "", EndMark(False, 5.0)),
         ("[end:4", "[end:4", None),
+        ("well [hangup:1.234567]", "well", EndMark(True, 1.234567)),
+        (" no. [end:2]\n[end:3] ", "no. [end:2]", EndMark(False, 3.0)),
     ],
 )
 def test_end_marks(text: str, shown: str, mark: EndMark | None) -> None:
     assert split_end_mark(text) == (shown, mark)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "mark"),
+    [
+        ("I leave now. [end:2]", "I leave", EndMark(False, 2.0)),
+        ("I [hangup:1]", "I", EndMark(True, 1.0)),
+        ("  leave now", "leave", None),
+        ("a [end:5] b", "a [end:", None),
+    ],
+)
+def test_an_end_mark_counts_behind_words_that_are_cut(text: str, shown: str, mark: EndMark | None) -> None:
+    assert split_end_mark(text, 7) == (shown, mark)
+    episode = begin(max_chars=7)
+    episode.submit("customer", "hi")
+    episode.submit("service", "hi")
+    assert episode.submit("customer", text).terminated == (mark is not None)
+    assert episode.transcript[-1].shown == shown
+
+
+def test_text_without_an_end_mark_is_read_in_linear_time() -> None:
+    text = "x" + " " * 200_000 + "x]"
+    with bounded():
+        assert split_end_mark(text) == (text, None)
 
 
 def test_a_conversation_by_hand() -> None:
