@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, final
 import numpy as np
 import numpy.typing as npt
 
-from td_gym.errors import TdGymError, as_seed
+from td_gym.errors import TdGymError, as_seed, unknown
 from td_gym.protocol import MAX_CHARS, ParsedMessage, Tool, parse_message
 from td_gym.turns import CustomerEffect, ServiceEffect, Turn, TurnResult, split_end_mark
 
@@ -222,10 +222,13 @@ class Episode(ABC):
         """Return the conversation as chat messages, fresh at every call.
 
         ``system`` is the seat's briefing, its own turns are ``assistant``, the others' ``user``; a
-        tool's answer follows the turn that called it as ``user``, marked ``<tool_result>``.
+        tool's answer follows the turn that called it as ``user``, marked ``<tool_result>``.  Raises
+        ``TdGymError`` for a seat that the scenario does not have.
         """
         known = self._messages.get(seat)
         if known is None:
+            if seat not in self.scenario.seats:
+                raise unknown("seat", seat, self.scenario.seats)
             known = [{"role": "system", "content": self.briefing(seat)}]
             for turn in self.transcript:
                 known += _as_messages(turn, seat)

@@ -218,6 +218,12 @@ def test_a_conversation_branches_at_any_turn(scenario: Scenario) -> None:
             assert branch.messages("service") == reference.messages("service")
 
 
+def test_an_unknown_seat_reads_nothing(scenario: Scenario) -> None:
+    episode = scenario.begin(0)
+    with pytest.raises(TdGymError, match="Unknown seat 'servcie'"):
+        episode.messages("servcie")
+
+
 def test_infos_have_the_contracted_keys_and_hide_what_is_hidden(env_id: str, scenario: Scenario) -> None:
     env = gymnasium.make(env_id)
     declared = {*scenario.costs, *scenario.terms}  # always all there, so their presence tells nothing
