@@ -138,3 +138,22 @@ def test_conversations_go_on_from_snapshots() -> None:
         other.resume([2], [snapshot])
     with pytest.raises(TdGymError, match="This snapshot is of Other"):
         other.resume([0], [{**snapshot, "scenario": "Other"}])
+
+
+def test_what_cannot_begin_leaves_the_others_where_they_were() -> None:
+    batch, _ = plums(2)
+    before = batch.reset([0, 1], [1, 2], [0, 0])
+    snapshot = batch.episodes[0].snapshot()
+    for refused in (
+        lambda: batch.reset([0, 1], [3, 4], [0, 5]),
+        lambda: batch.reset([0, 1], [3, -4]),
+        lambda: batch.reset([0, 2], [3, 4]),
+        lambda: batch.resume([0, 1], [snapshot, {**snapshot, "version": "0"}]),
+        lambda: batch.resume([0, 2], [snapshot, snapshot]),
+    ):
+        held = dict(batch.episodes)
+        with pytest.raises(TdGymError):
+            refused()
+        assert batch.episodes == held
+    after = batch.step([0, 1], ["fig", "fig"])
+    assert [step.info["seed"] for step in after] == [step.info["seed"] for step in before] == [1, 2]
