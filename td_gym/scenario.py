@@ -8,9 +8,11 @@ AEC, parallel, vector) only moves messages in and results out.
 from __future__ import annotations
 
 import copy
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, ClassVar, Protocol, final
 
 import numpy as np
@@ -23,6 +25,7 @@ from td_gym.turns import CustomerEffect, ServiceEffect, Turn, TurnResult, split_
 SPLITS = ("train", "validation", "test")
 MAX_ASIDES = 5
 """Look-ups in a row that a seat may make before it has to speak."""
+_SNAPSHOT = ("scenario", "version", "case", "seed", "split", "row", "messages", "memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Episode(ABC):
     ``turns`` counts service turns.  The customer speaks first and is the only seat that ends a
     conversation by words; a format error, a transfer and the turn limit end it too.  An aside, a
     look-up without a word, is no turn; after ``MAX_ASIDES`` in a row one more passes for silence.
+    ``case`` is what the conversation is about: plain data by its method ``to_json``, or by a ``repr`` that says all.
     """
 
     def __init__(self, scenario: Scenario, seed: int, split: str, row: int | None, case: Any) -> None:
@@ -99,6 +103,7 @@ class Episode(ABC):
         self._asides = 0
         """Look-ups since another seat last heard something."""
         self._messages: dict[str, list[dict[str, str]]] = {}
+        self._checksum = ""
 
     # What a scenario supplies.
 
@@ -237,16 +242,31 @@ class Episode(ABC):
 
     @final
     def snapshot(self) -> dict[str, Any]:
-        """Return the conversation as plain data for ``Scenario.restore``."""
+        """Return the conversation as plain data for ``Scenario.restore``; ``case`` is a checksum of its case."""
         return {
             "scenario": self.scenario.name,
             "version": self.scenario.version,
+            "case": self._case_checksum(),
             "seed": self.seed,
             "split": self.split,
             "row": self.row,
             "messages": [[turn.seat, turn.text] for turn in self.transcript],
             "memory": copy.deepcopy(self.memory),
         }
+
+    def _case_checksum(self) -> str:
+        """Return a checksum of the case and of the rules it is met under; the same before and after any message."""
+        if not self._checksum:
+            rules = self.messages("service")[0]["content"], self.scenario.max_turns, self.scenario.max_chars
+            facts = json.dumps([describe_case(self), *rules], sort_keys=True)
+            self._checksum = blake2b(facts.encode(), digest_size=16).hexdigest()
+        return self._checksum
+
+
+def describe_case(episode: Episode) -> Any:
+    """Return what is hidden from the service seat, as plain data."""
+    describe = getattr(episode.case, "to_json", None)
+    return describe() if describe is not None else repr(episode.case)
 
 
 def play_on(episode: Episode, seats: Mapping[str, SeatPolicy]) -> list[TurnResult]:
@@ -378,13 +398,24 @@ class Scenario(ABC):
 
     @final
     def restore(self, snapshot: Mapping[str, Any]) -> Episode:
-        """Return a conversation that continues from ``snapshot``; ``TdGymError`` when it is another's."""
+        """Return a conversation that continues from ``snapshot``.
+
+        Raises ``TdGymError`` when it is another scenario's or version's, when other options or data make another case
+        of it, and when it is not whole.
+        """
+        if missing := [key for key in _SNAPSHOT if key not in snapshot]:
+            raise TdGymError(f"This snapshot lacks {', '.join(missing)}; pass what Episode.snapshot() returned.")
         if (snapshot["scenario"], snapshot["version"]) != (self.name, self.version):
             raise TdGymError(
                 f"This snapshot is of {snapshot['scenario']} {snapshot['version']}; "
                 f"restore it with that scenario, not {self.name} {self.version}."
             )
         episode = self.begin(snapshot["seed"], snapshot["split"], snapshot["row"])
+        if episode._case_checksum() != snapshot["case"]:
+            raise TdGymError(
+                f"This snapshot is of another case than seed {episode.seed} is here; restore it with the options and "
+                f"the data with which its {self.name} was made."
+            )
         for seat, text in snapshot["messages"]:
             episode.submit(seat, text)
         episode.memory = copy.deepcopy(snapshot["memory"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from td_gym.errors import TdGymError, as_flag, unknown
-from td_gym.scenario import SPLITS, Episode, Scenario, SeatPolicy
+from td_gym.scenario import SPLITS, Episode, Scenario, SeatPolicy, describe_case
 from td_gym.turns import Turn, TurnResult
 
 
@@ -115,12 +115,6 @@ def lines(turn: Turn, seat: str, max_chars: int) -> str:
     if turn.tool_message and turn.seat == seat:
         return f"\n{turn.seat}: {text}\ntool: {turn.tool_message}"
     return f"\n{turn.seat}: {text}"
-
-
-def describe_case(episode: Episode) -> Any:
-    """Return what is hidden from the service seat, as plain data; for ``debug=True`` only."""
-    describe = getattr(episode.case, "to_json", None)
-    return describe() if describe is not None else repr(episode.case)
 
 
 class ConversationBatch:

@@ -218,6 +218,16 @@ def test_a_conversation_branches_at_any_turn(scenario: Scenario) -> None:
             assert branch.messages("service") == reference.messages("service")
 
 
+def test_snapshots_of_other_options_are_refused(scenario: Scenario) -> None:
+    episode = scenario.begin(3)
+    episode.submit("customer", "Hello.")
+    snapshot = episode.snapshot()
+    assert make_scenario(scenario.name).restore(snapshot).transcript == episode.transcript
+    for options in ({"population": scenario.populations[1]}, {"max_chars": 500}, {"transfer": True}):
+        with pytest.raises(TdGymError, match="another case"):
+            make_scenario(scenario.name, **options).restore(snapshot)
+
+
 def test_an_unknown_seat_reads_nothing(scenario: Scenario) -> None:
     episode = scenario.begin(0)
     with pytest.raises(TdGymError, match="Unknown seat 'servcie'"):

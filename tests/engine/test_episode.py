@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import td_gym.scenario
 from td_gym.errors import TdGymError
 from td_gym.scenario import MAX_ASIDES, play_on
 from td_gym.turns import EndMark, split_end_mark
@@ -201,6 +202,35 @@ def test_snapshots_are_refused_by_another_version() -> None:
     snapshot = begin().snapshot() | {"version": "0"}
     with pytest.raises(TdGymError, match="Echo 0"):
         EchoScenario().restore(snapshot)
+
+
+@pytest.mark.parametrize("options", [{"rows": ("fig",)}, {"max_chars": 99}, {"max_turns": 5}], ids=str)
+def test_snapshots_are_refused_where_the_case_is_another(options: dict[str, Any]) -> None:
+    episode = begin()
+    episode.submit("customer", "say plum")
+    snapshot = json.loads(json.dumps(episode.snapshot()))
+    assert EchoScenario(("plum",)).restore(snapshot).transcript == episode.transcript
+    with pytest.raises(TdGymError, match=r"another case than seed 0 is here; .*its Echo was made"):
+        EchoScenario(**{"rows": ("plum",), **options}).restore(snapshot)
+
+
+def test_snapshots_that_are_not_whole_say_what_is_missing() -> None:
+    with pytest.raises(TdGymError, match=r"lacks scenario, .*; pass what Episode\.snapshot\(\) returned"):
+        EchoScenario().restore({})
+    for key in (snapshot := begin().snapshot()):
+        with pytest.raises(TdGymError, match=f"lacks {key};"):
+            EchoScenario(("plum",)).restore({k: v for k, v in snapshot.items() if k != key})
+
+
+def test_a_case_is_summed_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = []
+    monkeypatch.setattr(td_gym.scenario, "describe_case", lambda episode: described.append(episode.case))
+    episode = begin()
+    assert not described
+    for text in ("hi", "hi", "hm"):
+        episode.submit(episode.next_seat, text)
+        episode.snapshot()
+    assert described == ["plum"]
 
 
 def test_seats_speak_until_it_is_the_turn_of_another_or_over() -> None:

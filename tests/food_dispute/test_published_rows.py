@@ -32,6 +32,14 @@ def test_rows_are_not_drawn_by_what_is_no_seed(shared_data: Path, seed: float, r
         scenario.begin(seed, row=row)  # type: ignore[arg-type]
 
 
+def test_snapshots_are_of_one_file(shared_data: Path) -> None:
+    one, other = (FoodDispute(scenarios=shared_data / "fds" / f"{name}.parquet") for name in ("test", "train"))
+    snapshot = one.begin(1, row=3).snapshot()
+    assert one.restore(snapshot).row == 3
+    with pytest.raises(TdGymError, match="another case"):
+        other.restore(snapshot)
+
+
 def test_a_row_is_picked_by_its_index_and_split_by_its_order(shared_data: Path) -> None:
     env = gym.make("td_gym/FoodDispute-v0", scenarios=shared_data / "fds" / "test.parquet", split="validation")
     _, info = env.reset(seed=1, options={"scenario": 3})

@@ -13,6 +13,7 @@ from td_gym.scenarios.multiwoz.answers import found
 from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.recorded import RecordedCustomers, exchanges, in_slots
 from td_gym.scenarios.multiwoz.records import Dialogue, Turn
+from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from td_gym.scenarios.multiwoz.schema import Act
 from td_gym.scenarios.multiwoz.synthetic import synthetic_database
 from tests.multiwoz.published import write_21, write_tables
@@ -97,6 +98,15 @@ def test_nothing_is_learnt_from_the_test_split() -> None:
     recordings = [DIALOGUE, Dialogue("SNG0002", "test", DIALOGUE.turns, None)]
     with pytest.raises(TdGymError, match="SNG0002 is of the test split"):
         next(demonstrate(RecordedCustomers(None, recordings), 1, 0, "validation"))
+
+
+def test_snapshots_hold_whose_words_are_replayed() -> None:
+    one, other = (RecordedCustomers(None, [Dialogue(name, "train", DIALOGUE.turns, None)]) for name in "AB")
+    episode = one.begin(3)
+    assert one.restore(episode.snapshot()).case == episode.case
+    for stranger in (other, MultiWOZ()):
+        with pytest.raises(TdGymError, match="another case"):
+            stranger.restore(episode.snapshot())
 
 
 def test_only_what_was_answered_is_replayed() -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from td_gym.errors import TdGymError, as_seed
 from td_gym.scenario import Episode, SeatPolicy
 from td_gym.scenarios.multiwoz.briefing import Reading
-from td_gym.scenarios.multiwoz.cases import draw_case
+from td_gym.scenarios.multiwoz.cases import Case, draw_case
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.episode import MultiWOZEpisode
 from td_gym.scenarios.multiwoz.expert import Habits, draft
@@ -33,6 +34,18 @@ _CODE = re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z])\w{5,}\b|\d{7,}")
 """Train ids, references, postcodes in one word, and telephone numbers."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedCase(Case):
+    """The customer of a recorded dialogue, of whom nothing is known but what it says."""
+
+    recording: str
+    """Id of the dialogue."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the case as plain data."""
+        return {**Case.to_json(self), "recording": self.recording}
+
+
 class RecordedCustomers(MultiWOZ):
     """MultiWOZ with the customers of ``recordings``: conversation ``seed`` is with number ``seed``, round and round.
 
@@ -52,6 +65,7 @@ class RecordedCustomers(MultiWOZ):
         """Start conversation ``seed``; there is no row to pick."""
         seed = as_seed(seed)
         case = draw_case(seed, self.person(seed, split, row), Goal({}))
+        case = RecordedCase(case.persona, case.goal, case.day, case.time, self.ids[seed % len(self.ids)])
         return MultiWOZEpisode(self, seed, split, None, case)
 
     def make_customer(self, name: str) -> SeatPolicy:
