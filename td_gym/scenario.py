@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, ClassVar, Protocol, final
@@ -269,15 +269,35 @@ def describe_case(episode: Episode) -> Any:
     return describe() if describe is not None else repr(episode.case)
 
 
+def ask(policy: SeatPolicy, seat: str, episodes: Sequence[Episode]) -> list[str]:
+    """Return the next message of ``seat`` in each of ``episodes``, as its ``policy`` gives them.
+
+    Raises ``TdGymError`` naming the seat for anything but one text for each.
+    """
+    returned: Any = policy.reply_batch(episodes)
+    if isinstance(returned, str) or not isinstance(returned, Iterable):
+        raise TdGymError(f"The policy of seat {seat!r} must return a list of messages, not {type(returned).__name__}.")
+    replies = list(returned)
+    if len(replies) != len(episodes):
+        raise TdGymError(
+            f"The policy of seat {seat!r} must return one message for each of {len(episodes)} conversations, "
+            f"not {len(replies)}."
+        )
+    for reply in replies:
+        if not isinstance(reply, str):
+            raise TdGymError(f"The policy of seat {seat!r} must return text (str), not {type(reply).__name__}.")
+    return replies
+
+
 def play_on(episode: Episode, seats: Mapping[str, SeatPolicy]) -> list[TurnResult]:
     """Let ``seats``, policies by seat, speak until ``episode`` is over or it is the turn of a seat not among them.
 
-    Returns what each message brought about.
+    Returns what each message brought about.  Raises ``TdGymError`` where a policy returns anything but one text.
     """
     results = []
-    while episode.outcome is None and episode.next_seat in seats:
-        (text,) = seats[episode.next_seat].reply_batch([episode])
-        results.append(episode.submit(episode.next_seat, text))
+    while episode.outcome is None and (seat := episode.next_seat) in seats:
+        (text,) = ask(seats[seat], seat, [episode])
+        results.append(episode.submit(seat, text))
     return results
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from td_gym.errors import TdGymError, as_flag, unknown
-from td_gym.scenario import SPLITS, Episode, Scenario, SeatPolicy, describe_case
+from td_gym.scenario import SPLITS, Episode, Scenario, SeatPolicy, ask, describe_case
 from td_gym.turns import Turn, TurnResult
 
 
@@ -213,7 +213,7 @@ class ConversationBatch:
         while waiting := [i for i in waiting if (it := episodes[i]).next_seat != seat and it.outcome is None]:
             for other, policy in self.policies.items():
                 members = [i for i in waiting if episodes[i].next_seat == other]
-                replies = policy.reply_batch([episodes[i] for i in members]) if members else []
+                replies = ask(policy, other, [episodes[i] for i in members]) if members else []
                 for i, reply in zip(members, replies, strict=True):
                     ledgers[i].add(episodes[i].submit(other, reply), seat)
         return [ledgers[i].step(episodes[i], seat, self.debug) for i in indices]
