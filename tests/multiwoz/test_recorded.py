@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,6 +114,21 @@ def test_only_what_was_answered_is_replayed() -> None:
     assert len(exchanges(DIALOGUE)) == 4
     with pytest.raises(TdGymError, match="Dialogue A has no customer's message"):
         exchanges(Dialogue("A", "test", DIALOGUE.turns[:1], None))
+
+
+def test_recorded_customers_come_under_the_options_asked_for(tmp_path: Path) -> None:
+    write_tables(tmp_path / "db", CITY)
+    log = [{"text": turn.text, "metadata": {}, "dialog_act": {}} for turn in DIALOGUE.turns]
+    write_21(tmp_path / "MultiWOZ_2.1", "val", "SNG0001.json", log=log)
+    options: dict[str, Any] = {"population": "hard", "transfer": True, "disclosure": "paper", "max_chars": 200}
+    asked_for = MultiWOZ(tmp_path, **options)
+    recorded = asked_for.recorded("validation")
+    assert isinstance(recorded, RecordedCustomers)
+    assert (recorded.population.name, recorded.max_chars, recorded.max_turns) == ("hard", 200, 20)
+    assert recorded.service_rules == asked_for.service_rules != MultiWOZ().service_rules
+    assert recorded.begin(3).case.persona == asked_for.begin(3).case.persona
+    with pytest.raises(TdGymError, match="Unknown population 'soft'"):
+        RecordedCustomers(None, [DIALOGUE], population="soft")
 
 
 def test_training_on_recorded_dialogues(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from td_gym.errors import TdGymError, as_seed
+from td_gym.protocol import MAX_CHARS
 from td_gym.scenario import Episode, SeatPolicy
 from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.cases import Case, draw_case
@@ -50,16 +51,25 @@ class RecordedCustomers(MultiWOZ):
     """MultiWOZ with the customers of ``recordings``: conversation ``seed`` is with number ``seed``, round and round.
 
     They say what they once said, whatever they are told.  An episode has an empty goal, so that only the customer's
-    words come into it; hence no booking of what is there is refused.  ``data_dir`` is as for ``MultiWOZ``.
+    words come into it; hence no booking of what is there is refused.  The other options are those of ``MultiWOZ``.
     """
 
     customers: ClassVar[tuple[str, ...]] = ("recorded",)
 
-    def __init__(self, data_dir: str | Path | None, recordings: Sequence[Dialogue]) -> None:
+    def __init__(
+        self,
+        data_dir: str | Path | None,
+        recordings: Sequence[Dialogue],
+        population: str = "",
+        transfer: bool = False,
+        disclosure: str = "honest",
+        max_chars: int = MAX_CHARS,
+    ) -> None:
         self.ids = [recording.id for recording in recordings]
         self._recordings = recordings
         self._exchanges = [exchanges(recording) for recording in recordings]
-        super().__init__(data_dir, max_turns=max((_LEAST_TURNS, *map(len, self._exchanges))))
+        max_turns = max((_LEAST_TURNS, *map(len, self._exchanges)))
+        super().__init__(data_dir, population, transfer, disclosure, max_turns, max_chars)
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> MultiWOZEpisode:
         """Start conversation ``seed``; there is no row to pick."""

@@ -129,12 +129,18 @@ class MultiWOZ(Desk[Persona]):
         return tasks
 
     def recorded(self, split: str) -> Scenario:
-        """Return the dialogues of ``split`` in ``data_dir`` as a scenario."""
+        """Return the dialogues of ``split`` in ``data_dir`` as a scenario with this one's options.
+
+        Its limit on service turns is its own: no recording is cut off.
+        """
         from td_gym.scenarios.multiwoz.recorded import RecordedCustomers
 
         if not self.city.folder:
             raise TdGymError("An invented city has no recorded dialogues; pass the folder of MultiWOZ's data.")
-        return RecordedCustomers(self.city.folder, load_dialogues(Path(self.city.folder), split))
+        recordings, population = load_dialogues(Path(self.city.folder), split), self.population.name
+        return RecordedCustomers(
+            self.city.folder, recordings, population, self.transfer, self.disclosure, self.max_chars
+        )
 
     def make_customer(self, name: str) -> SeatPolicy:
         """Return the simulated customer ``agenda`` or ``checklist``."""
