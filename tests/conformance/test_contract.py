@@ -127,7 +127,7 @@ def test_bad_options_are_refused_in_words(scenario: Scenario, options: dict[str,
 
 
 def test_a_row_needs_a_scenario_file(scenario: Scenario) -> None:
-    with pytest.raises(TdGymError, match="scenarios=FILE"):
+    with pytest.raises(TdGymError, match="leave the row out"):
         scenario.begin(0, row=3)
 
 
