@@ -78,6 +78,13 @@ class SeatPolicy(Protocol):
         """Return the next message of each conversation, in order."""
 
 
+class Demonstrator(SeatPolicy, Protocol):
+    """A service agent whose dialogues are learnt from: what it drafts is the target, slots and all."""
+
+    def draft(self, episode: Episode) -> str:
+        """Return the next service message with unfilled slots; the environment gets it filled."""
+
+
 class Episode(ABC):
     """One running conversation.
 
@@ -117,7 +124,11 @@ class Episode(ABC):
 
     @abstractmethod
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
-        """Apply a well-formed service message to the scenario's state."""
+        """Apply a well-formed service message to the scenario's state.
+
+        The effect's ``terms`` hold a value for each of the scenario's, whatever the message; its ``costs`` only what
+        has been run up.
+        """
 
     @abstractmethod
     def hear_customer(self, shown: str) -> CustomerEffect:
@@ -127,8 +138,10 @@ class Episode(ABC):
     def conclude(self, ended_by: str, rating: float | None) -> tuple[dict[str, Any], dict[str, float]]:
         """Return the outcome (plain JSON) and the final session rewards by seat.
 
-        ``rating`` is the customer's own closing mark, ``None`` where it gave none.  After a format
-        error the engine adds ``error``, what was wrong with the message.
+        The outcome holds ``ended_by`` as given (``resolved``, ``hung_up``, ``transferred`` or another word of a
+        ``ServiceEffect``, ``turn_limit``, ``format_error``) and ``turns``, the ``service_turns``.  ``rating`` is the
+        customer's own closing mark, ``None`` where it gave none.  After a format error the engine adds ``error``,
+        what was wrong with the message.
         """
 
     def closing_costs(self) -> Mapping[str, float]:
@@ -314,28 +327,47 @@ def _as_messages(turn: Turn, seat: str) -> tuple[dict[str, str], ...]:
 
 
 class Scenario(ABC):
-    """The rules of one kind of conversation; stateless once built, so many episodes share one."""
+    """The rules of one kind of conversation; stateless once built, so many episodes share one.
+
+    A scenario fills in all that has no value here; the conformance suite holds it to that.
+    """
 
     name: ClassVar[str]
+    """Name in the environment's id, in snapshots and in trained weights."""
     version: ClassVar[str]
     """Frozen rules and numbers; a change of either bumps it."""
     wording_version: ClassVar[str]
+    """Of the texts that seats read and simulated ones say; bumped where only these change."""
     seats: ClassVar[tuple[str, ...]] = ("service", "customer")
+    """Who talks: ``service`` and ``customer``."""
     costs: ClassVar[Mapping[str, CostSpec]]
+    """Named costs, increments of at least 0.  ``format``, which the engine counts, is among them; exactly one is
+    budgeted."""
     terms: ClassVar[Mapping[str, TermSpec]]
+    """Named turn terms, four or more, finite and with ``low < high``.  Every service turn returns all of them; after a
+    format error the engine gives ``zero_terms``."""
     reward_ranges: ClassVar[Mapping[str, tuple[float, float]]]
     """Range of the session reward, by seat."""
     strategies: ClassVar[tuple[str, ...]]
+    """Names of what a service message may set out to do, all different.  At least one is always admissible."""
     fallback_strategy: ClassVar[str]
+    """One of ``strategies``, which takes the place of a choice that the procedure does not admit."""
     populations: ClassVar[tuple[str, ...]]
+    """Names of the populations of customers, the first the default."""
     customers: ClassVar[tuple[str, ...]]
-    """Names of the simulated customers; the first is the default, the others are kept for evaluation."""
+    """Names of the simulated customers: the default and at least a second, independent one.  All but the first are
+    kept for evaluation."""
     floors: ClassVar[tuple[str, ...]] = ("random", "do_nothing")
+    """Names of the agents that show what no skill earns; ``random`` and ``do_nothing`` are among them."""
     feature_names: ClassVar[tuple[str, ...]]
+    """What the numbers of ``Episode.features`` are, in order."""
 
     tools: Mapping[str, Tool]
+    """The service seat's tools by name; none is called ``chat``."""
     max_turns: int
+    """Limit on service turns."""
     max_chars: int = MAX_CHARS
+    """Limit on the length of a message: a longer one is a format error of the service seat, the customer's is cut."""
 
     @property
     def zero_terms(self) -> dict[str, float]:
@@ -344,8 +376,14 @@ class Scenario(ABC):
 
     @property
     def budgeted_cost(self) -> str:
-        """Name of the cost that ``info["cost"]`` carries."""
-        return next(name for name, spec in self.costs.items() if spec.budgeted)
+        """Name of the cost that ``info["cost"]`` carries; ``TdGymError`` where not exactly one has a limit."""
+        budgeted = [name for name, spec in self.costs.items() if spec.budgeted]
+        if len(budgeted) != 1:
+            raise TdGymError(
+                f"{self.name} has {len(budgeted)} costs with a limit ({', '.join(budgeted) or 'none'}); "
+                "give exactly one of its costs a limit."
+            )
+        return budgeted[0]
 
     @abstractmethod
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> Episode:
@@ -404,6 +442,13 @@ class Scenario(ABC):
     def references(self) -> Mapping[str, SeatPolicy]:
         """Return further scripted agents that a calibration table shows, by name."""
         return {}
+
+    def demonstrator(self, seed: int) -> Demonstrator:
+        """Return the agent of mixed skill whose dialogues a model is first trained on; ``seed`` fixes its habits.
+
+        Raises ``TdGymError`` where there is none to learn from.
+        """
+        raise TdGymError(f"{self.name} has no demonstrator, so no scripted dialogues to learn from.")
 
     def recorded(self, split: str) -> Scenario:
         """Return this scenario with recorded customers and the recorded desk as its demonstrator, to learn from.

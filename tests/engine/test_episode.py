@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import td_gym.scenario
+from td_gym.envs.gym import DialogueEnv
 from td_gym.errors import TdGymError
-from td_gym.scenario import MAX_ASIDES, play_on
+from td_gym.scenario import MAX_ASIDES, CostSpec, play_on
 from td_gym.turns import EndMark, split_end_mark
 from tests.bounded import bounded
 from tests.engine.echo_scenario import EchoCustomer, EchoEpisode, EchoScenario, EchoService
@@ -257,3 +258,20 @@ def test_no_text_raises_and_snapshots_restore(texts: list[str]) -> None:
     assert restored.outcome == episode.outcome
     for seat in scenario.seats:
         assert restored.messages(seat) == episode.messages(seat)
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"), [((None, None), r"0 costs .*\(none\)"), ((0.5, 0.1), r"2 costs .*\(gift, chars\)")]
+)
+def test_exactly_one_cost_has_a_limit(
+    limits: tuple[float | None, float | None], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs = {name: CostSpec(name, limit) for name, limit in zip(("gift", "chars"), limits, strict=True)}
+    monkeypatch.setattr(EchoScenario, "costs", costs)
+    with pytest.raises(TdGymError, match=f"^Echo has {named}; give exactly one"):
+        DialogueEnv(EchoScenario()).reset(seed=0)
+
+
+def test_a_scenario_without_a_demonstrator_says_so() -> None:
+    with pytest.raises(TdGymError, match="Echo has no demonstrator"):
+        EchoScenario().demonstrator(0)

@@ -13,7 +13,7 @@ from td_gym.draws import choice
 from td_gym.errors import TdGymError, as_seed
 from td_gym.judges import principles
 from td_gym.protocol import MAX_CHARS, Messages, Tool
-from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, Demonstrator, Episode, ScaffoldTask, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.food_dispute import briefing, sop
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS
@@ -166,7 +166,7 @@ class FoodDispute(Desk[Persona]):
         rates = {"skilled_never": 0.0, "skilled_random_30": 0.3, "skilled_always": 1.0}
         return {name: ScriptedService(Habits(1.0, rate, rate)) for name, rate in rates.items()}
 
-    def demonstrator(self, seed: int) -> SeatPolicy:
+    def demonstrator(self, seed: int) -> Demonstrator:
         """Return the agent of mixed skill whose dialogues the tiny model is first trained on."""
         from td_gym.scenarios.food_dispute.expert import Demonstrator
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from td_gym.errors import TdGymError, as_seed
 from td_gym.protocol import MAX_CHARS
-from td_gym.scenario import Episode, SeatPolicy
+from td_gym.scenario import Demonstrator, Episode, SeatPolicy
 from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.cases import Case, draw_case
 from td_gym.scenarios.multiwoz.database import Database
@@ -82,7 +82,7 @@ class RecordedCustomers(MultiWOZ):
         """Return the recorded customers."""
         return CustomerPolicy(self._say)
 
-    def demonstrator(self, seed: int) -> SeatPolicy:
+    def demonstrator(self, seed: int) -> Demonstrator:
         """Return the recorded desk; ``TdGymError`` where a recording is of the test split, from which nobody learns."""
         for recording in self._recordings:
             if recording.split == "test":

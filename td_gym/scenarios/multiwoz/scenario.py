@@ -11,7 +11,7 @@ from personas.population import Population
 from td_gym.draws import choice
 from td_gym.errors import TdGymError, as_seed
 from td_gym.protocol import MAX_CHARS, Messages, Tool
-from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, Demonstrator, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.multiwoz import sop
 from td_gym.scenarios.multiwoz.briefing import DeskTexts
@@ -172,7 +172,7 @@ class MultiWOZ(Desk[Persona]):
             "looks_up_always": RuleAgent(self.database, Habits(looks_again=True)),
         }
 
-    def demonstrator(self, seed: int) -> SeatPolicy:
+    def demonstrator(self, seed: int) -> Demonstrator:
         """Return the agent of mixed skill whose dialogues the tiny model is first trained on."""
         from td_gym.scenarios.multiwoz.expert import Demonstrator
 
