@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -31,3 +32,14 @@ def as_count(name: str, value: Any) -> int:
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
         raise TdGymError(f"{name} must be a whole number of at least 1, not {value!r}.")
     return int(value)
+
+
+def as_seed(seed: Any) -> int:
+    """Return ``seed`` as an integer; ``TdGymError`` when it is not a non-negative one, of Python or of NumPy."""
+    try:
+        number = -1 if isinstance(seed, bool) else operator.index(seed)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise TdGymError(f"A seed must be a non-negative whole number, not {seed!r}.")
+    return number

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-_END = re.compile(r"\s*\[(end|hangup):([1-5](?:\.\d{1,6})?)\]\s*$")
+_END = re.compile(r"\[(end|hangup):([1-5](?:\.\d{1,6})?)\]\Z")
+_LONGEST_END = len("[hangup:1.000000]")
 
 
 @dataclass(slots=True)
@@ -76,11 +77,14 @@ class EndMark(NamedTuple):
     rating: float
 
 
-def split_end_mark(text: str) -> tuple[str, EndMark | None]:
-    """Split a customer's message into what is shown and its end marker, if it closes with one."""
-    text = text.strip()
-    match = _END.search(text) if text.endswith("]") else None
+def split_end_mark(text: str, max_chars: int | None = None) -> tuple[str, EndMark | None]:
+    """Split a customer's message into what is shown and its end marker, if it closes with one.
+
+    Of the words ``max_chars`` characters are shown; a marker behind more than that counts all the same.
+    """
+    text = text.rstrip()
+    match = _END.search(text, max(0, len(text) - _LONGEST_END)) if text.endswith("]") else None
     if match is None:
-        return text, None
+        return text[:max_chars].strip(), None
     rating = min(max(float(match[2]), 1.0), 5.0)
-    return text[: match.start()], EndMark(match[1] == "hangup", rating)
+    return text[: match.start()][:max_chars].strip(), EndMark(match[1] == "hangup", rating)

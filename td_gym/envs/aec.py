@@ -16,7 +16,7 @@ from td_gym.envs.batch import Ledger, Step
 from td_gym.envs.planning import BREACHES, EXPERT, Plan
 from td_gym.envs.spaces import Names, action_space, expert_space, observation_space
 from td_gym.envs.transcript import render
-from td_gym.errors import TdGymError, as_flag, unknown
+from td_gym.errors import TdGymError, as_flag, as_seed, unknown
 from td_gym.scenario import SPLITS, Episode, Scenario
 from td_gym.turns import TurnResult
 
@@ -123,10 +123,13 @@ class raw_env(AECEnv):
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Start a conversation; the customer is selected.  Seeds and ``options`` are as in ``DialogueEnv``."""
-        if seed is not None:
-            self._random, _ = seeding.np_random(seed)
-        drawn = int(self._random.integers(SEEDS)) if seed is None else int(seed)
-        self._episode = episode = self.scenario.begin(drawn, self._split, as_row(options))
+        row = as_row(options)
+        if seed is None:
+            drawn = int(self._random.integers(SEEDS))
+        else:
+            drawn = as_seed(seed)
+            self._random, _ = seeding.np_random(drawn)
+        self._episode = episode = self.scenario.begin(drawn, self._split, row)
         self._plan = Plan(episode) if self._expert else None
         self.agents = list(self.possible_agents)
         self._ledgers = {agent: Ledger(episode, _seat_of(agent)) for agent in self.agents}

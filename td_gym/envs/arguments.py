@@ -1,4 +1,4 @@
-"""What users pass to the views, checked: scenarios, seats, rows, messages, render modes."""
+"""What users pass to the views, checked: scenarios, seats, seeds, rows, messages, render modes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import inspect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from td_gym.errors import TdGymError, unknown
+import numpy as np
+
+from td_gym.errors import TdGymError, as_seed, unknown
 from td_gym.registration import make_scenario, scenario_options
 from td_gym.scenario import Scenario, SeatPolicy
 
@@ -62,6 +64,23 @@ def check_reset_options(options: Mapping[str, Any] | None, known: Collection[str
     for option in options or {}:
         if option not in known:
             raise unknown("option of reset()", option, known)
+
+
+def as_seeds(seed: Any, count: int) -> list[int | None]:
+    """Return a seed for each of ``count`` conversations, ``None`` for those that draw their own.
+
+    One seed counts on from conversation to conversation; a sequence gives each its own.  Raises ``TdGymError`` for
+    another number of seeds, and for one that is no seed.
+    """
+    if seed is None:
+        return [None] * count
+    one_each = seed.ndim > 0 if isinstance(seed, np.ndarray) else isinstance(seed, Sequence)
+    if isinstance(seed, str) or not one_each:
+        first = as_seed(seed)
+        return [first + i for i in range(count)]
+    if len(seed) != count:
+        raise TdGymError(f"reset() got {len(seed)} seeds for {count} conversations.")
+    return [None if each is None else as_seed(each) for each in seed]
 
 
 def as_row(options: Mapping[str, Any] | None) -> int | None:

@@ -14,7 +14,7 @@ from gymnasium.utils import seeding
 from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario, check_reset_options, other_seats
 from td_gym.envs.batch import ConversationBatch, Step
 from td_gym.envs.transcript import render
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError, as_seed, unknown
 from td_gym.scenario import Episode, Scenario
 
 SEEDS = 2**31
@@ -78,12 +78,19 @@ class ConversationEnv(gymnasium.Env[dict[str, Any], ActType]):
     def reset(
         self, *, seed: int | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Start a conversation and return what the seat reads when it is first asked."""
+        """Start a conversation and return what the seat reads when it is first asked.
+
+        Raises ``TdGymError`` for a seed that is no non-negative whole number and for an unknown option; the
+        environment is as before then.
+        """
         check_reset_options(options, ("scenario",))
-        if seed is not None:
-            self._generator, self._np_random_seed = None, int(seed)
-        drawn = int(self.np_random.integers(SEEDS)) if seed is None else int(seed)
-        (step,) = self._batch.reset((0,), (drawn,), (as_row(options),))
+        row = as_row(options)
+        if seed is None:
+            drawn = int(self.np_random.integers(SEEDS))
+        else:
+            drawn = as_seed(seed)
+            self._generator, self._np_random_seed = None, drawn
+        (step,) = self._batch.reset((0,), (drawn,), (row,))
         return self._shown(step)
 
     def _shown(self, step: Step) -> tuple[dict[str, Any], dict[str, Any]]:

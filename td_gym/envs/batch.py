@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from td_gym.errors import TdGymError, as_flag, unknown
-from td_gym.scenario import SPLITS, Episode, Scenario, SeatPolicy
+from td_gym.scenario import SPLITS, Episode, Scenario, SeatPolicy, ask, describe_case
 from td_gym.turns import Turn, TurnResult
 
 
@@ -117,12 +117,6 @@ def lines(turn: Turn, seat: str, max_chars: int) -> str:
     return f"\n{turn.seat}: {text}"
 
 
-def describe_case(episode: Episode) -> Any:
-    """Return what is hidden from the service seat, as plain data; for ``debug=True`` only."""
-    describe = getattr(episode.case, "to_json", None)
-    return describe() if describe is not None else repr(episode.case)
-
-
 class ConversationBatch:
     """``n`` conversations of one scenario, seen from one seat.
 
@@ -162,25 +156,36 @@ class ConversationBatch:
     def reset(
         self, indices: Sequence[int], seeds: Sequence[int], rows: Sequence[int | None] | None = None
     ) -> list[Step]:
-        """Start conversations ``indices`` with ``seeds`` and let the other seats speak until it is ``seat``'s turn."""
-        for k, i in enumerate(indices):
-            self._enter(i, self.scenario.begin(seeds[k], self.split, None if rows is None else rows[k]))
-        return self._advance(indices)
+        """Start conversations ``indices`` with ``seeds`` and let the other seats speak until it is ``seat``'s turn.
+
+        Raises ``TdGymError`` where one of them cannot begin; none has begun anew then.
+        """
+        self._check_range(indices)
+        rows = [None] * len(indices) if rows is None else rows
+        begun = [self.scenario.begin(seed, self.split, row) for _, seed, row in zip(indices, seeds, rows, strict=True)]
+        return self._enter(indices, begun)
 
     def resume(self, indices: Sequence[int], snapshots: Sequence[Mapping[str, Any]]) -> list[Step]:
         """Take conversations ``indices`` up where ``snapshots`` were taken; see ``reset``.
 
-        Rewards and costs count from there.  Raises ``TdGymError`` for a snapshot of another scenario.
+        Rewards and costs count from there.  Raises ``TdGymError`` for a snapshot that ``Scenario.restore`` refuses;
+        none has changed then.
         """
-        for i, snapshot in zip(indices, snapshots, strict=True):
-            self._enter(i, self.scenario.restore(snapshot))
-        return self._advance(indices)
+        self._check_range(indices)
+        restored = [self.scenario.restore(snapshot) for _, snapshot in zip(indices, snapshots, strict=True)]
+        return self._enter(indices, restored)
 
-    def _enter(self, i: int, episode: Episode) -> None:
-        if not 0 <= i < self.size:
-            raise TdGymError(f"Conversation {i} is out of range; this batch holds {self.size}.")
-        self.episodes[i] = episode
-        self._ledgers[i] = Ledger(episode, self.seat)
+    def _check_range(self, indices: Sequence[int]) -> None:
+        for i in indices:
+            if not 0 <= i < self.size:
+                raise TdGymError(f"Conversation {i} is out of range; this batch holds {self.size}.")
+
+    def _enter(self, indices: Sequence[int], episodes: Sequence[Episode]) -> list[Step]:
+        """Put ``episodes`` at ``indices`` and let the other seats speak."""
+        ledgers = [Ledger(episode, self.seat) for episode in episodes]
+        self.episodes.update(zip(indices, episodes, strict=True))
+        self._ledgers.update(zip(indices, ledgers, strict=True))
+        return self._advance(indices)
 
     def step(self, indices: Sequence[int], texts: Sequence[str]) -> list[Step]:
         """Submit ``seat``'s messages; return when each of ``indices`` waits for ``seat`` again or is over.
@@ -208,7 +213,7 @@ class ConversationBatch:
         while waiting := [i for i in waiting if (it := episodes[i]).next_seat != seat and it.outcome is None]:
             for other, policy in self.policies.items():
                 members = [i for i in waiting if episodes[i].next_seat == other]
-                replies = policy.reply_batch([episodes[i] for i in members]) if members else []
+                replies = ask(policy, other, [episodes[i] for i in members]) if members else []
                 for i, reply in zip(members, replies, strict=True):
                     ledgers[i].add(episodes[i].submit(other, reply), seat)
         return [ledgers[i].step(episodes[i], seat, self.debug) for i in indices]

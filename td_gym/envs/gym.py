@@ -52,15 +52,17 @@ class DialogueEnv(ConversationEnv[str]):
     malformed.  *Truncated*: `max_turns` service turns.  The last `info` holds `outcome`.
 
     ## Arguments
-    - `population`: whom one meets (`scenario.populations`).
+    - `population`: whom one meets (`scenario.populations`), by default the first.
     - `split="train"`: `train`, `validation` or `test` customers.
-    - `customer="scripted"`: name of the simulated customer (`scenario.customers`).
+    - `customer`: name of the simulated customer (`scenario.customers`), by default the first.
     - `seat="service"`: the learner's seat; with `customer`, the reference agent serves.
-    - `scenarios`: a file of cases in place of the synthetic ones.
     - `max_turns`, `max_chars`: limits on service turns and on a message's length.
+    - `transfer=False`: offer the tool that hands the conversation over to a colleague.
+    - `disclosure="honest"`: `honest` (a sincere question whether one talks to a machine is never denied) or `paper`.
     - `debug=False`: add the hidden case to `info["debug"]`.
     - `render_mode`: `ansi` (the transcript as text) or `None`.
-    - All others are options of the scenario, for FoodDispute `transfer` and `disclosure`.
+    - All others are options of the scenario.  FoodDispute takes `scenarios`, a file of cases in place of the
+      synthetic ones; MultiWOZ takes `data_dir`, the folder with its published data.
 
     ## Version History
     - v0: first version.

@@ -11,10 +11,12 @@ from gymnasium.error import CustomSpaceError
 from gymnasium.spaces import Box, Dict, MultiBinary, Text
 from gymnasium.vector.utils import create_shared_memory
 
-from td_gym.scenario import Scenario
+from td_gym.scenario import MAX_ASIDES, Scenario
 
 _SAMPLED = string.ascii_letters + string.digits + " .,!?'-<>=/[]:"
 _LONGEST_BRIEFING = 65_536
+_LONGEST_ANSWER = 4096
+"""Characters of a tool's answer beside the values it was called with."""
 
 
 class OpenText(Text):
@@ -81,9 +83,12 @@ def action_space(scenario: Scenario) -> OpenText:
 
 def observation_space(scenario: Scenario) -> Dict:
     """Return ``Dict(observation=Box, text=OpenText)``: the screen in [0, 1], and all the seat may read."""
-    longest_turn = 3 * scenario.max_chars + 64  # line breaks are indented, see td_gym.envs.batch
+    longest_message = 3 * scenario.max_chars + 64  # line breaks are indented, see td_gym.envs.batch
+    longest_answer = 10 * scenario.max_chars + _LONGEST_ANSWER  # a value may be told back with its characters escaped
+    asides = MAX_ASIDES if any(tool.looks_up for tool in scenario.tools.values()) else 0
+    longest_turn = (asides + 1) * (longest_message + longest_answer) + longest_message
     features = Box(0.0, 1.0, (len(scenario.feature_names),), np.float32)
-    text = OpenText(_LONGEST_BRIEFING + (4 * scenario.max_turns + 4) * longest_turn)
+    text = OpenText(_LONGEST_BRIEFING + (scenario.max_turns + 1) * longest_turn)
     return Dict({"observation": features, "text": text})
 
 

@@ -16,6 +16,7 @@ from td_gym.envs.arguments import (
     as_render_mode,
     as_row,
     as_scenario,
+    as_seeds,
     as_texts,
     check_reset_options,
     other_seats,
@@ -76,12 +77,13 @@ class DialogueVectorEnv(VectorEnv[dict[str, Any], Sequence[str], Array]):
         """Start conversations and return what their seats read.
 
         ``seed=s`` gives conversation ``i`` the seed ``s + i``; a sequence gives each its own, and
-        ``None`` continues from the conversation's own generator.
+        ``None`` continues from the conversation's own generator.  Raises ``TdGymError`` for a seed that is no
+        non-negative whole number, and for bad options; nothing has changed then.
         """
         check_reset_options(options, ("scenario", "reset_mask"))
         options = dict(options or {})
         members = self._masked(options.pop("reset_mask", None))
-        seeds = self._seeds(seed)
+        seeds = as_seeds(seed, self.num_envs)
         started = self._start(members, [seeds[i] for i in members], self._rows(options))
         if not self._steps:
             self._steps = started
@@ -144,16 +146,7 @@ class DialogueVectorEnv(VectorEnv[dict[str, Any], Sequence[str], Array]):
         if seed is not None or random is None:
             random, _ = seeding.np_random(seed)
             self._randoms[index] = random
-        return int(random.integers(SEEDS)) if seed is None else int(seed)
-
-    def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
-        if seed is None:
-            return [None] * self.num_envs
-        if isinstance(seed, int):
-            return [seed + i for i in range(self.num_envs)]
-        if len(seed) != self.num_envs:
-            raise TdGymError(f"reset() got {len(seed)} seeds for {self.num_envs} conversations.")
-        return list(seed)
+        return int(random.integers(SEEDS)) if seed is None else seed
 
     def _masked(self, mask: Any) -> list[int]:
         if mask is None:

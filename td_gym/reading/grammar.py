@@ -133,38 +133,47 @@ class Reader:
 
 def load_reader(package: str, acts: Sequence[str]) -> Reader:
     """Return the reader of exactly ``acts``, compiled from the ``acts.toml`` of ``package``."""
-    return build_reader(packaged_toml(package, "acts.toml"), acts)
+    return build_reader(packaged_toml(package, "acts.toml"), acts, file_of(package, "acts.toml"))
 
 
-def build_reader(data: Mapping[str, Any], acts: Sequence[str]) -> Reader:
-    """Compile a reader of exactly ``acts`` from the parsed ``acts.toml``.
+def file_of(package: str, name: str) -> str:
+    """Return how an error names the file ``name`` of a scenario's ``package``."""
+    return f"{package.rpartition('.')[2]}/{name}"
 
-    Raises TdGymError, naming the table and the pattern, for missing or extra acts, unknown classes and bad notation.
+
+def build_reader(
+    data: Mapping[str, Any], acts: Sequence[str], file: str = "acts.toml", table: str = "service", shared: str = ""
+) -> Reader:
+    """Compile a reader of exactly ``acts`` from the parsed ``acts.toml``, whose ``table`` holds their patterns.
+
+    Errors call it ``file``, and ``shared`` where the lexicon and the macros come from another.  Raises TdGymError,
+    naming file, table and pattern, for missing or extra acts, unknown classes and macros, macros that hold themselves,
+    and bad notation.
     """
-    needed = ("classes", "macros", "aliases", "suffixes", "typos", "broken", "service")
+    needed = ("classes", "macros", "aliases", "suffixes", "typos", "broken")
     if missing := [key for key in needed if key not in data]:
-        raise TdGymError(f"acts.toml lacks {', '.join(missing)}; restore these tables.")
-    table = data["service"]
-    if set(table) != set(acts):
-        raise TdGymError(f"acts.toml [service] must hold exactly {', '.join(acts)}; it holds {', '.join(table)}.")
+        raise TdGymError(f"{shared or file} lacks {', '.join(missing)}; restore these tables.")
+    entries = data.get(table, {})
+    if set(entries) != set(acts):
+        raise TdGymError(f"{file} [{table}] must hold exactly {', '.join(acts)}; it holds {', '.join(entries)}.")
     grammar = Grammar(data["classes"], data["macros"], data["aliases"])
     patterns: list[Pattern] = []
     needs: list[list[frozenset[str]]] = []
     for name in acts:
-        entry = table[name]
-        where = f"[service.{name}]"
+        entry = entries[name]
+        where = f"{file} [{table}.{name}]"
         if unknown := set(entry) - {"patterns", "left", "right"}:
-            raise TdGymError(f"acts.toml {where} has unknown keys: {', '.join(sorted(unknown))}.")
+            raise TdGymError(f"{where} has unknown keys: {', '.join(sorted(unknown))}.")
         if not entry.get("patterns"):
-            raise TdGymError(f"acts.toml {where} needs non-empty patterns.")
+            raise TdGymError(f"{where} needs non-empty patterns.")
         left = re.compile(grammar.alternatives(entry["left"], where) + r"\Z") if entry.get("left") else None
         right = re.compile(grammar.alternatives(entry["right"], where)) if entry.get("right") else None
         for source in entry["patterns"]:
             patterns.append(Pattern(name, re.compile(grammar.alternatives([source], where)), left, right))
             needs.append(sorted(grammar.keys(source, where), key=grammar.commonness)[:LEVELS])
-    broken = re.compile(grammar.alternatives(data["broken"], "broken"))
+    broken = re.compile(grammar.alternatives(data["broken"], f"{shared or file} broken"))
     keys, keyless = index_keys(needs)
-    return Reader(read_lexicon(data, grammar.codes), broken, tuple(patterns), keys, keyless)
+    return Reader(read_lexicon(data, grammar.codes, file), broken, tuple(patterns), keys, keyless)
 
 
 def index_keys(needs: list[list[frozenset[str]]]) -> tuple[dict[str, int], int]:
@@ -209,7 +218,7 @@ class Grammar:
                 chars += ","
             elif part.isupper() and len(part) > 1:
                 if part not in self._classes:
-                    raise TdGymError(f"acts.toml {where} uses the unknown class {part}; add it to [classes].")
+                    raise TdGymError(f"{where} uses the unknown class {part}; add it to [classes].")
                 chars += self._classes[part]
             else:
                 chars += self.code(part)
@@ -223,7 +232,7 @@ class Grammar:
             try:
                 re.compile(expression)
             except re.error as error:
-                raise TdGymError(f"acts.toml {where}: pattern {pattern!r} is malformed ({error}).") from error
+                raise TdGymError(f"{where}: pattern {pattern!r} is malformed ({error}).") from error
             parts.append(expression)
         return f"(?:{'|'.join(parts)})"
 
@@ -253,14 +262,18 @@ class Grammar:
         """Return a rough weight of how often a text holds one of ``chars``; rare keys spare the most work."""
         return len(chars) + 30 * len(chars & self._common)
 
-    def _expand(self, pattern: str, where: str) -> list[str]:
+    def _expand(self, pattern: str, where: str, within: tuple[str, ...] = ()) -> list[str]:
+        """Return the tokens of ``pattern`` with its macros written out; it stands ``within`` these macros itself."""
         tokens: list[str] = []
         for token in pattern.split():
             if token.startswith("@"):
                 name = token.rstrip("?")[1:]
                 if name not in self._macros:
-                    raise TdGymError(f"acts.toml {where} uses the unknown macro {token}; add it to [macros].")
-                tokens += ["(", *self._expand(self._macros[name], where), ")?" if token.endswith("?") else ")"]
+                    raise TdGymError(f"{where} uses the unknown macro {token}; add it to [macros].")
+                if name in within:
+                    raise TdGymError(f"{where}: the macro @{name} holds itself; write it out in [macros].")
+                inner = self._expand(self._macros[name], where, (*within, name))
+                tokens += ["(", *inner, ")?" if token.endswith("?") else ")"]
             else:
                 tokens.append(token)
         return tokens
@@ -285,7 +298,7 @@ class Grammar:
             excluded = {"_": _BOUNDS + self._no_gap, "%": _BOUNDS, "&": ".?"}[token[0]]
             return f"[^{excluded}]{{0,{token[1:]}}}?"
         if not _ATOM.match(token) or "||" in token or "" in token.strip("!<?*+").split("|"):
-            raise TdGymError(f"acts.toml {where}: cannot read {token!r}; see the notation in act_grammar.py.")
+            raise TdGymError(f"{where}: cannot read {token!r}; see the notation in td_gym/reading/grammar.py.")
         repeat = _REPEAT.get(token[-1], "")
         body = token[:-1] if repeat else token
         if body[0] in "!<":

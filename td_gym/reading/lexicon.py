@@ -55,8 +55,11 @@ class Lexicon(dict[str, str]):
         return UNK
 
 
-def read_lexicon(data: Mapping[str, Any], codes: Mapping[str, str]) -> Lexicon:
-    """Return the lexicon of the parsed ``acts.toml``; ``codes`` has a character for each word of the patterns."""
+def read_lexicon(data: Mapping[str, Any], codes: Mapping[str, str], file: str) -> Lexicon:
+    """Return the lexicon of the parsed ``acts.toml``; ``codes`` has a character for each word of the patterns.
+
+    Raises TdGymError, naming the ``file`` of the patterns, for figures among the words.
+    """
     words = dict(codes)
 
     def spell(phrase: str) -> str:
@@ -71,7 +74,7 @@ def read_lexicon(data: Mapping[str, Any], codes: Mapping[str, str]) -> Lexicon:
         for form in (word, *_deletions(word)):
             near.setdefault(form, words[word])
     if figured := sorted(word for word in words if not word.isalpha() and re.search("[0-9]", word)):
-        raise TdGymError(f"acts.toml lists {', '.join(figured)}; figures read alike, so write NUM or MONEY.")
+        raise TdGymError(f"{file} lists {', '.join(figured)}; figures read alike, so write NUM or MONEY.")
     return Lexicon(words, {suffix: spell(word) for suffix, word in data["suffixes"].items()}, near)
 
 

@@ -31,6 +31,10 @@ Person = TypeVar("Person")
 class People(Protocol[Person_co]):
     """A population: the customer of every conversation, by seed and split."""
 
+    @property
+    def name(self) -> str:
+        """Its name among the scenario's ``populations``."""
+
     def sample(self, seed: int, split: str) -> Person_co:
         """Return the customer of ``seed`` in ``split``; PersonaError for a bad seed or split."""
 

@@ -19,8 +19,8 @@ _TAGGED = re.compile(r"<[^>]+>")
 class CustomerPolicy:
     """A simulated customer.  ``reply`` returns its next message in one conversation.
 
-    The message is a pure function of the case, the seed, and ``episode.memory["customer"]`` with the last service
-    message; that memory is plain data.
+    The message is a pure function of the case, the seed, the split, the messages so far and
+    ``episode.memory["customer"]``, which is plain data; it does not depend on who says the service messages.
     """
 
     def __init__(self, reply: Callable[[Episode], str]) -> None:

@@ -127,7 +127,7 @@ def test_bad_options_are_refused_in_words(scenario: Scenario, options: dict[str,
 
 
 def test_a_row_needs_a_scenario_file(scenario: Scenario) -> None:
-    with pytest.raises(TdGymError, match="scenarios=FILE"):
+    with pytest.raises(TdGymError, match="leave the row out"):
         scenario.begin(0, row=3)
 
 
@@ -216,6 +216,22 @@ def test_a_conversation_branches_at_any_turn(scenario: Scenario) -> None:
                 assert branch.submit(seat, text) == results[k]
             assert branch.outcome == reference.outcome
             assert branch.messages("service") == reference.messages("service")
+
+
+def test_snapshots_of_other_options_are_refused(scenario: Scenario) -> None:
+    episode = scenario.begin(3)
+    episode.submit("customer", "Hello.")
+    snapshot = episode.snapshot()
+    assert make_scenario(scenario.name).restore(snapshot).transcript == episode.transcript
+    for options in ({"population": scenario.populations[1]}, {"max_chars": 500}, {"transfer": True}):
+        with pytest.raises(TdGymError, match="another case"):
+            make_scenario(scenario.name, **options).restore(snapshot)
+
+
+def test_an_unknown_seat_reads_nothing(scenario: Scenario) -> None:
+    episode = scenario.begin(0)
+    with pytest.raises(TdGymError, match="Unknown seat 'servcie'"):
+        episode.messages("servcie")
 
 
 def test_infos_have_the_contracted_keys_and_hide_what_is_hidden(env_id: str, scenario: Scenario) -> None:

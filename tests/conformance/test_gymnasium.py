@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
 import warnings
+from inspect import signature
 from typing import Any
 
 import gymnasium
@@ -19,11 +21,12 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 from gymnasium.vector.utils import create_shared_memory
 
 import td_gym
+from td_gym.envs.gym import DialogueEnv
 from td_gym.envs.spaces import Names, OpenText
 from td_gym.envs.vector import DialogueVectorEnv
 from td_gym.envs.wrappers import SafetyStep
 from td_gym.errors import TdGymError
-from td_gym.registration import register_envs
+from td_gym.registration import register_envs, scenario_options
 from td_gym.scenario import Scenario
 from tests.conformance.conftest import dialogue, players
 
@@ -112,6 +115,16 @@ def test_an_unknown_argument_names_those_of_view_and_scenario(env_id: str) -> No
         gymnasium.make_vec(env_id, num_envs=2, custmer="scripted")
 
 
+def test_every_argument_is_documented(env_id: str, scenario: Scenario) -> None:
+    arguments = str(DialogueEnv.__doc__).partition("## Arguments")[2].partition("##")[0]
+    own = [p.name for p in signature(DialogueEnv).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    for name in (*scenario_options(env_id), *own):
+        assert re.search(rf"`{name}[`=]", arguments), name
+    for name, default in re.findall(r'`(\w+)="(\w+)"`', arguments):
+        given = signature(DialogueEnv).parameters.get(name) or signature(type(scenario)).parameters[name]
+        assert given.default == default, name
+
+
 def test_unknown_options_of_reset_are_refused(env_id: str) -> None:
     with pytest.raises(TdGymError, match=r"option of reset\(\) 'scenari'\. Did you mean 'scenario'"):
         gymnasium.make(env_id).reset(options={"scenari": 3})
@@ -156,10 +169,44 @@ def test_a_running_conversation_can_be_copied_and_pickled(env_id: str) -> None:
 
 def test_rows_need_a_file(env_id: str) -> None:
     env = gymnasium.make(env_id)
-    with pytest.raises(TdGymError, match="scenarios=FILE"):
+    with pytest.raises(TdGymError, match="leave the row out"):
         env.reset(options={"scenario": 0})
     with pytest.raises(TdGymError, match="number of a row"):
         env.reset(options={"scenario": "first"})
+
+
+NO_SEEDS = (-1, 2.9, "12", "x", True, np.int64(-5), [3])
+
+
+@pytest.mark.parametrize("seed", NO_SEEDS, ids=repr)
+def test_what_is_no_seed_is_refused_in_words_and_changes_nothing(env_id: str, scenario: Scenario, seed: Any) -> None:
+    expected = "A seed must be a non-negative whole number, not "
+    with pytest.raises(TdGymError, match=expected):
+        scenario.begin(seed)
+    env, untouched = gymnasium.make(env_id), gymnasium.make(env_id)
+    env.reset(seed=4)
+    with pytest.raises(TdGymError, match=expected):
+        env.reset(seed=seed)
+    untouched.reset(seed=4)
+    assert env.reset()[1] == untouched.reset()[1]
+    vector, still = (gymnasium.make_vec(env_id, num_envs=2) for _ in range(2))
+    for one in (vector, still):
+        one.reset(seed=4)
+    for seeds in ([0, seed], *([] if isinstance(seed, list) else [seed])):
+        with pytest.raises(TdGymError, match=expected):
+            vector.reset(seed=seeds)
+    assert data_equivalence(vector.reset(), still.reset(), exact=True)
+
+
+@pytest.mark.parametrize("seed", [np.int64(5), np.uint8(5), np.array(5)], ids=repr)
+def test_a_whole_number_of_numpy_is_a_seed(env_id: str, scenario: Scenario, seed: Any) -> None:
+    assert type(scenario.begin(seed).seed) is int
+    env = gymnasium.make(env_id)
+    assert env.reset(seed=seed)[1] == env.reset(seed=5)[1]
+    vector = gymnasium.make_vec(env_id, num_envs=2)
+    plain = vector.reset(seed=5)
+    for seeds in (seed, np.array([5, 6]), [seed, 6]):
+        assert data_equivalence(vector.reset(seed=seeds), plain, exact=True)
 
 
 def test_the_turn_limit_truncates(env_id: str) -> None:

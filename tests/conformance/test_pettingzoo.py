@@ -124,3 +124,16 @@ def test_the_customer_may_end_it(env_id: str) -> None:
     env.reset(seed=0)
     with pytest.raises(TdGymError, match="must be text"):
         env.step(5)
+
+
+def test_seeds_mean_here_what_they_mean_in_the_other_views(env_id: str) -> None:
+    env, untouched = aec_env(env_id), aec_env(env_id)
+    env.reset(seed=np.int64(5))
+    untouched.reset(seed=5)
+    assert env.infos == untouched.infos
+    for seed in (-1, 2.9, "12", "x", True):
+        with pytest.raises(TdGymError, match="A seed must be a non-negative whole number"):
+            env.reset(seed=seed)
+    env.reset()
+    untouched.reset()
+    assert env.infos == untouched.infos

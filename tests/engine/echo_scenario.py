@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td_gym.draws import choice
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError, as_seed, unknown
 from td_gym.protocol import MAX_CHARS, Messages, ParsedMessage, Tool
 from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
 from td_gym.turns import CustomerEffect, ServiceEffect
@@ -113,6 +113,7 @@ class EchoScenario(Scenario):
         }
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> EchoEpisode:
+        seed = as_seed(seed)
         if row is not None and (self.rows is None or not 0 <= row < len(self.rows)):
             raise TdGymError(f"There is no row {row}.")
         word = choice(WORDS, seed, "word") if self.rows is None or row is None else self.rows[row]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
-from td_gym.scenario import Episode
+from td_gym.scenario import Episode, play_on
 from tests.engine.echo_scenario import EchoCustomer, EchoScenario, EchoService
 
 
@@ -138,3 +139,44 @@ def test_conversations_go_on_from_snapshots() -> None:
         other.resume([2], [snapshot])
     with pytest.raises(TdGymError, match="This snapshot is of Other"):
         other.resume([0], [{**snapshot, "scenario": "Other"}])
+
+
+def test_what_cannot_begin_leaves_the_others_where_they_were() -> None:
+    batch, _ = plums(2)
+    before = batch.reset([0, 1], [1, 2], [0, 0])
+    snapshot = batch.episodes[0].snapshot()
+    for refused in (
+        lambda: batch.reset([0, 1], [3, 4], [0, 5]),
+        lambda: batch.reset([0, 1], [3, -4]),
+        lambda: batch.reset([0, 2], [3, 4]),
+        lambda: batch.resume([0, 1], [snapshot, {**snapshot, "version": "0"}]),
+        lambda: batch.resume([0, 2], [snapshot, snapshot]),
+    ):
+        held = dict(batch.episodes)
+        with pytest.raises(TdGymError):
+            refused()
+        assert batch.episodes == held
+    after = batch.step([0, 1], ["fig", "fig"])
+    assert [step.info["seed"] for step in after] == [step.info["seed"] for step in before] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("replies", "message"),
+    [
+        ([], "one message for each of 1 conversations, not 0"),
+        (["a", "b"], "one message for each of 1 conversations, not 2"),
+        ([None], r"text \(str\), not NoneType"),
+        ([3], r"text \(str\), not int"),
+        ("a", "a list of messages, not str"),
+        (None, "a list of messages, not NoneType"),
+    ],
+)
+def test_what_a_policy_may_not_return_is_named_with_its_seat(replies: Any, message: str) -> None:
+    class Own:
+        def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+            return replies  # type: ignore[no-any-return]
+
+    with pytest.raises(TdGymError, match=f"^The policy of seat 'customer' must return {message}"):
+        ConversationBatch(EchoScenario(), "service", 1, {"customer": Own()}).reset([0], [0])
+    with pytest.raises(TdGymError, match=f"^The policy of seat 'customer' must return {message}"):
+        play_on(EchoScenario().begin(0), {"customer": Own()})

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import td_gym.scenario
+from td_gym.envs.gym import DialogueEnv
 from td_gym.errors import TdGymError
-from td_gym.scenario import MAX_ASIDES, play_on
+from td_gym.scenario import MAX_ASIDES, CostSpec, play_on
 from td_gym.turns import EndMark, split_end_mark
+from tests.bounded import bounded
 from tests.engine.echo_scenario import EchoCustomer, EchoEpisode, EchoScenario, EchoService
 
 ANY_TEXT = st.one_of(
@@ -34,10 +37,36 @@ def begin(**options: Any) -> EchoEpisode:
         ("[end:6]", "[end:6]", None),
         ("[end:5.9]", "", EndMark(False, 5.0)),
         ("[end:4", "[end:4", None),
+        ("well [hangup:1.234567]", "well", EndMark(True, 1.234567)),
+        (" no. [end:2]\n[end:3] ", "no. [end:2]", EndMark(False, 3.0)),
     ],
 )
 def test_end_marks(text: str, shown: str, mark: EndMark | None) -> None:
     assert split_end_mark(text) == (shown, mark)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "mark"),
+    [
+        ("I leave now. [end:2]", "I leave", EndMark(False, 2.0)),
+        ("I [hangup:1]", "I", EndMark(True, 1.0)),
+        ("  leave now", "leave", None),
+        ("a [end:5] b", "a [end:", None),
+    ],
+)
+def test_an_end_mark_counts_behind_words_that_are_cut(text: str, shown: str, mark: EndMark | None) -> None:
+    assert split_end_mark(text, 7) == (shown, mark)
+    episode = begin(max_chars=7)
+    episode.submit("customer", "hi")
+    episode.submit("service", "hi")
+    assert episode.submit("customer", text).terminated == (mark is not None)
+    assert episode.transcript[-1].shown == shown
+
+
+def test_text_without_an_end_mark_is_read_in_linear_time() -> None:
+    text = "x" + " " * 200_000 + "x]"
+    with bounded():
+        assert split_end_mark(text) == (text, None)
 
 
 def test_a_conversation_by_hand() -> None:
@@ -176,6 +205,35 @@ def test_snapshots_are_refused_by_another_version() -> None:
         EchoScenario().restore(snapshot)
 
 
+@pytest.mark.parametrize("options", [{"rows": ("fig",)}, {"max_chars": 99}, {"max_turns": 5}], ids=str)
+def test_snapshots_are_refused_where_the_case_is_another(options: dict[str, Any]) -> None:
+    episode = begin()
+    episode.submit("customer", "say plum")
+    snapshot = json.loads(json.dumps(episode.snapshot()))
+    assert EchoScenario(("plum",)).restore(snapshot).transcript == episode.transcript
+    with pytest.raises(TdGymError, match=r"another case than seed 0 is here; .*its Echo was made"):
+        EchoScenario(**{"rows": ("plum",), **options}).restore(snapshot)
+
+
+def test_snapshots_that_are_not_whole_say_what_is_missing() -> None:
+    with pytest.raises(TdGymError, match=r"lacks scenario, .*; pass what Episode\.snapshot\(\) returned"):
+        EchoScenario().restore({})
+    for key in (snapshot := begin().snapshot()):
+        with pytest.raises(TdGymError, match=f"lacks {key};"):
+            EchoScenario(("plum",)).restore({k: v for k, v in snapshot.items() if k != key})
+
+
+def test_a_case_is_summed_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = []
+    monkeypatch.setattr(td_gym.scenario, "describe_case", lambda episode: described.append(episode.case))
+    episode = begin()
+    assert not described
+    for text in ("hi", "hi", "hm"):
+        episode.submit(episode.next_seat, text)
+        episode.snapshot()
+    assert described == ["plum"]
+
+
 def test_seats_speak_until_it_is_the_turn_of_another_or_over() -> None:
     episode, customer = begin(), EchoCustomer()
     (opening,) = play_on(episode, {"customer": customer})
@@ -200,3 +258,20 @@ def test_no_text_raises_and_snapshots_restore(texts: list[str]) -> None:
     assert restored.outcome == episode.outcome
     for seat in scenario.seats:
         assert restored.messages(seat) == episode.messages(seat)
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"), [((None, None), r"0 costs .*\(none\)"), ((0.5, 0.1), r"2 costs .*\(gift, chars\)")]
+)
+def test_exactly_one_cost_has_a_limit(
+    limits: tuple[float | None, float | None], named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    costs = {name: CostSpec(name, limit) for name, limit in zip(("gift", "chars"), limits, strict=True)}
+    monkeypatch.setattr(EchoScenario, "costs", costs)
+    with pytest.raises(TdGymError, match=f"^Echo has {named}; give exactly one"):
+        DialogueEnv(EchoScenario()).reset(seed=0)
+
+
+def test_a_scenario_without_a_demonstrator_says_so() -> None:
+    with pytest.raises(TdGymError, match="Echo has no demonstrator"):
+        EchoScenario().demonstrator(0)

@@ -7,9 +7,13 @@ import pytest
 
 from td_gym import bench
 from td_gym.envs.aec import raw_env
+from td_gym.envs.batch import Ledger
 from td_gym.envs.gym import DialogueEnv
+from td_gym.envs.spaces import observation_space
 from td_gym.envs.vector import DialogueVectorEnv
 from td_gym.errors import TdGymError
+from td_gym.scenario import Episode, Scenario
+from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from tests.engine.echo_scenario import EchoScenario
 
 ROWS = ("kiwi", "date", "sloe")
@@ -77,3 +81,27 @@ def test_each_unseeded_reset_meets_somebody_else() -> None:
     env = gymnasium.make("td_gym/FoodDispute-v0")
     env.reset(seed=1)
     assert len({env.reset()[1]["seed"] for _ in range(20)}) == 20
+
+
+def test_a_conversation_full_of_look_ups_is_within_the_space() -> None:
+    scenario = EchoScenario(max_turns=40)
+    look_up = "<action>dictionary</action>"
+    episode, ledger = all_look_ups(scenario, look_up + "\n" * (scenario.max_chars - len(look_up)))
+    assert ledger.read(episode, "service") in observation_space(scenario)["text"]
+
+
+@pytest.mark.parametrize("call", ["domain=restaurant food={}", "domain=train leaveat={}", "domain=restaurant"])
+def test_so_is_one_full_of_long_answers(call: str) -> None:
+    scenario = MultiWOZ(max_chars=80, max_turns=100)
+    value = "\U0010ffff" * (80 - len(f"<action>query {call}</action>"))
+    episode, ledger = all_look_ups(scenario, f"<action>query {call.format(value)}</action>")
+    assert ledger.read(episode, "service") in observation_space(scenario)["text"]
+
+
+def all_look_ups(scenario: Scenario, message: str) -> tuple[Episode, Ledger]:
+    """Return a conversation in which the service seat never says a word, and its ledger."""
+    episode = scenario.begin(0)
+    ledger = Ledger(episode, "service")
+    while episode.outcome is None:
+        episode.submit(episode.next_seat, message if episode.next_seat == "service" else "\n".join("what?"))
+    return episode, ledger

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import td_gym
 from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError
 from td_gym.reading.grammar import build_reader
@@ -234,3 +235,47 @@ def test_a_broken_file_is_named(change: Callable[[dict[str, Any]], object], mess
     change(data)
     with pytest.raises(TdGymError, match=message):
         build_reader(data, SERVICE_ACTS)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: data.pop("typos"), "shared.toml lacks typos; "),
+        (lambda data: data["broken"].append("h[i]"), "shared.toml broken 'h[i]': cannot read "),
+        (lambda data: data.pop("own"), "own.toml [own] must hold exactly "),
+        (lambda data: data["own"]["greet"]["patterns"].append("^ NOCLASS"), "own.toml [own.greet] '^ NOCLASS' uses "),
+        (
+            lambda data: data["own"]["greet"]["patterns"].append("@NO"),
+            "own.toml [own.greet] uses the unknown macro @NO",
+        ),
+        (lambda data: data["own"]["greet"]["patterns"].append("hi ( there"), "own.toml [own.greet]: pattern 'hi ( "),
+        (lambda data: data["own"]["greet"]["patterns"].append("h[i]"), "own.toml [own.greet] 'h[i]': cannot read "),
+        (lambda data: data["own"]["greet"]["patterns"].append("call 112"), "own.toml lists 112; "),
+        (lambda data: data["own"]["greet"].update(extra=[]), "own.toml [own.greet] has unknown keys: extra."),
+        (lambda data: data["own"]["greet"].update(patterns=[]), "own.toml [own.greet] needs non-empty patterns."),
+    ],
+)
+def test_errors_name_file_and_table(change: Callable[[dict[str, Any]], object], message: str) -> None:
+    data = _source()
+    data["own"] = data.pop("service")
+    change(data)
+    with pytest.raises(TdGymError, match=f"^{re.escape(message)}"):
+        build_reader(data, SERVICE_ACTS, "own.toml", "own", shared="shared.toml")
+
+
+@pytest.mark.parametrize("macros", [{"round": "hi @round?"}, {"round": "hi @back", "back": "@round there"}], ids=str)
+def test_a_macro_that_holds_itself_is_named(macros: dict[str, str]) -> None:
+    data = _source()
+    data["macros"].update(macros)
+    data["service"]["greet"]["patterns"].append("well @round")
+    with pytest.raises(TdGymError, match=r"^acts\.toml \[service\.greet\]: the macro @round holds itself; "):
+        build_reader(data, SERVICE_ACTS)
+
+
+def test_an_error_points_to_the_notation_that_there_is() -> None:
+    data = _source()
+    data["service"]["greet"]["patterns"].append("h[i]")
+    with pytest.raises(TdGymError, match="see the notation in ") as caught:
+        build_reader(data, SERVICE_ACTS)
+    root = Path(td_gym.__file__).parents[1]
+    assert (root / str(caught.value).rstrip(".").rpartition(" ")[2]).is_file()

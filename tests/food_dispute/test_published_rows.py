@@ -9,6 +9,7 @@ import pytest
 
 from td_gym.errors import TdGymError
 from td_gym.scenarios.food_dispute.briefing import read_facts
+from td_gym.scenarios.food_dispute.scenario import FoodDispute
 
 
 @pytest.mark.parametrize(("name", "rows", "step"), [("test", 256, 1), ("train", 7680, 40)])
@@ -21,6 +22,22 @@ def test_every_row_becomes_a_conversation(shared_data: Path, name: str, rows: in
         facts = read_facts(episode.briefing("service"))
         assert facts is not None
         assert [item[0] for item in facts.items] == [item.name for item in episode.case.order.items]
+
+
+@pytest.mark.parametrize("row", [None, 3])
+@pytest.mark.parametrize("seed", [-1, 2.5])
+def test_rows_are_not_drawn_by_what_is_no_seed(shared_data: Path, seed: float, row: int | None) -> None:
+    scenario = FoodDispute(scenarios=shared_data / "fds" / "test.parquet")
+    with pytest.raises(TdGymError, match="A seed must be"):
+        scenario.begin(seed, row=row)  # type: ignore[arg-type]
+
+
+def test_snapshots_are_of_one_file(shared_data: Path) -> None:
+    one, other = (FoodDispute(scenarios=shared_data / "fds" / f"{name}.parquet") for name in ("test", "train"))
+    snapshot = one.begin(1, row=3).snapshot()
+    assert one.restore(snapshot).row == 3
+    with pytest.raises(TdGymError, match="another case"):
+        other.restore(snapshot)
 
 
 def test_a_row_is_picked_by_its_index_and_split_by_its_order(shared_data: Path) -> None:

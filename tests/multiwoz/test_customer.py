@@ -6,13 +6,14 @@ import pytest
 
 from td_gym.draws import Stream
 from td_gym.reading.sentences import sentences
-from td_gym.scenario import SPLITS
+from td_gym.scenario import SPLITS, play_on
 from td_gym.scenarios.multiwoz.agenda import Move
 from td_gym.scenarios.multiwoz.customer import LONGEST, reply
 from td_gym.scenarios.multiwoz.episode import MultiWOZEpisode
 from td_gym.scenarios.multiwoz.language import Voice
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from td_gym.scenarios.multiwoz.values import find_values
+from td_gym.scenarios.scripted import CustomerPolicy
 from td_gym.turns import split_end_mark
 
 SCENARIO = MultiWOZ()
@@ -123,3 +124,14 @@ def test_moves_of_a_kind_are_put_into_one_sentence():
     text = voice.put(moves, first=True)
     assert len(sentences(text)) == 2
     assert [(value.slot, value.value) for value in find_values(text, CITY)] == [("area", "east"), ("stars", "1")]
+
+
+@pytest.mark.parametrize("name", MultiWOZ.customers)
+def test_a_customer_that_takes_leave_at_length_is_gone(name: str) -> None:
+    scenario = MultiWOZ(max_chars=12, max_turns=60)
+    seats = {"customer": scenario.customer(name), "service": CustomerPolicy(lambda episode: "Hm.")}
+    for seed in range(4):
+        episode = scenario.begin(seed)
+        play_on(episode, seats)
+        assert episode.outcome is not None
+        assert episode.outcome["ended_by"] in ("resolved", "hung_up")

@@ -1,4 +1,5 @@
 import json
+import pickle
 from contextlib import suppress
 from pathlib import Path
 
@@ -6,9 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, unknown
+from td_gym.scenarios.multiwoz import database
 from td_gym.scenarios.multiwoz.database import Database, QueryError, plain_name
-from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, WEEK, minutes
+from td_gym.scenarios.multiwoz.outcome import Told
+from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, WEEK, Act, minutes
+from td_gym.scenarios.multiwoz.service_desk import ServiceDesk
+from td_gym.scenarios.multiwoz.state import State
 from td_gym.scenarios.multiwoz.synthetic import synthetic_database
 from tests.bounded import bounded
 
@@ -261,3 +266,25 @@ def test_the_published_tables(shared_data: Path):
         "train", {"departure": "cambridge", "destination": "ely", "day": "monday", "arriveby": "6:30"}
     )
     assert train["trainid"] == "tr2013"
+
+
+def test_the_nearest_value_is_sought_only_where_it_is_told(monkeypatch):
+    sought = []
+
+    def counted(kind, name, known):
+        sought.append(name)
+        return unknown(kind, name, known)
+
+    monkeypatch.setattr(database, "unknown", counted)
+    desk = ServiceDesk(CITY, 0, {})
+    assert desk.find("restaurant", "the golden spoo") is None
+    assert desk.come_up("hotel", "nowhere inn") is None
+    assert Told(desk).hear([Act("recommend", "restaurant", "name", "the golden spoo")], State()) == (0, 1)
+    assert sought == []
+    result = desk.call("query", {"domain": "restaurant", "food": "indain"})
+    assert result.answer.startswith("query restaurant: Unknown food of restaurant 'indain'. Did you mean 'indian'?")
+    assert sought == ["indain"]
+    with pytest.raises(QueryError) as raised:
+        CITY.query("hotel", {"area": "downtown"})
+    assert str(raised.value) == str(pickle.loads(pickle.dumps(raised.value)))
+    assert str(raised.value).endswith(f"Known: {', '.join(sorted(CITY.values('hotel', 'area')))}.")

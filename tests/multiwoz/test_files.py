@@ -6,6 +6,7 @@ import pytest
 
 from td_gym.errors import TdGymError
 from td_gym.scenario import SPLITS
+from td_gym.scenarios.multiwoz.cases import load_city
 from td_gym.scenarios.multiwoz.database import QueryError
 from td_gym.scenarios.multiwoz.files import load_database, load_dialogues, load_goals
 from td_gym.scenarios.multiwoz.goals import DomainGoal, asked_values
@@ -121,6 +122,66 @@ def test_a_damaged_zip_is_named(tmp_path):
         load_dialogues(tmp_path, "train")
     write_21(tmp_path, "test").rename(path)
     with pytest.raises(TdGymError, match=r"train\.json\.zip' holds no train\.json: it is of an unknown version"):
+        load_dialogues(tmp_path, "train")
+
+
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
+    zipped = write_21(tmp_path / "old")
+    zipped.unlink()
+    zipped.mkdir()
+    with pytest.raises(TdGymError, match=r"^Cannot read '.*train\.json\.zip': Is a directory\.$"):
+        load_dialogues(tmp_path / "old", "train")
+    spoken = write_22(tmp_path / "new")
+    spoken.unlink()
+    spoken.mkdir()
+    with pytest.raises(TdGymError, match=r"^Cannot read '.*dialogues_001\.json': Is a directory\.$"):
+        load_dialogues(tmp_path / "new", "train")
+    write_21(tmp_path / "lists")
+    (tmp_path / "lists" / "testListFile").mkdir()
+    with pytest.raises(TdGymError, match=r"^Cannot read '.*testListFile': Is a directory\.$"):
+        load_dialogues(tmp_path / "lists", "train")
+
+
+@pytest.mark.parametrize("opens", ["tarfile.open", "zipfile.ZipFile", "pathlib.Path.read_bytes"])
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch, opens):
+    def refuse(*arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    layouts = {"tarfile.open": "data.tar.xz", "zipfile.ZipFile": "old", "pathlib.Path.read_bytes": "new"}
+    write_21(tmp_path / "old")
+    write_22(tmp_path / "new")
+    (tmp_path / "data.tar.xz").write_bytes(b"")
+    monkeypatch.setattr(opens, refuse)
+    with pytest.raises(TdGymError, match=rf"^Cannot read '.*{layouts[opens]}.*': Permission denied\.$"):
+        load_dialogues(tmp_path / layouts[opens], "train")
+
+
+def test_a_name_that_is_too_long_is_no_traceback(tmp_path):
+    for load in (load_dialogues, load_goals):
+        with pytest.raises(TdGymError, match="'xxxx"):
+            load(Path("x" * 5000), "train")
+    with pytest.raises(TdGymError, match="'xxxx"):
+        load_city("x" * 5000)
+
+
+def test_text_that_is_no_text_is_named(tmp_path):
+    write_21(tmp_path)
+    (tmp_path / "testListFile").write_bytes(b"SNG0073\n\xff\xfe\n")
+    with pytest.raises(TdGymError, match=r"testListFile' is not a list of dialogue ids"):
+        load_dialogues(tmp_path, "train")
+    path = write_22(tmp_path / "new")
+    path.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(TdGymError, match=r"dialogues_001\.json' is not a whole JSON file"):
+        load_dialogues(tmp_path / "new", "train")
+
+
+def test_a_locked_zip_is_named(tmp_path, monkeypatch):
+    def locked(*arguments):
+        raise RuntimeError("File 'train.json' is encrypted, password required for extraction")
+
+    write_21(tmp_path)
+    monkeypatch.setattr("zipfile.ZipFile.read", locked)
+    with pytest.raises(TdGymError, match=r"train\.json\.zip' is not a whole zip \(File 'train\.json' is encrypted"):
         load_dialogues(tmp_path, "train")
 
 

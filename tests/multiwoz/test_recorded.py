@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from td_gym.scenarios.multiwoz.answers import found
 from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.recorded import RecordedCustomers, exchanges, in_slots
 from td_gym.scenarios.multiwoz.records import Dialogue, Turn
+from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from td_gym.scenarios.multiwoz.schema import Act
 from td_gym.scenarios.multiwoz.synthetic import synthetic_database
 from tests.multiwoz.published import write_21, write_tables
@@ -99,10 +101,34 @@ def test_nothing_is_learnt_from_the_test_split() -> None:
         next(demonstrate(RecordedCustomers(None, recordings), 1, 0, "validation"))
 
 
+def test_snapshots_hold_whose_words_are_replayed() -> None:
+    one, other = (RecordedCustomers(None, [Dialogue(name, "train", DIALOGUE.turns, None)]) for name in "AB")
+    episode = one.begin(3)
+    assert one.restore(episode.snapshot()).case == episode.case
+    for stranger in (other, MultiWOZ()):
+        with pytest.raises(TdGymError, match="another case"):
+            stranger.restore(episode.snapshot())
+
+
 def test_only_what_was_answered_is_replayed() -> None:
     assert len(exchanges(DIALOGUE)) == 4
     with pytest.raises(TdGymError, match="Dialogue A has no customer's message"):
         exchanges(Dialogue("A", "test", DIALOGUE.turns[:1], None))
+
+
+def test_recorded_customers_come_under_the_options_asked_for(tmp_path: Path) -> None:
+    write_tables(tmp_path / "db", CITY)
+    log = [{"text": turn.text, "metadata": {}, "dialog_act": {}} for turn in DIALOGUE.turns]
+    write_21(tmp_path / "MultiWOZ_2.1", "val", "SNG0001.json", log=log)
+    options: dict[str, Any] = {"population": "hard", "transfer": True, "disclosure": "paper", "max_chars": 200}
+    asked_for = MultiWOZ(tmp_path, **options)
+    recorded = asked_for.recorded("validation")
+    assert isinstance(recorded, RecordedCustomers)
+    assert (recorded.population.name, recorded.max_chars, recorded.max_turns) == ("hard", 200, 20)
+    assert recorded.service_rules == asked_for.service_rules != MultiWOZ().service_rules
+    assert recorded.begin(3).case.persona == asked_for.begin(3).case.persona
+    with pytest.raises(TdGymError, match="Unknown population 'soft'"):
+        RecordedCustomers(None, [DIALOGUE], population="soft")
 
 
 def test_training_on_recorded_dialogues(tmp_path: Path) -> None:

@@ -238,13 +238,19 @@ def test_a_wrong_folder_is_one_sentence(data_dir: object) -> None:
         MultiWOZ(data_dir=data_dir)  # type: ignore[arg-type]
 
 
+def test_an_invented_city_has_no_goals_to_pick() -> None:
+    with pytest.raises(TdGymError, match=r"no goal 3 of train, .*leave the row out, .* as data_dir") as caught:
+        MultiWOZ().begin(0, row=3)
+    assert "scenarios" not in str(caught.value), "MultiWOZ has no such option"
+
+
 def test_published_goals_are_picked_by_row(shared_data: Path) -> None:
     scenario = MultiWOZ(data_dir=shared_data / "multiwoz")
     assert len(scenario.city.goals["test"]) == 1000
     picked = [scenario.begin(seed, "test", 7).case.goal for seed in (0, 1)]
     assert picked[0] == picked[1] == scenario.city.goals["test"][7]
     assert scenario.begin(3, "test").case.goal in scenario.city.goals["test"]
-    with pytest.raises(TdGymError, match="no goal 1000 of test"):
+    with pytest.raises(TdGymError, match=r"no goal 1000 of test; '.*multiwoz' holds 0 to 999\.$"):
         scenario.begin(0, "test", 1000)
 
 

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from personas.packaged import packaged_toml
+from td_gym.errors import TdGymError
 from td_gym.scenarios import sales
+from td_gym.scenarios.sales import customer_acts
 from td_gym.scenarios.sales.acts import SERVICE_ACTS, detect_acts, service_reader
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, customer_reader, detect_customer_acts
 from td_gym.scenarios.sales.offers import eligibility
@@ -242,3 +244,15 @@ def test_time_is_bounded_on_hostile_text(unit: str) -> None:
         reader.read("warm up")
         with bounded():
             reader.read(text)
+
+
+def test_errors_of_the_customers_patterns_name_their_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def edited(package: str, name: str) -> dict[str, Any]:
+        data = dict(packaged_toml(package, name))
+        if name == "customer_acts.toml":
+            data["customer"] = {**data["customer"], "refuse": {"patterns": ["h[i]"]}}
+        return data
+
+    monkeypatch.setattr(customer_acts, "packaged_toml", edited)
+    with pytest.raises(TdGymError, match=r"^sales/customer_acts\.toml \[customer\.refuse\] 'h\[i\]': cannot read"):
+        customer_reader.__wrapped__()

@@ -10,10 +10,10 @@ from personas.fds import FdsRow, load_rows
 from personas.persona import Persona
 from personas.population import Population
 from td_gym.draws import choice
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, as_seed
 from td_gym.judges import principles
 from td_gym.protocol import MAX_CHARS, Messages, Tool
-from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, Demonstrator, Episode, ScaffoldTask, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.food_dispute import briefing, sop
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS
@@ -104,6 +104,7 @@ class FoodDispute(Desk[Persona]):
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> FoodDisputeEpisode:
         """Start conversation ``seed``; with a scenario file, on ``row`` or on a row drawn from ``split``."""
+        seed = as_seed(seed)
         if self.rows is None:
             case = draw_case(seed, split, self.person(seed, split, row))
             return FoodDisputeEpisode(self, seed, split, None, case)
@@ -165,7 +166,7 @@ class FoodDispute(Desk[Persona]):
         rates = {"skilled_never": 0.0, "skilled_random_30": 0.3, "skilled_always": 1.0}
         return {name: ScriptedService(Habits(1.0, rate, rate)) for name, rate in rates.items()}
 
-    def demonstrator(self, seed: int) -> SeatPolicy:
+    def demonstrator(self, seed: int) -> Demonstrator:
         """Return the agent of mixed skill whose dialogues the tiny model is first trained on."""
         from td_gym.scenarios.food_dispute.expert import Demonstrator
 

@@ -60,11 +60,13 @@ class City:
         """
         known = self.goals.get(split, ())
         if row is not None:
-            if not 0 <= row < len(known):
+            if not known:
                 raise TdGymError(
-                    f"There is no goal {row} of {split}; a row needs data_dir, or scenarios=FILE where the scenario "
-                    f"takes one, and a number below {len(known)}."
+                    f"There is no goal {row} of {split}, since no published goals of it are there; leave the row out, "
+                    "or pass the folder that holds them as data_dir."
                 )
+            if not 0 <= row < len(known):
+                raise TdGymError(f"There is no goal {row} of {split}; {self.folder!r} holds 0 to {len(known) - 1}.")
             return known[row]
         if known:
             return Stream(seed, f"goal/{split}").choice(known)

@@ -39,6 +39,21 @@ class QueryError(TdGymError):
     """A look-up or booking that cannot be carried out; the message is what the tool answers."""
 
 
+class UnknownValueError(QueryError):
+    """A look-up or booking with a value that is not known; the message, with the nearest one, is made when it is read.
+
+    Most are never read: whatever a message names is looked up, and much of it is no entity.
+    """
+
+    def __init__(self, domain: str, slot: str, value: str, known: Sequence[str]) -> None:
+        super().__init__(domain, slot, value, known)
+
+    def __str__(self) -> str:
+        domain, slot, value, known = self.args
+        message = str(unknown(f"{slot} of {domain}", value, known))
+        return message.partition(" Known: ")[0] if len(known) > _MOST_LISTED else message
+
+
 class TakenError(QueryError):
     """A well-formed booking of what is taken."""
 
@@ -138,7 +153,7 @@ class Database:
         plain = plain_name(value) if slot in _NAMES else value
         closed = DOMAINS[domain].closed.get(slot)
         if plain not in (closed or self._known[domain, slot]):
-            raise _unknown_value(domain, slot, value, closed or self._values[domain, slot])
+            raise UnknownValueError(domain, slot, value, closed or self._values[domain, slot])
         return plain
 
     def book(
@@ -277,13 +292,6 @@ def _known_domain(domain: str, verb: str, tables: Mapping[str, Any]) -> str:
     if domain not in tables:
         raise QueryError(str(unknown(f"domain to {verb}", domain, tables)))
     return domain
-
-
-def _unknown_value(domain: str, slot: str, value: str, known: Sequence[str]) -> QueryError:
-    error = str(unknown(f"{slot} of {domain}", value, known))
-    if len(known) > _MOST_LISTED:
-        error = error.partition(" Known: ")[0]
-    return QueryError(error)
 
 
 def _read_objects(path: Path) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,8 @@ from td_gym.scenarios.multiwoz.records import Dialogue, dialogue_21, dialogue_22
 _FOLDERS = {"train": "train", "validation": "dev", "test": "test"}
 _ZIPS = {"train": "train", "validation": "val", "test": "test"}
 _LAYOUTS = "train/dialogues_001.json and so on (2.2), train.json.zip and so on (ConvLab's 2.1)"
-_DAMAGE = (EOFError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (EOFError, RuntimeError, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
+"""What archives raise that are cut off, broken, or (``RuntimeError``) locked or packed in an unknown way."""
 
 
 def load_database(data_dir: Path, also_known: Mapping[tuple[str, str], Iterable[str]] | None = None) -> Database:
@@ -84,7 +86,10 @@ def _zips(data_dir: Path, split: str) -> Path | None:
 def _find(data_dir: Path, name: str, pattern: str) -> Path | None:
     """Return the folder with files like ``pattern``: ``data_dir``, or ``name`` in it or beside it."""
     folders = (data_dir, data_dir / name, data_dir / "data" / name, data_dir.parent / name)
-    return next((folder for folder in folders if any(folder.glob(pattern))), None)
+    try:
+        return next((folder for folder in folders if any(folder.glob(pattern))), None)
+    except OSError as error:
+        raise _unreadable(data_dir, error) from error
 
 
 def _not_there(data_dir: Path, split: str) -> TdGymError:
@@ -116,7 +121,7 @@ class _Files(NamedTuple):
 def _files(layout: Path) -> _Files:
     if layout.is_dir():
         paths = [*layout.glob("*.json"), *layout.glob("*/*.json")]
-        return _Files(layout, {path.relative_to(layout).as_posix(): path.read_bytes for path in paths})
+        return _Files(layout, {path.relative_to(layout).as_posix(): partial(_read, path) for path in paths})
     read: dict[str, Callable[[], bytes]] = {}
     try:
         with tarfile.open(layout) as archive:
@@ -126,6 +131,8 @@ def _files(layout: Path) -> _Files:
                     read[member.name.partition("/")[2]] = io.BytesIO(content.read()).getvalue
     except _DAMAGE as error:
         raise _damaged(repr(str(layout)), "tar archive", error) from error
+    except OSError as error:
+        raise _unreadable(layout, error) from error
     return _Files(layout, read)
 
 
@@ -160,6 +167,8 @@ def _unzipped(zips: Path, split: str) -> tuple[dict[str, Any], str]:
         raise TdGymError(f"{place} holds no {name}: it is of an unknown version; known: {_LAYOUTS}.") from error
     except _DAMAGE as error:
         raise _damaged(place, "zip", error) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
     records = {plain_id(name): record for name, record in as_object(parse_json(content, place), place).items()}
     _check_split(records, zips, split, place)
     return records, place
@@ -169,15 +178,31 @@ def _check_split(ids: Iterable[str], zips: Path, split: str, place: str) -> None
     """Raise where a dialogue is in another split's list of ids."""
     lists = {other: zips / f"{prefix}ListFile" for other, prefix in _ZIPS.items() if other != split}
     listed = {
-        plain_id(name): (other, path)
-        for other, path in lists.items()
-        if path.exists()
-        for name in path.read_text(encoding="utf-8").split()
+        plain_id(name): (other, path) for other, path in lists.items() if path.exists() for name in _read_ids(path)
     }
     for name in ids:
         if name in listed:
             other, path = listed[name]
             raise TdGymError(f"{place}: dialogue {name} belongs to the {other} split, as {str(path)!r} says.")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read_ids(path: Path) -> list[str]:
+    """Return the ids of dialogues that a list names."""
+    try:
+        return _read(path).decode("utf-8").split()
+    except UnicodeDecodeError as error:
+        raise TdGymError(f"{str(path)!r} is not a list of dialogue ids ({error}); download it again.") from error
+
+
+def _unreadable(path: Path, error: OSError) -> TdGymError:
+    return TdGymError(f"Cannot read {str(path)!r}: {error.strerror or error}.")
 
 
 def _damaged(place: str, kind: str, error: Exception) -> TdGymError:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from td_gym.errors import TdGymError
-from td_gym.scenario import Episode, SeatPolicy
+from td_gym.errors import TdGymError, as_seed
+from td_gym.protocol import MAX_CHARS
+from td_gym.scenario import Demonstrator, Episode, SeatPolicy
 from td_gym.scenarios.multiwoz.briefing import Reading
-from td_gym.scenarios.multiwoz.cases import draw_case
+from td_gym.scenarios.multiwoz.cases import Case, draw_case
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.episode import MultiWOZEpisode
 from td_gym.scenarios.multiwoz.expert import Habits, draft
@@ -33,31 +35,54 @@ _CODE = re.compile(r"\b(?=\w*\d)(?=\w*[A-Za-z])\w{5,}\b|\d{7,}")
 """Train ids, references, postcodes in one word, and telephone numbers."""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedCase(Case):
+    """The customer of a recorded dialogue, of whom nothing is known but what it says."""
+
+    recording: str
+    """Id of the dialogue."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the case as plain data."""
+        return {**Case.to_json(self), "recording": self.recording}
+
+
 class RecordedCustomers(MultiWOZ):
     """MultiWOZ with the customers of ``recordings``: conversation ``seed`` is with number ``seed``, round and round.
 
     They say what they once said, whatever they are told.  An episode has an empty goal, so that only the customer's
-    words come into it; hence no booking of what is there is refused.  ``data_dir`` is as for ``MultiWOZ``.
+    words come into it; hence no booking of what is there is refused.  The other options are those of ``MultiWOZ``.
     """
 
     customers: ClassVar[tuple[str, ...]] = ("recorded",)
 
-    def __init__(self, data_dir: str | Path | None, recordings: Sequence[Dialogue]) -> None:
+    def __init__(
+        self,
+        data_dir: str | Path | None,
+        recordings: Sequence[Dialogue],
+        population: str = "",
+        transfer: bool = False,
+        disclosure: str = "honest",
+        max_chars: int = MAX_CHARS,
+    ) -> None:
         self.ids = [recording.id for recording in recordings]
         self._recordings = recordings
         self._exchanges = [exchanges(recording) for recording in recordings]
-        super().__init__(data_dir, max_turns=max((_LEAST_TURNS, *map(len, self._exchanges))))
+        max_turns = max((_LEAST_TURNS, *map(len, self._exchanges)))
+        super().__init__(data_dir, population, transfer, disclosure, max_turns, max_chars)
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> MultiWOZEpisode:
         """Start conversation ``seed``; there is no row to pick."""
+        seed = as_seed(seed)
         case = draw_case(seed, self.person(seed, split, row), Goal({}))
+        case = RecordedCase(case.persona, case.goal, case.day, case.time, self.ids[seed % len(self.ids)])
         return MultiWOZEpisode(self, seed, split, None, case)
 
     def make_customer(self, name: str) -> SeatPolicy:
         """Return the recorded customers."""
         return CustomerPolicy(self._say)
 
-    def demonstrator(self, seed: int) -> SeatPolicy:
+    def demonstrator(self, seed: int) -> Demonstrator:
         """Return the recorded desk; ``TdGymError`` where a recording is of the test split, from which nobody learns."""
         for recording in self._recordings:
             if recording.split == "test":

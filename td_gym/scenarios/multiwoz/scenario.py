@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from personas.persona import Persona
 from personas.population import Population
 from td_gym.draws import choice
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, as_seed
 from td_gym.protocol import MAX_CHARS, Messages, Tool
-from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, Demonstrator, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.multiwoz import sop
 from td_gym.scenarios.multiwoz.briefing import DeskTexts
@@ -94,6 +94,7 @@ class MultiWOZ(Desk[Persona]):
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> MultiWOZEpisode:
         """Start conversation ``seed``; ``row`` picks a published goal of the split."""
+        seed = as_seed(seed)
         persona = self.person(seed, split, None)
         case = draw_case(seed, persona, self.city.goal(seed, split, row))
         return MultiWOZEpisode(self, seed, split, row, case)
@@ -128,12 +129,18 @@ class MultiWOZ(Desk[Persona]):
         return tasks
 
     def recorded(self, split: str) -> Scenario:
-        """Return the dialogues of ``split`` in ``data_dir`` as a scenario."""
+        """Return the dialogues of ``split`` in ``data_dir`` as a scenario with this one's options.
+
+        Its limit on service turns is its own: no recording is cut off.
+        """
         from td_gym.scenarios.multiwoz.recorded import RecordedCustomers
 
         if not self.city.folder:
             raise TdGymError("An invented city has no recorded dialogues; pass the folder of MultiWOZ's data.")
-        return RecordedCustomers(self.city.folder, load_dialogues(Path(self.city.folder), split))
+        recordings, population = load_dialogues(Path(self.city.folder), split), self.population.name
+        return RecordedCustomers(
+            self.city.folder, recordings, population, self.transfer, self.disclosure, self.max_chars
+        )
 
     def make_customer(self, name: str) -> SeatPolicy:
         """Return the simulated customer ``agenda`` or ``checklist``."""
@@ -165,7 +172,7 @@ class MultiWOZ(Desk[Persona]):
             "looks_up_always": RuleAgent(self.database, Habits(looks_again=True)),
         }
 
-    def demonstrator(self, seed: int) -> SeatPolicy:
+    def demonstrator(self, seed: int) -> Demonstrator:
         """Return the agent of mixed skill whose dialogues the tiny model is first trained on."""
         from td_gym.scenarios.multiwoz.expert import Demonstrator
 

@@ -9,7 +9,7 @@ from functools import cache
 
 from personas.packaged import packaged_toml
 from personas.prospect import OBJECTIONS
-from td_gym.reading.grammar import Reader, build_reader
+from td_gym.reading.grammar import Reader, build_reader, file_of
 
 OBJECTS = tuple(f"object_{name}" for name in OBJECTIONS)
 """Acts that raise an objection."""
@@ -43,5 +43,6 @@ def detect_customer_acts(text: str) -> frozenset[str]:
 def customer_reader() -> Reader:
     """Return the reader compiled from the package's ``customer_acts.toml`` and the lexicon of ``acts.toml``."""
     shared, own = (packaged_toml(__package__, name) for name in ("acts.toml", "customer_acts.toml"))
-    data = {**shared, "classes": shared["classes"] | own["classes"], "service": own["customer"]}
-    return build_reader(data, CUSTOMER_ACTS)
+    data = {**shared, "classes": shared["classes"] | own["classes"], "customer": own["customer"]}
+    lexicon, file = (file_of(__package__, name) for name in ("acts.toml", "customer_acts.toml"))
+    return build_reader(data, CUSTOMER_ACTS, file, "customer", shared=lexicon)

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from personas.prospect import Prospect
 from personas.prospect_population import Prospects
 from td_gym.draws import choice
+from td_gym.errors import as_seed
 from td_gym.protocol import Messages, Tool
-from td_gym.scenario import CostSpec, Episode, ScaffoldTask, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, Demonstrator, Episode, ScaffoldTask, SeatPolicy, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.sales import briefing, sop
 from td_gym.scenarios.sales.credit import interest
@@ -105,6 +106,7 @@ class Sales(Desk[Prospect]):
 
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> SalesEpisode:
         """Start conversation ``seed``; Sales has no scenario files, so ``row`` must be ``None``."""
+        seed = as_seed(seed)
         return SalesEpisode(self, seed, split, None, draw_case(seed, split, self.person(seed, split, row)))
 
     def succeeded(self, outcome: Mapping[str, Any]) -> bool:
@@ -160,7 +162,7 @@ class Sales(Desk[Prospect]):
             "skilled_pushy": ScriptedService(Habits(pushiness=1.0)),
         }
 
-    def demonstrator(self, seed: int) -> SeatPolicy:
+    def demonstrator(self, seed: int) -> Demonstrator:
         """Return the agent of mixed skill whose dialogues the tiny model is first trained on."""
         from td_gym.scenarios.sales.expert import Demonstrator
 
