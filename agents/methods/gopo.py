@@ -72,7 +72,7 @@ class GOPO(Method):
     needs_reference = True
 
     def __init__(self, config: GOPOConfig, budgets: Mapping[str, float]) -> None:
-        self.config = config
+        self.config: GOPOConfig = config
         self.loss = config.loss
         if config.expert != "none":
             self.planning = Planning(config.expert, config.masked)
