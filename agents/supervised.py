@@ -86,8 +86,6 @@ def demonstrate(
     The environment gets the demonstrator's drafts with their slots filled.  Raises ``TdGymError``
     where the scenario has no demonstrator or ``split`` is ``test``.
     """
-    if not hasattr(scenario, "demonstrator"):
-        raise TdGymError(f"{scenario.name} has no demonstrator, so no scripted dialogues to learn from.")
     if split == "test":
         raise TdGymError("The test split is for evaluation only; learn from split 'train'.")
     teacher = scenario.demonstrator(seed)
