@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class Arm:
     """Fields of the method's configuration that replace the preset's."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """Further settings of the training run: ``lr``, ``customers``, ``copies`` and so on."""
+    seeds: tuple[int, ...] = ()
+    """Those of the study's seeds that it is trained with; all when empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,13 @@ def load(path: Path) -> Study:
     _check_entries(data, _ENTRIES, where)
     shared = data.get("train", {})
     _check_entries(shared, {"model", "steps", "options", "settings"}, f"{where}, [train]")
+    seeds = _seeds(_need(data, "seeds", where), where)
     arms = tuple(_arm(name, shared, table, where) for name, table in _need(data, "arms", where).items())
-    seeds = tuple(_need(data, "seeds", where))
-    if not seeds or not all(_is(seed, int) and seed >= 0 for seed in seeds):
-        raise TdGymError(f"'seeds' in {where} must be a list of whole numbers of at least 0.")
+    for arm in arms:
+        if foreign := set(arm.seeds) - set(seeds):
+            raise TdGymError(
+                f"'seeds' in {where}, [arms.{arm.name}] has {min(foreign)}, which is no seed of the study."
+            )
     study = Study(
         name=path.stem,
         path=path,
@@ -135,7 +140,7 @@ def load(path: Path) -> Study:
 def runs(study: Study) -> list[Run]:
     """Return every run of ``study``: fixed agents first, then seed by seed, so that all arms fill up together."""
     fixed = [Run(Arm(name=agent, agent=agent), 0, fixed=True) for agent in study.fixed]
-    return fixed + [Run(arm, seed) for seed in study.seeds for arm in study.arms]
+    return fixed + [Run(arm, seed) for seed in study.seeds for arm in study.arms if seed in (arm.seeds or study.seeds)]
 
 
 def find_run(study: Study, name: str) -> Run:
@@ -154,6 +159,7 @@ def result_path(study: Study, run: Run, root: Path = ROOT) -> Path:
 def config_of(study: Study, run: Run) -> dict[str, Any]:
     """Return all that ``study`` asks of ``run``, as plain JSON: its result's ``config``."""
     config = {**asdict(run.arm), "seed": run.seed, "env": study.env, "evaluation": asdict(study.evaluation)}
+    del config["seeds"]  # which others it is done with changes nothing
     plain: dict[str, Any] = json.loads(json.dumps(config))
     return plain
 
@@ -202,7 +208,7 @@ def _arm(name: str, shared: Mapping[str, Any], table: Mapping[str, Any], where: 
     where = f"{where}, [arms.{name}]"
     if not isinstance(table, dict):
         raise TdGymError(f"{where} must be a table with 'method' or 'agent'.")
-    _check_entries(table, {"method", "agent", *_TRAINING}, where)
+    _check_entries(table, {"method", "agent", "seeds", *_TRAINING}, where)
     if ("method" in table) == ("agent" in table):
         raise TdGymError(f"{where} needs either 'method' (to train) or 'agent' (as it is).")
     if "agent" in table and len(table) > 1:
@@ -211,10 +217,17 @@ def _arm(name: str, shared: Mapping[str, Any], table: Mapping[str, Any], where: 
         if not _is(limit, (float, int)):
             raise TdGymError(f"The budget {budget!r} of {where} must be a number, not {limit!r}.")
     merged = {key: {**shared.get(key, {}), **table.get(key, {})} for key in ("options", "settings")}
-    arm = Arm(**{"name": name, **shared, **table, **merged})
+    seeds = {"seeds": _seeds(table["seeds"], where)} if "seeds" in table else {}
+    arm = Arm(**{"name": name, **shared, **table, **merged, **seeds})
     if arm.method and arm.steps < 1:
         raise TdGymError(f"{where} needs 'steps' of at least 1, here or in [train].")
     return arm
+
+
+def _seeds(values: Sequence[Any], where: str) -> tuple[int, ...]:
+    if not values or not all(_is(seed, int) and seed >= 0 for seed in values):
+        raise TdGymError(f"'seeds' in {where} must be a list of whole numbers of at least 0.")
+    return tuple(values)
 
 
 def _evaluation(table: Mapping[str, Any], where: str) -> EvaluationPlan:

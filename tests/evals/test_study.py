@@ -95,6 +95,16 @@ def test_the_longest_reply_is_a_setting(tmp_path: Path) -> None:
     assert train_config(study, find_run(study, "cmpo-0"), tmp_path).max_new_tokens == 40
 
 
+def test_an_arm_may_have_fewer_seeds_than_the_study(tmp_path: Path) -> None:
+    few = load(a_study(tmp_path, SMALL + "seeds = [0, 2]\n"))
+    assert [run.name for run in runs(few)] == ["random-0", "sft-0", "cmpo-0", "sft-1", "sft-2", "cmpo-2"]
+    every = load(a_study(tmp_path))
+    assert config_of(few, find_run(few, "cmpo-2")) == config_of(every, find_run(every, "cmpo-2"))
+    for seeds, said in (("[0, 3]", "has 3, which is no seed of the study"), ("[]", "must be a list of whole numbers")):
+        with pytest.raises(TdGymError, match=said):
+            load(a_study(tmp_path, SMALL + f"seeds = {seeds}\n"))
+
+
 @pytest.mark.parametrize(
     ("plan", "population"), [("", "standard"), ('population = "hard"\n', "hard")], ids=["default", "stated"]
 )
