@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from agents.names import CASES, SHIPPED, STRATEGY
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import Messages
 from td_gym.registration import make_scenario, scenario_names
-from td_gym.scenario import Episode, Scenario
+from td_gym.scenario import Scenario
 
 T = TypeVar("T")
 _FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory")

@@ -1,4 +1,7 @@
-"""``python -m agents.bench``: tokens sampled per second, kept cache against reading all again every turn.
+"""``python -m agents.bench``: what reading once is worth, each ratio from one run.
+
+Rollouts and, with ``--env``, evaluation: a kept cache against reading all again every turn.  Scoring of several
+replies to one history: the history read once against read with each.
 
 Without ``--env`` the conversations are synthetic, with lengths like FoodDispute's: an opening of
 about 60 tokens, replies of about 35, customers of about 20, five or six turns.
@@ -7,17 +10,21 @@ about 60 tokens, replies of about 35, customers of about 20, five or six turns.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 
 from agents.distributed import local_device
+from agents.losses import forward_log_probs
 from agents.model import build_model, train_tokenizer
 from agents.rollout import rollout
+from agents.token_agent import TokenAgent
 from agents.token_policy import TokenPolicy
 from td_gym.draws import choice, integer
 from td_gym.envs.batch import ConversationBatch, Step
@@ -76,9 +83,12 @@ def _sentence(seed: int, number: int, words: int) -> str:
     return " ".join(choice(_WORDS, seed, number, i) for i in range(words))
 
 
-def _measure(policy: TokenPolicy, batch: Any, dialogues: int, length: int | None, keep: bool) -> tuple[int, float]:
-    """Return tokens sampled and seconds taken by one rollout."""
-    start = time.perf_counter()
+Measurement = Callable[[], int]
+"""Does the work once and returns how much of it there was."""
+
+
+def _rollout(policy: TokenPolicy, batch: Any, dialogues: int, length: int | None, keep: bool) -> int:
+    """Hold ``dialogues`` as training does; return the tokens sampled."""
     record = rollout(
         policy,
         batch,
@@ -88,7 +98,48 @@ def _measure(policy: TokenPolicy, batch: Any, dialogues: int, length: int | None
         max_new_tokens=length,
         keep_cache=keep,
     )
-    return int(record.agent_mask.sum()), time.perf_counter() - start
+    return int(record.agent_mask.sum())
+
+
+def _evaluation(policy: TokenPolicy, batch: ConversationBatch, dialogues: int, kept: int) -> int:
+    """Hold ``dialogues`` as evaluation does, asking for one reply after the other; return the replies."""
+    agent = TokenAgent(policy, kept=kept)
+    batch.reset(range(dialogues), range(dialogues))
+    replies = 0
+    while alive := [i for i in range(dialogues) if batch.episodes[i].outcome is None]:
+        batch.step(alive, agent.reply_batch([batch.episodes[i] for i in alive]))
+        replies += len(alive)
+    return replies
+
+
+def _scoring(model: Any, once: bool) -> int:
+    """Score four replies of 40 tokens to each of 12 histories of 150, and their gradient; return the tokens scored."""
+    histories, replies, read, written = 12, 4, 150, 40
+    tokens = torch.arange(histories * replies * (read + written)).view(histories * replies, -1) % 500
+    tokens[:, :read] = tokens[::replies, :read].repeat_interleave(replies, dim=0)
+    mask = torch.zeros(tokens.shape, dtype=torch.bool)
+    mask[:, read:] = True
+    groups = np.repeat(np.arange(histories), replies) if once else None
+    model.zero_grad(set_to_none=True)
+    device = next(model.parameters()).device
+    forward_log_probs(model, tokens.to(device), mask.to(device), histories=groups).log_probs.sum().backward()
+    return int(mask.sum())
+
+
+def _compare(what: str, unit: str, ways: Mapping[str, Measurement], repeats: int) -> None:
+    """Print how fast each of two ``ways`` is, the best of ``repeats`` by turns, and the ratio of first to second."""
+    seconds = dict.fromkeys(ways, math.inf)
+    counts = dict.fromkeys(ways, 0)
+    for _ in range(repeats):
+        for name, measurement in ways.items():
+            start = time.perf_counter()
+            counts[name] = measurement()
+            seconds[name] = min(seconds[name], time.perf_counter() - start)
+    rates = {name: counts[name] / seconds[name] for name in ways}
+    for name, rate in rates.items():
+        print(f"{what}, {name}: {counts[name]} {unit} in {seconds[name]:.2f} s, {rate:.0f} a second")
+    first, second = rates.values()
+    print(f"{what}: ratio {first / second:.2f}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -120,13 +171,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TdGymError as error:
         print(error, file=sys.stderr)
         return 2
-    rates = {}
-    for keep, name in ((True, "kept cache"), (False, "reading again")):
-        runs = [_measure(policy, batch, options.dialogues, length, keep) for _ in range(options.repeats)]
-        sampled, seconds = min(runs, key=lambda run: run[1])
-        rates[name] = sampled / seconds
-        print(f"{name}: {sampled} tokens sampled in {seconds:.2f} s, {rates[name]:.0f} a second")
-    print(f"ratio: {rates['kept cache'] / rates['reading again']:.2f}")
+    ways: dict[str, Measurement] = {
+        "kept cache": lambda: _rollout(policy, batch, options.dialogues, length, keep=True),
+        "reading again": lambda: _rollout(policy, batch, options.dialogues, length, keep=False),
+    }
+    _compare("rollout", "tokens sampled", ways, options.repeats)
+    if options.env:
+        ways = {
+            "kept cache": lambda: _evaluation(policy, batch, options.dialogues, options.dialogues),
+            "reading again": lambda: _evaluation(policy, batch, options.dialogues, 0),
+        }
+        _compare("evaluation", "replies", ways, options.repeats)
+    ways = {
+        "history read once": lambda: _scoring(policy.model, once=True),
+        "with each reply": lambda: _scoring(policy.model, once=False),
+    }
+    _compare("scoring of four replies", "tokens scored", ways, options.repeats)
     return 0
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
+from agents.attention import additive_mask
 from td_gym.errors import TdGymError
 
 _GROW = 128
@@ -155,11 +156,9 @@ class Decoder:
         places = torch.from_numpy(np.maximum(positions, 0)).to(self._device)
         self._cache.plan(rows, writes, width)
         hidden = torch.arange(width, device=self._device) > places[:, None, :, None]
-        mask = torch.zeros(hidden.shape, dtype=self._dtype, device=self._device)
-        mask.masked_fill_(hidden, torch.finfo(self._dtype).min)
         output = self._model(
             input_ids=torch.from_numpy(tokens).to(self._device),
-            attention_mask=mask,
+            attention_mask=additive_mask(hidden, self._dtype),
             position_ids=places,
             past_key_values=self._cache,
             use_cache=True,

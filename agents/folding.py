@@ -31,7 +31,7 @@ class Folded:
     """``[G, 1, S, S]`` what is not to be seen, by the token that looks and the one looked at."""
 
 
-def parts(mask: Bools) -> tuple[int, Ints]:
+def shared_and_ends(mask: Bools) -> tuple[int, Ints]:
     """Return how much of its rows a group shares, and where each row ends for scoring.
 
     ``mask`` ``[B, L]`` are the agent's tokens of rows that have read the same before the first of them.  The last token
@@ -50,7 +50,7 @@ def fold(tokens: Tensor, mask: Tensor, groups: Ints) -> Folded:
     sources, positions, branches = [], [], []
     starts = np.flatnonzero(np.diff(groups, prepend=groups[0] - 1))
     for first, after in zip(starts, [*starts[1:], len(groups)], strict=True):
-        shared, ends = parts(written[first:after])
+        shared, ends = shared_and_ends(written[first:after])
         begins = written[first:after, shared + 1].all() and not written[first:after, : shared + 1].any()
         if not begins or (rows[first:after, : shared + 1] != rows[first, : shared + 1]).any():
             raise ValueError("Rows of a group must have read the same before the agent's first token.")

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from agents import distributed
 from agents.advantages import batch_mean, turn_mask, zero_variance_share
 from agents.config import TrainConfig
-from agents.folding import parts
+from agents.folding import shared_and_ends
 from agents.losses import TokenScores, forward_log_probs, k3_kl, token_weights, value_loss
 from agents.methods import Method
 from agents.preferences import Pairs, loss_and_gradient
@@ -181,7 +181,8 @@ class Learner:
             if part and (len(part) + 1) * longest > self.config.micro_tokens:
                 yield np.concatenate(part)
                 part = []
-            longest = length if not part else longest
+            if not part:
+                longest = length
             part.append(together)
         if part:
             yield np.concatenate(part)
@@ -286,7 +287,7 @@ def _read_together(batch: Trajectories, rows: Ints) -> list[tuple[int, Ints]]:
     found = []
     for group in np.unique(batch.group[rows]):
         together = np.sort(rows[batch.group[rows] == group])
-        shared, ends = parts(batch.agent_mask[together])
+        shared, ends = shared_and_ends(batch.agent_mask[together])
         found.append((shared + int((ends - shared).sum()), together))
     return found
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.advantages import Reduce, identity
+from agents.attention import additive_mask
 from agents.folding import fold
 from agents.trajectories import Ints
 from td_gym.errors import TdGymError, unknown
@@ -121,9 +122,7 @@ def _input(model: nn.Module, tokens: Tensor, mask: Tensor, histories: Ints | Non
         positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         return {"input_ids": tokens, "position_ids": positions}, mask
     folded = fold(tokens, mask, histories)
-    dtype = next(model.parameters()).dtype
-    attention = torch.zeros(folded.hidden.shape, dtype=dtype, device=tokens.device)
-    attention.masked_fill_(folded.hidden, torch.finfo(dtype).min)
+    attention = additive_mask(folded.hidden, next(model.parameters()).dtype)
     given = {"input_ids": folded.tokens, "position_ids": folded.positions, "attention_mask": attention}
     return given, folded.mask
 

@@ -11,8 +11,9 @@ from agents.token_agent import TokenAgent, digest
 from agents.token_policy import Message, TokenPolicy
 from td_gym.draws import mix
 from td_gym.envs.planning import in_force
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
-from td_gym.scenario import Episode, Scenario
+from td_gym.scenario import Scenario
 
 
 class PlanningAgent(TokenAgent):

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from agents.constraints import AllowedSets, Choices
 from td_gym.draws import choice
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError, unknown
-from td_gym.scenario import Episode, Scenario
+from td_gym.scenario import Scenario
 
 if TYPE_CHECKING:
     from agents.token_policy import TokenPolicy

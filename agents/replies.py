@@ -21,12 +21,13 @@ from agents.token_policy import TokenPolicy
 from agents.trajectories import Trajectories
 from td_gym.draws import choice, mix
 from td_gym.envs.batch import ConversationBatch, Step
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.judges.answers import MATCH, is_right
 from td_gym.judges.replies import Reply, judge, rouge_l
 from td_gym.protocol import Messages, parse_message
 from td_gym.reading.numerals import numbers
-from td_gym.scenario import Episode, ScaffoldTask, Scenario
+from td_gym.scenario import ScaffoldTask, Scenario
 from td_gym.turns import Turn
 
 TURNS = 2

@@ -8,7 +8,7 @@ its row's own key, so the schedule cannot change what is sampled.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,30 +139,29 @@ class _Sampling:
 
     def read(self, waiting: list[int]) -> None:
         """Let the lines in ``waiting`` read what is new to them and sample their first token."""
-        lines = self.lines
-        waiting = sorted(waiting, key=lambda i: (len(lines[i].tokens) - lines[i].cached, i))
-        for first in range(0, len(waiting), _PREFILL_ROWS):
-            part = waiting[first : first + _PREFILL_ROWS]
-            chunks = [lines[i].tokens[lines[i].cached :] for i in part]
-            starts = [lines[i].cached for i in part]
-            logits = self.decoder.read([self.row_of[i] for i in part], chunks, starts)
+        for part, logits in self._read(waiting, self.row_of):
             self.decoding.update(part)
             self._take(part, logits)
 
     def read_once(self, copies: int) -> None:
         """Let the first of every ``copies`` lines read for all of them, and sample their first tokens."""
+        heads = range(0, len(self.lines), copies)
+        found = list(self._read(heads, {head: row for row, head in enumerate(heads)}))
+        self.decoder.keep([i // copies for i in self.line_of])
+        for part, logits in found:
+            together = [head + copy for head in part for copy in range(copies)]
+            self.decoding.update(together)
+            self._take(together, logits.repeat_interleave(copies, dim=0))
+
+    def _read(self, waiting: Iterable[int], row_of: Mapping[int, int]) -> Iterator[tuple[list[int], Tensor]]:
+        """Let lines read what is new to them, those with alike much together; yield them and their next logits."""
         lines = self.lines
-        heads = sorted(range(0, len(lines), copies), key=lambda i: (len(lines[i].tokens) - lines[i].cached, i))
-        found = []
-        for first in range(0, len(heads), _PREFILL_ROWS):
-            part = heads[first : first + _PREFILL_ROWS]
+        order = sorted(waiting, key=lambda i: (len(lines[i].tokens) - lines[i].cached, i))
+        for first in range(0, len(order), _PREFILL_ROWS):
+            part = order[first : first + _PREFILL_ROWS]
             starts = [lines[i].cached for i in part]
             chunks = [lines[i].tokens[start:] for i, start in zip(part, starts, strict=True)]
-            found.append(self.decoder.read([i // copies for i in part], chunks, starts))
-        self.decoder.keep([i // copies for i in range(len(lines))])
-        part = [head + copy for head in heads for copy in range(copies)]
-        self.decoding.update(part)
-        self._take(part, torch.cat(found).repeat_interleave(copies, dim=0))
+            yield part, self.decoder.read([row_of[i] for i in part], chunks, starts)
 
     def step(self) -> None:
         """Sample one token in every line that is in its turn."""

@@ -31,11 +31,12 @@ from personas.packaged import packaged_toml
 from td_gym.draws import uniform
 from td_gym.envs.planning import BREACHES, mask, realise_choice
 from td_gym.envs.strategy import StrategyEnv
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError, unknown
 from td_gym.json_data import as_object, as_text, read_json
 from td_gym.protocol import Messages
 from td_gym.registration import make_scenario, strategy_scenario
-from td_gym.scenario import Episode, Scenario
+from td_gym.scenario import Scenario
 
 WEIGHTS = "policy.safetensors"
 ENVS = 8

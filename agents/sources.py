@@ -19,7 +19,8 @@ from agents.trajectories import Trajectories, pad_rows
 from td_gym.draws import mix
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
-from td_gym.scenario import Scenario, SeatPolicy
+from td_gym.scenario import Scenario
+from td_gym.seats import SeatPolicy
 
 
 class Batch(NamedTuple):

@@ -18,7 +18,8 @@ from agents.token_policy import TokenPolicy
 from agents.trajectories import pad_rows
 from td_gym.draws import choice, mix
 from td_gym.errors import TdGymError
-from td_gym.scenario import Scenario, play_on
+from td_gym.scenario import Scenario
+from td_gym.seats import play_on
 from td_gym.slots import fill_slots
 
 Ints = npt.NDArray[np.int64]

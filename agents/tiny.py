@@ -34,9 +34,10 @@ from agents.trajectories import Trajectories
 from td_gym.draws import mix
 from td_gym.envs.arguments import other_seats
 from td_gym.envs.batch import ConversationBatch
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
-from td_gym.scenario import Episode, Scenario
+from td_gym.scenario import Scenario
 
 FORMAT_VALID = 0.99
 """Share of sampled turns whose format must be valid for the weights to be good."""

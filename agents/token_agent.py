@@ -12,28 +12,27 @@ from agents.decoder import Past
 from agents.sampler import Answer, Line, sample, turn_uniforms
 from agents.token_policy import Message, TokenPolicy
 from td_gym.draws import mix
-from td_gym.scenario import Episode
+from td_gym.episode import Episode
 
 _REMEMBERED = 8192
 """Conversations whose tokens are kept; a forgotten one is rendered again from its messages."""
 BATCH = 128
 """Replies sampled side by side."""
-_KEPT = BATCH
-"""Conversations whose key/value cache is kept from reply to reply."""
 
 
 class TokenAgent:
     """A ``TokenPolicy`` as an agent: it reads chat messages and returns text with its slots filled.
 
     It remembers the tokens of its own replies, so that its history is what it sampled, and what the
-    model made of them, so that no turn is read twice while few conversations are held.  A draw is a
+    model made of them in the last ``kept`` conversations, so that no turn of these is read twice.  A draw is a
     function of the seed and of the conversation so far; who else is in the batch does not matter.
     Greedy at temperature 0.
     """
 
-    def __init__(self, policy: TokenPolicy, *, temperature: float = 1.0) -> None:
+    def __init__(self, policy: TokenPolicy, *, temperature: float = 1.0, kept: int = BATCH) -> None:
         self.policy = policy
         self.temperature = temperature
+        self.kept = kept
         self._together = BATCH
         self._seed = 0
         self._histories: OrderedDict[int, list[int]] = OrderedDict()
@@ -102,7 +101,7 @@ class TokenAgent:
             pad_id=policy.pad_id,
             temperature=self.temperature,
             copies=copies,
-            save=True,
+            save=self.kept > 0,
         )
 
     def _sent(self, line: Line, messages: Sequence[Message]) -> str:
@@ -119,7 +118,7 @@ class TokenAgent:
         self._histories[said] = line.tokens
         if line.past is not None:
             self._pasts[said] = line.cached, line.past
-        for kept, most in ((self._histories, _REMEMBERED), (self._pasts, _KEPT)):
+        for kept, most in ((self._histories, _REMEMBERED), (self._pasts, self.kept)):
             while len(kept) > most:
                 kept.popitem(last=False)
 

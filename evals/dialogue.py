@@ -18,7 +18,7 @@ from td_gym.errors import TdGymError
 
 @dataclass(frozen=True, slots=True)
 class DialogueTurn:
-    """One message of one seat; the names are those of ``td_gym.scenario.Turn``."""
+    """One message of one seat; the names are those of ``td_gym.turns.Turn``."""
 
     seat: str
     """``service``, ``customer`` or ``expert``, whose turn is the strategy planned for the service turn after it."""

@@ -22,12 +22,13 @@ from evals.plots import paired_shares
 from evals.provenance import provenance
 from evals.scores import versions
 from evals.tables import text as as_table
-from td_gym.scenario import SPLITS, play_on
+from td_gym.scenario import SPLITS
 from td_gym.scenarios.multiwoz.customer_acts import read_customer
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.files import load_dialogues
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from td_gym.scenarios.multiwoz.schema import DOMAINS
+from td_gym.seats import play_on
 
 WORDS_A_BIN = 5
 MOST_SHOWN = 12

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from evals.recording import Recorder
 from evals.tables import printable
-from td_gym.scenario import Episode
+from td_gym.episode import Episode
 
 Speaker = Callable[[Episode], tuple[str, str]]
 """Who answers for a seat: the next message, and the strategy planned for it, empty for none."""

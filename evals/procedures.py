@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 import td_gym
 from td_gym.draws import choice
 from td_gym.registration import make_scenario
-from td_gym.scenario import Scenario, play_on
+from td_gym.scenario import Scenario
+from td_gym.seats import play_on
 
 EPISODES = 200
 SHOWN = 0.05

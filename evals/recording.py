@@ -9,9 +9,9 @@ from typing import Any
 
 from evals.dialogue import Dialogue, DialogueTurn
 from personas.customer import Customer
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.protocol import parse_message
-from td_gym.scenario import Episode
 from td_gym.turns import Turn
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.names import MEMORY
 from evals.files import check_writable, write_json
-from evals.provenance import public_path
+from evals.provenance import commit, public_path
 from evals.runner import Setting, evaluate, make_agents
 from evals.scores import versions
 from evals.study_file import ROOT, RUNS, Run, Study, asks_the_same, config_of, result_path
@@ -45,6 +45,7 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
     A training run that was cut off goes on from its last checkpoint.
     """
     check_writable(root / study.name)
+    begun_at = commit()  # the files may be others when it ends, hours later
     folder = runs_root / study.name / run.name
     training = train_arm(study, run, folder) if run.arm.method else []
     spec = str(folder) if run.arm.method else run.arm.agent
@@ -55,7 +56,7 @@ def execute(study: Study, run: Run, root: Path = ROOT, runs_root: Path = RUNS) -
         results = evaluation.results([])
         measured[customer] = next(iter(results["agents"].values()))
     path = result_path(study, run, root)
-    common = results["provenance"]
+    common = {**results["provenance"], "commit": begun_at}
     common["command"] = f"python -m evals.study {public_path(study.path)} --only {run.name}"
     result = {
         **_heading(study, run),
@@ -123,8 +124,14 @@ def train_arm(study: Study, run: Run, folder: Path) -> list[dict[str, float]]:
 def train_config(study: Study, run: Run, folder: Path) -> TrainConfig:
     """Return what the trainer is asked to do in ``folder``; ``TdGymError`` names a setting that is wrong."""
     from agents.config import TrainConfig
+    from agents.fields import replaced
 
     arm = run.arm
+    if "data" in arm.settings:
+        raise TdGymError(
+            "A study takes no 'data' among its 'settings': it evaluates every arm without published data, so train "
+            "and evaluate with it by td-gym train --data and td-gym evaluate --data."
+        )
     stated: dict[str, Any] = {
         "method": arm.method,
         "env": study.env,
@@ -138,20 +145,10 @@ def train_config(study: Study, run: Run, folder: Path) -> TrainConfig:
         "population": study.evaluation.population,
         "resume": (folder / "config.json").exists(),
     }
-    defaults = {each.name: each.default for each in fields(TrainConfig) if each.name not in (*stated, "data")}
-    for name, value in arm.settings.items():
-        if name == "data":
-            raise TdGymError(
-                "A study takes no 'data' among its 'settings': it evaluates every arm without published data, so train "
-                "and evaluate with it by td-gym train --data and td-gym evaluate --data."
-            )
-        if name not in defaults:
-            raise unknown("entry of 'settings':", name, defaults)
-        kind = int if name == "max_new_tokens" else type(defaults[name])  # None is its default
-        accepted = {float: (float, int), tuple: (list,)}.get(kind, (kind,))
-        if not isinstance(value, accepted) or isinstance(value, bool) != (kind is bool):
-            raise TdGymError(f"The entry {name!r} of 'settings' must be a {accepted[0].__name__}, not {value!r}.")
-    return TrainConfig(**stated, **arm.settings)
+    for name in stated.keys() & arm.settings.keys():
+        free = [each.name for each in fields(TrainConfig) if each.name not in stated]
+        raise unknown("entry of 'settings'", name, free)
+    return replaced(TrainConfig(**stated), arm.settings, "entry of 'settings'")
 
 
 def curves(path: Path) -> list[dict[str, float]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
+from agents.fields import replaced
 from agents.methods.base import Advantages, Method
 from agents.methods.cmpo import CMPO, CMPOConfig, ReleasedCMPO, ReleasedCMPOConfig
 from agents.methods.dpo import DPO, DPOConfig
@@ -18,7 +17,7 @@ from agents.methods.more import MORE, MOREConfig
 from agents.methods.ppo import PPO, PPOConfig
 from agents.methods.sft import SFT, SFTConfig
 from personas.packaged import packaged_toml
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import unknown
 
 __all__ = [
     "ALGORITHMS",
@@ -76,7 +75,7 @@ def build_method(
     settings = dict(_PRESETS[method][preset])
     algorithm, config = ALGORITHMS[settings.pop("algorithm", method)]
     where = f"option of {method}"
-    configured = _replace(_replace(config(), settings, where), options or {}, where)
+    configured = replaced(replaced(config(), settings, where), options or {}, where)
     built: Method = algorithm(configured, dict(budgets or {}))
     return built
 
@@ -95,43 +94,3 @@ def budget_methods() -> list[str]:
 def customer_methods() -> list[str]:
     """Return the methods that can train a customer, by their default presets."""
     return [method for method in method_names() if not build_method(method).needs_service]
-
-
-def _replace(config: Any, changes: Mapping[str, Any], where: str) -> Any:
-    kinds = get_type_hints(type(config))
-    new: dict[str, Any] = {}
-    for name, value in changes.items():
-        if name not in kinds:
-            raise unknown(where, name, kinds)
-        if dataclasses.is_dataclass(kinds[name]) and isinstance(value, Mapping):
-            new[name] = _replace(getattr(config, name), value, f"{where}, {name}")
-        elif _is_of(value, kinds[name]):
-            new[name] = float(value) if isinstance(value, int) and kinds[name] in _FLOATS else value
-        else:
-            raise TdGymError(f"The {where} {name!r} must be a {_named(kinds[name])}, not {value!r}.")
-    return dataclasses.replace(config, **new)
-
-
-_FLOATS = (float, float | None)
-
-
-def _is_of(value: Any, kind: Any) -> bool:
-    """Return whether ``value`` is what the annotation ``kind`` says; a whole number may stand for a float."""
-    if get_origin(kind) is UnionType:
-        return any(_is_of(value, each) for each in get_args(kind))
-    if get_origin(kind) is Mapping:
-        return isinstance(value, Mapping) and all(_is_of(each, get_args(kind)[1]) for each in value.values())
-    if kind in (float, int):
-        number = isinstance(value, (int, kind)) and not isinstance(value, bool)
-        return number and value == value  # which nan is not
-    return isinstance(value, kind)
-
-
-def _named(kind: Any) -> str:
-    """Return what an annotation is called in an error."""
-    if get_origin(kind) is Mapping:
-        return "table of numbers"
-    if dataclasses.is_dataclass(kind):
-        return "table"
-    name: str = (get_args(kind) or (kind,))[0].__name__
-    return "whole number" if name == "int" else name

@@ -77,6 +77,12 @@ def learning(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(args, name)) is not None}
 
 
+def conversations(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the fields of a ``Setting`` that arguments of these names state."""
+    names = ("env", "episodes", "seed", "split", "customer", "population", "device")
+    return {name: value for name in names if (value := getattr(args, name)) is not None}
+
+
 def positive_int(text: str) -> int:
     """Parse an integer of at least 1."""
     return _integer(text, 1)

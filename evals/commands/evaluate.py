@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evals import tables, transcripts
-from evals.commands.arguments import add_device, add_temperature, non_negative_int, positive_int
+from evals.commands.arguments import add_device, add_temperature, conversations, non_negative_int, positive_int
 from evals.files import check_writable, write_json, write_text
 from evals.runner import Setting, evaluate, make_agents
 from td_gym.errors import TdGymError
@@ -79,18 +79,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the files and print the table."""
-    setting = Setting(
-        env=args.env,
-        episodes=args.episodes,
-        seed=args.seed,
-        split=args.split,
-        customer=args.customer or "",
-        population=args.population or "",
-        scenarios=args.scenarios,
-        data_dir=args.data,
-        temperature=args.temperature,
-        device=args.device,
-    )
+    setting = Setting(**conversations(args), scenarios=args.scenarios, data_dir=args.data, temperature=args.temperature)
     setting.check()
     agents = make_agents(args.agent, setting)
     _check_free(args.out, args.force)

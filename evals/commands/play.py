@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evals.commands.arguments import add_device, non_negative_int, positive_int
+from evals.commands.arguments import add_device, conversations, non_negative_int, positive_int
 from evals.commands.evaluate import show
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.files import check_writable, write_json, write_text
@@ -19,9 +19,10 @@ from evals.recording import Recorder
 from evals.runner import Setting, as_reply, ask, make_agents, planned_by, restart
 from evals.scores import results, versions
 from td_gym.envs.batch import Ledger
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.json_data import as_object, field_of, read_json
-from td_gym.scenario import Episode, Scenario
+from td_gym.scenario import Scenario
 
 DESCRIPTION = """\
 Hold a conversation yourself, in the terminal.
@@ -67,15 +68,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Hold the conversations, save and score them if asked to."""
-    setting = Setting(
-        env=args.env,
-        episodes=args.episodes,
-        seed=args.seed,
-        split=args.split,
-        customer=args.customer or "",
-        population=args.population or "",
-        device=args.device,
-    )
+    setting = Setting(**conversations(args))
     scenario = setting.check()
     name, begin = _others(args, setting, scenario)
     customer = "human" if args.seat == "customer" else setting.customer_name(scenario)

@@ -16,8 +16,9 @@ from td_gym.envs.batch import Ledger, Step
 from td_gym.envs.planning import BREACHES, EXPERT, Plan
 from td_gym.envs.spaces import Names, action_space, expert_space, observation_space
 from td_gym.envs.transcript import render
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError, as_flag, as_seed, unknown
-from td_gym.scenario import SPLITS, Episode, Scenario
+from td_gym.scenario import SPLITS, Scenario
 from td_gym.turns import TurnResult
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from td_gym.errors import TdGymError, as_seed, unknown
 from td_gym.registration import make_scenario, scenario_options
-from td_gym.scenario import Scenario, SeatPolicy
+from td_gym.scenario import Scenario
+from td_gym.seats import SeatPolicy
 
 RENDER_MODES = ("ansi",)
 

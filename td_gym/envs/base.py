@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -14,14 +15,15 @@ from gymnasium.utils import seeding
 from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario, check_reset_options, other_seats
 from td_gym.envs.batch import ConversationBatch, Step
 from td_gym.envs.transcript import render
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError, as_seed, unknown
-from td_gym.scenario import Episode, Scenario
+from td_gym.scenario import Scenario
 
 SEEDS = 2**31
 """Unseeded resets draw their conversation's seed below this."""
 
 
-class ConversationEnv(gymnasium.Env[dict[str, Any], ActType]):
+class ConversationEnv(gymnasium.Env[dict[str, Any], ActType], ABC):
     """One conversation seen from one seat, the other seats simulated.
 
     A subclass says what an action is: by ``_spaces`` and ``step``, and by ``_seats`` who may take it.
@@ -53,9 +55,9 @@ class ConversationEnv(gymnasium.Env[dict[str, Any], ActType]):
         """Return the seats that the learner may have."""
         return self.scenario.seats
 
+    @abstractmethod
     def _spaces(self) -> tuple[Space[ActType], Space[dict[str, Any]]]:
         """Return the spaces of actions and of observations."""
-        raise NotImplementedError
 
     @property
     def _np_random(self) -> np.random.Generator | None:

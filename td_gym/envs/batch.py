@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from td_gym.episode import Episode, describe_case
 from td_gym.errors import TdGymError, as_flag, unknown
-from td_gym.scenario import SPLITS, Episode, Scenario, SeatPolicy, ask, describe_case
+from td_gym.scenario import SPLITS, Scenario
+from td_gym.seats import SeatPolicy, ask
 from td_gym.turns import Turn, TurnResult
 
 

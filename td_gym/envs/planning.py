@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from td_gym.envs.batch import lines
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
-from td_gym.scenario import Episode
 
 EXPERT = "expert"
 """The agent that chooses strategies."""

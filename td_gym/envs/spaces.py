@@ -11,7 +11,8 @@ from gymnasium.error import CustomSpaceError
 from gymnasium.spaces import Box, Dict, MultiBinary, Text
 from gymnasium.vector.utils import create_shared_memory
 
-from td_gym.scenario import MAX_ASIDES, Scenario
+from td_gym.episode import MAX_ASIDES
+from td_gym.scenario import Scenario
 
 _SAMPLED = string.ascii_letters + string.digits + " .,!?'-<>=/[]:"
 _LONGEST_BRIEFING = 65_536

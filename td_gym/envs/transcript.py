@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from td_gym.episode import Episode
 from td_gym.protocol import format_call
-from td_gym.scenario import Episode
 from td_gym.turns import Turn
 
 

@@ -8,9 +8,11 @@ from functools import lru_cache
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
 from personas.checks import PersonaError
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError, as_count, as_flag, unknown
 from td_gym.protocol import MAX_CHARS, Messages, Tool
-from td_gym.scenario import Episode, Scenario, SeatPolicy
+from td_gym.scenario import Scenario
+from td_gym.seats import SeatPolicy
 
 DISCLOSURES = {
     "honest": ". If the customer sincerely asks whether you are a machine, never deny it.",

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from personas.packaged import packaged_toml
 from td_gym.draws import choice
+from td_gym.episode import Episode
 from td_gym.protocol import Messages, parse_message
-from td_gym.scenario import Episode
 from td_gym.slots import SLOT, fill_slots
 
 _TAGGED = re.compile(r"<[^>]+>")

@@ -12,8 +12,10 @@ from agents.model import build_model, train_tokenizer
 from agents.token_policy import TokenPolicy
 from td_gym.draws import choice, integer
 from td_gym.envs.batch import ConversationBatch, Step
+from td_gym.episode import Episode
 from td_gym.protocol import Messages, ParsedMessage, Tool
-from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, ScaffoldTask, Scenario, TermSpec
+from td_gym.seats import SeatPolicy
 from td_gym.turns import CustomerEffect, ServiceEffect
 
 ITEMS = ("soup", "pizza", "salad")
@@ -98,7 +100,7 @@ class FakeScenario(Scenario):
         self.tools = {"voucher": Tool("voucher", frozenset(), "give")}
         self.max_turns = 8
 
-    def begin(self, seed: int, split: str = "train", row: int | None = None) -> Episode:
+    def make_episode(self, seed: int, split: str, row: int | None) -> Episode:
         case = {"item": choice(ITEMS, seed, "item"), "patience": integer(1, 7, seed, "patience")}
         return FakeEpisode(self, seed, split, row, case)
 

@@ -18,10 +18,11 @@ from agents.replies import TURNS, Group, Replies, merged_source, record, task_so
 from agents.sources import Batch, partners
 from agents.token_policy import TokenPolicy
 from agents.trajectories import Trajectories
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.protocol import Messages, ParsedMessage, Tool
 from td_gym.registration import make_scenario
-from td_gym.scenario import Episode, Scenario
+from td_gym.scenario import Scenario
 from td_gym.turns import ServiceEffect
 from tests.agents.fakes import FakeEpisode, FakeScenario, fake_policy
 
@@ -189,8 +190,8 @@ class LooksUp(FakeScenario):
         super().__init__()
         self.tools = {"look": Tool("look", frozenset(), "see", looks_up=True)}
 
-    def begin(self, seed: int, split: str = "train", row: int | None = None) -> Episode:
-        return LookingUp(self, seed, split, row, super().begin(seed, split, row).case)
+    def make_episode(self, seed: int, split: str, row: int | None) -> Episode:
+        return LookingUp(self, seed, split, row, super().make_episode(seed, split, row).case)
 
 
 def test_a_reply_is_judged_by_its_words_and_holds_the_look_up_before_them() -> None:

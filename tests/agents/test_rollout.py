@@ -120,10 +120,19 @@ def test_broken_weights_are_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [["--size", "micro"], ["--env", "td_gym/FoodDispute-v0"]], ids=["synthetic", "shipped"]
+    ("case", "compared"),
+    [
+        (["--size", "micro"], ["rollout", "scoring of four replies"]),
+        (["--env", "td_gym/FoodDispute-v0"], ["rollout", "evaluation", "scoring of four replies"]),
+    ],
+    ids=["synthetic", "shipped"],
 )
-def test_the_benchmark_prints_the_ratio(case: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_benchmark_does_the_same_work_both_ways(
+    case: list[str], compared: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert bench.main([*case, "--dialogues", "3", "--repeats", "1"]) == 0
-    kept, again, ratio = capsys.readouterr().out.splitlines()
-    assert kept.split(" in ")[0].removeprefix("kept cache") == again.split(" in ")[0].removeprefix("reading again")
-    assert float(ratio.removeprefix("ratio: ")) > 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(": ratio ")[0] for line in lines[2::3]] == compared
+    for one, other, ratio in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
+        assert one.partition(": ")[2].partition(" in ")[0] == other.partition(": ")[2].partition(" in ")[0]
+        assert float(ratio.partition(": ratio ")[2]) > 0

@@ -20,7 +20,7 @@ from evals.dialogue import read_dialogues
 from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario, strategy_ids
-from td_gym.scenario import play_on
+from td_gym.seats import play_on
 
 METHODS = tuple(packaged_toml("agents", "sb3.toml"))
 FOOD = "td_gym/FoodDisputeStrategy-v0"

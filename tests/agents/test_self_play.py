@@ -23,8 +23,8 @@ from agents.token_agent import TokenAgent
 from agents.token_policy import TokenPolicy
 from agents.trainer import TrainConfig, train
 from agents.trajectories import Trajectories
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
-from td_gym.scenario import Episode
 from tests.agents.fakes import FakeBatch, FakeScenario, fake_policy
 
 SEEDS = [3, 3, 4, 5, 6, 7]

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
-from agents import token_agent
 from agents.decoder import Decoder
 from agents.model import build_model, train_tokenizer
 from agents.sampler import Line
@@ -253,8 +252,7 @@ def test_an_agent_reads_no_turn_twice(monkeypatch: pytest.MonkeyPatch) -> None:
         read += sum(map(len, chunks))
         return reading(decoder, rows, chunks, starts)
 
-    def talk() -> list[str]:
-        agent = TokenAgent(policy)
+    def talk(agent: TokenAgent) -> list[str]:
         agent.reset(seed=4)
         said: list[str] = []
         held = conversations()
@@ -265,13 +263,11 @@ def test_an_agent_reads_no_turn_twice(monkeypatch: pytest.MonkeyPatch) -> None:
         return said
 
     monkeypatch.setattr(Decoder, "read", count)
-    kept = talk()
+    kept = talk(TokenAgent(policy))
     once, read = read, 0
-    monkeypatch.setattr(token_agent, "_KEPT", 2)
-    some_kept = talk()
+    some_kept = talk(TokenAgent(policy, kept=2))
     some, read = read, 0
-    monkeypatch.setattr(token_agent, "_KEPT", 0)
-    none_kept = talk()
+    none_kept = talk(TokenAgent(policy, kept=0))
     assert kept == some_kept == none_kept
     assert once < some < read
 

@@ -10,8 +10,10 @@ import pytest
 
 import td_gym
 from td_gym.draws import uniform
+from td_gym.episode import Episode
 from td_gym.registration import make_scenario
-from td_gym.scenario import Episode, Scenario, SeatPolicy
+from td_gym.scenario import Scenario
+from td_gym.seats import SeatPolicy
 
 
 class Speaker:

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from td_gym.draws import choice
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
-from td_gym.scenario import Episode, Scenario, play_on
+from td_gym.scenario import Scenario
+from td_gym.seats import play_on
 from td_gym.slots import SLOT
 from tests.conformance.conftest import dialogue, players
 

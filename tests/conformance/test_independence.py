@@ -13,7 +13,7 @@ import pytest
 from td_gym.scenarios import food_dispute, multiwoz, sales
 
 OURS = ("personas", "td_gym", "agents", "evals")
-ENGINE = {"personas.packaged.packaged_toml", "td_gym.scenario.Episode", "td_gym.turns.Turn"}
+ENGINE = {"personas.packaged.packaged_toml", "td_gym.episode.Episode", "td_gym.turns.Turn"}
 SHARED = {
     food_dispute.__name__: ENGINE
     | {
@@ -38,7 +38,7 @@ SHARED = {
     multiwoz.__name__: {
         "personas.packaged.packaged_toml",
         "personas.persona.Persona",
-        "td_gym.scenario.Episode",
+        "td_gym.episode.Episode",
         "td_gym.draws.Stream",
         "td_gym.scenarios.mind.PlainMind",
         "td_gym.scenarios.multiwoz.cases.Case",

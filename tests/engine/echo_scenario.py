@@ -13,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from td_gym.draws import choice
-from td_gym.errors import TdGymError, as_seed, unknown
+from td_gym.episode import Episode
+from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import MAX_CHARS, Messages, ParsedMessage, Tool
-from td_gym.scenario import CostSpec, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, ScaffoldTask, Scenario, TermSpec
+from td_gym.seats import SeatPolicy
 from td_gym.turns import CustomerEffect, ServiceEffect
 
 WORDS = ("apple", "pear", "plum", "fig", "lime")
@@ -112,8 +114,7 @@ class EchoScenario(Scenario):
             "leave": Tool("leave", frozenset(), "leave"),
         }
 
-    def begin(self, seed: int, split: str = "train", row: int | None = None) -> EchoEpisode:
-        seed = as_seed(seed)
+    def make_episode(self, seed: int, split: str, row: int | None) -> EchoEpisode:
         if row is not None and (self.rows is None or not 0 <= row < len(self.rows)):
             raise TdGymError(f"There is no row {row}.")
         word = choice(WORDS, seed, "word") if self.rows is None or row is None else self.rows[row]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from td_gym.envs.batch import ConversationBatch
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
-from td_gym.scenario import Episode, play_on
+from td_gym.seats import play_on
 from tests.engine.echo_scenario import EchoCustomer, EchoScenario, EchoService
 
 

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import td_gym.scenario
+import td_gym.episode
 from td_gym.envs.gym import DialogueEnv
+from td_gym.episode import MAX_ASIDES
 from td_gym.errors import TdGymError
-from td_gym.scenario import MAX_ASIDES, CostSpec, play_on
+from td_gym.scenario import CostSpec
+from td_gym.seats import play_on
 from td_gym.turns import EndMark, split_end_mark
 from tests.bounded import bounded
 from tests.engine.echo_scenario import EchoCustomer, EchoEpisode, EchoScenario, EchoService
@@ -225,7 +227,7 @@ def test_snapshots_that_are_not_whole_say_what_is_missing() -> None:
 
 def test_a_case_is_summed_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     described = []
-    monkeypatch.setattr(td_gym.scenario, "describe_case", lambda episode: described.append(episode.case))
+    monkeypatch.setattr(td_gym.episode, "describe_case", lambda episode: described.append(episode.case))
     episode = begin()
     assert not described
     for text in ("hi", "hi", "hm"):

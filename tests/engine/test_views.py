@@ -11,8 +11,9 @@ from td_gym.envs.batch import Ledger
 from td_gym.envs.gym import DialogueEnv
 from td_gym.envs.spaces import observation_space
 from td_gym.envs.vector import DialogueVectorEnv
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
-from td_gym.scenario import Episode, Scenario
+from td_gym.scenario import Scenario
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from tests.engine.echo_scenario import EchoScenario
 

@@ -15,9 +15,9 @@ from evals.conduct import consistency
 from evals.metrics import compute, goal_reward, metrics_of
 from evals.runner import Setting, agent_names, evaluate, make_agents
 from evals.scores import entries, paired
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.registration import env_ids, make_scenario
-from td_gym.scenario import Episode
 
 ENV = "td_gym/FoodDispute-v0"
 

@@ -219,27 +219,6 @@ def _source() -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: data.pop("typos"), "lacks typos"),
-        (lambda data: data["service"].pop("greet"), "must hold exactly"),
-        (lambda data: data["service"]["greet"]["patterns"].append("^ NOCLASS"), "unknown class NOCLASS"),
-        (lambda data: data["service"]["greet"]["patterns"].append("@NOMACRO"), "unknown macro"),
-        (lambda data: data["service"]["greet"]["patterns"].append("hi ( there"), "malformed"),
-        (lambda data: data["service"]["greet"]["patterns"].append("h[i]"), "cannot read"),
-        (lambda data: data["service"]["greet"]["patterns"].append("call 112"), "lists 112"),
-        (lambda data: data["service"]["greet"].update(extra=[]), "unknown keys: extra"),
-        (lambda data: data["service"]["greet"].update(patterns=[]), "non-empty patterns"),
-    ],
-)
-def test_a_broken_file_is_named(change: Callable[[dict[str, Any]], object], message: str) -> None:
-    data = _source()
-    change(data)
-    with pytest.raises(TdGymError, match=message):
-        build_reader(data, SERVICE_ACTS)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
         (lambda data: data.pop("typos"), "shared.toml lacks typos; "),
         (lambda data: data["broken"].append("h[i]"), "shared.toml broken 'h[i]': cannot read "),
         (lambda data: data.pop("own"), "own.toml [own] must hold exactly "),

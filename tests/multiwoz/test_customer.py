@@ -6,7 +6,7 @@ import pytest
 
 from td_gym.draws import Stream
 from td_gym.reading.sentences import sentences
-from td_gym.scenario import SPLITS, play_on
+from td_gym.scenario import SPLITS
 from td_gym.scenarios.multiwoz.agenda import Move
 from td_gym.scenarios.multiwoz.customer import LONGEST, reply
 from td_gym.scenarios.multiwoz.episode import MultiWOZEpisode
@@ -14,6 +14,7 @@ from td_gym.scenarios.multiwoz.language import Voice
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from td_gym.scenarios.multiwoz.values import find_values
 from td_gym.scenarios.scripted import CustomerPolicy
+from td_gym.seats import play_on
 from td_gym.turns import split_end_mark
 
 SCENARIO = MultiWOZ()

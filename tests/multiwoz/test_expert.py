@@ -6,10 +6,10 @@ from itertools import groupby
 
 import pytest
 
-from td_gym.scenario import play_on
 from td_gym.scenarios.multiwoz.episode import MultiWOZEpisode
 from td_gym.scenarios.multiwoz.expert import Habits, RuleAgent
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
+from td_gym.seats import play_on
 from tests.multiwoz.desk import CITY, RESTAURANT, TABLE, answer_of, call, conversation
 
 INDIAN = {"food": "indian", "area": "centre"}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from td_gym.scenario import Episode
+from td_gym.episode import Episode
 from td_gym.scenarios.sales.credit import ask
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.offers import Case

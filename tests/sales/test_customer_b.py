@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from td_gym.scenario import SeatPolicy, play_on
 from td_gym.scenarios.sales.customer_acts import detect_customer_acts
 from td_gym.scenarios.sales.customer_b import reply
 from td_gym.scenarios.sales.customer_b_scales import State, led, missing
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.scenario import Sales
 from td_gym.scenarios.sales.topics import topic_of
+from td_gym.seats import SeatPolicy, play_on
 from tests.sales import calls
 from tests.sales.calls import ASK, BACK_OFF, CONFIRM, COUPON, HANDLE, OPEN, PITCH, PRESS, QUALIFY
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from td_gym.scenario import SeatPolicy, play_on
 from td_gym.scenarios.sales.credit import QUESTIONS, Question
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.scenario import Sales
 from td_gym.scenarios.sales.topics import topic_of
+from td_gym.seats import SeatPolicy, play_on
 from td_gym.slots import fill_slots
 from td_gym.turns import TurnResult
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from personas.persona import Persona
 from td_gym.draws import Stream
+from td_gym.episode import Episode
 from td_gym.reading.sentences import is_curt
-from td_gym.scenario import Episode
 from td_gym.scenarios.food_dispute.language import Voice
 from td_gym.scenarios.mind import PlainMind
 from td_gym.turns import Turn

@@ -12,7 +12,7 @@ from typing import Any
 
 from personas.persona import Persona
 from td_gym.draws import choice, uniform
-from td_gym.scenario import Episode
+from td_gym.episode import Episode
 from td_gym.scenarios.food_dispute.customer_b_reading import DATA, Reading, read
 from td_gym.scenarios.food_dispute.customer_b_temper import (
     blame,

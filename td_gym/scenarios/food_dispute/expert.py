@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from td_gym.draws import choice, mix, uniform
+from td_gym.episode import Episode
 from td_gym.protocol import Messages
-from td_gym.scenario import Episode
 from td_gym.scenarios.food_dispute.acts import detect_acts
 from td_gym.scenarios.food_dispute.briefing import Facts, read_facts, slot_values
 from td_gym.scenarios.food_dispute.customer_acts import detect_customer_acts

@@ -10,16 +10,18 @@ from personas.fds import FdsRow, load_rows
 from personas.persona import Persona
 from personas.population import Population
 from td_gym.draws import choice
-from td_gym.errors import TdGymError, as_seed
+from td_gym.episode import Episode
+from td_gym.errors import TdGymError
 from td_gym.judges import principles
 from td_gym.protocol import MAX_CHARS, Messages, Tool
-from td_gym.scenario import CostSpec, Demonstrator, Episode, ScaffoldTask, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, ScaffoldTask, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.food_dispute import briefing, sop
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.food_dispute.episode import NEUTRAL_RATING, FoodDisputeEpisode
 from td_gym.scenarios.food_dispute.orders import amount_owed, case_of_row, draw_case, menu
 from td_gym.scenarios.scripted import CustomerPolicy
+from td_gym.seats import Demonstrator, SeatPolicy
 
 TOOLS = {
     "voucher": Tool(
@@ -102,9 +104,8 @@ class FoodDispute(Desk[Persona]):
         """Return the population of this name."""
         return Population.load(population)
 
-    def begin(self, seed: int, split: str = "train", row: int | None = None) -> FoodDisputeEpisode:
+    def make_episode(self, seed: int, split: str, row: int | None) -> FoodDisputeEpisode:
         """Start conversation ``seed``; with a scenario file, on ``row`` or on a row drawn from ``split``."""
-        seed = as_seed(seed)
         if self.rows is None:
             case = draw_case(seed, split, self.person(seed, split, row))
             return FoodDisputeEpisode(self, seed, split, None, case)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from td_gym.draws import Stream
-from td_gym.scenario import Episode
+from td_gym.episode import Episode
 from td_gym.scenarios.multiwoz.acts import read_service
 from td_gym.scenarios.multiwoz.agenda import Mind, Move, begin, hear, share_met, speak
 from td_gym.scenarios.multiwoz.language import Voice

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from td_gym.scenario import Episode
+from td_gym.episode import Episode
 from td_gym.scenarios.mind import PlainMind
 from td_gym.scenarios.multiwoz.customer_b_reading import Heard, listen
 from td_gym.scenarios.multiwoz.customer_b_speech import Speech

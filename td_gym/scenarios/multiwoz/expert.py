@@ -13,8 +13,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from td_gym.draws import choice, mix, uniform
+from td_gym.episode import Episode
 from td_gym.protocol import Messages
-from td_gym.scenario import Episode
 from td_gym.scenarios.multiwoz.answers import Answer
 from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.cases import Case

@@ -9,9 +9,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
-from td_gym.errors import TdGymError, as_seed
+from td_gym.episode import Episode
+from td_gym.errors import TdGymError
 from td_gym.protocol import MAX_CHARS
-from td_gym.scenario import Demonstrator, Episode, SeatPolicy
 from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.cases import Case, draw_case
 from td_gym.scenarios.multiwoz.database import Database
@@ -23,6 +23,7 @@ from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from td_gym.scenarios.multiwoz.schema import DOMAINS
 from td_gym.scenarios.multiwoz.values import find_values
 from td_gym.scenarios.scripted import CustomerPolicy, EpisodePolicy
+from td_gym.seats import Demonstrator, SeatPolicy
 from td_gym.slots import SLOT
 
 _LEAST_TURNS = 20
@@ -71,9 +72,8 @@ class RecordedCustomers(MultiWOZ):
         max_turns = max((_LEAST_TURNS, *map(len, self._exchanges)))
         super().__init__(data_dir, population, transfer, disclosure, max_turns, max_chars)
 
-    def begin(self, seed: int, split: str = "train", row: int | None = None) -> MultiWOZEpisode:
+    def make_episode(self, seed: int, split: str, row: int | None) -> MultiWOZEpisode:
         """Start conversation ``seed``; there is no row to pick."""
-        seed = as_seed(seed)
         case = draw_case(seed, self.person(seed, split, row), Goal({}))
         case = RecordedCase(case.persona, case.goal, case.day, case.time, self.ids[seed % len(self.ids)])
         return MultiWOZEpisode(self, seed, split, None, case)

@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 from personas.persona import Persona
 from personas.population import Population
 from td_gym.draws import choice
-from td_gym.errors import TdGymError, as_seed
+from td_gym.episode import Episode
+from td_gym.errors import TdGymError
 from td_gym.protocol import MAX_CHARS, Messages, Tool
-from td_gym.scenario import CostSpec, Demonstrator, Episode, ScaffoldTask, Scenario, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, ScaffoldTask, Scenario, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.multiwoz import sop
 from td_gym.scenarios.multiwoz.briefing import DeskTexts
@@ -21,6 +22,7 @@ from td_gym.scenarios.multiwoz.files import load_dialogues
 from td_gym.scenarios.multiwoz.schema import DOMAINS
 from td_gym.scenarios.multiwoz.service_desk import TOOLS
 from td_gym.scenarios.scripted import CustomerPolicy
+from td_gym.seats import Demonstrator, SeatPolicy
 
 _OF_DOMAIN = ("active", "constraints", "asked", "looked_up", "found", "offered", "wants_booking", "booked")
 
@@ -92,9 +94,8 @@ class MultiWOZ(Desk[Persona]):
         """Return the population of this name."""
         return Population.load(population)
 
-    def begin(self, seed: int, split: str = "train", row: int | None = None) -> MultiWOZEpisode:
+    def make_episode(self, seed: int, split: str, row: int | None) -> MultiWOZEpisode:
         """Start conversation ``seed``; ``row`` picks a published goal of the split."""
-        seed = as_seed(seed)
         persona = self.person(seed, split, None)
         case = draw_case(seed, persona, self.city.goal(seed, split, row))
         return MultiWOZEpisode(self, seed, split, row, case)

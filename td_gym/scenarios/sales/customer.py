@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from personas.prospect import Prospect
 from td_gym.draws import Stream
+from td_gym.episode import Episode
 from td_gym.reading.numerals import numbers
 from td_gym.reading.sentences import is_curt
-from td_gym.scenario import Episode
 from td_gym.scenarios.sales.acts import HANDLES
 from td_gym.scenarios.sales.credit import money
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, is_through, is_tight, mark, willingness

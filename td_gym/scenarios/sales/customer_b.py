@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from personas.prospect import Prospect
 from td_gym.draws import Stream
-from td_gym.scenario import Episode
+from td_gym.episode import Episode
 from td_gym.scenarios.sales.credit import money
 from td_gym.scenarios.sales.customer_b_reading import DATA, Heard, echo, read, verdict
 from td_gym.scenarios.sales.customer_b_scales import (

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from personas.prospect import OBJECTIONS
 from td_gym.draws import choice, mix, uniform
+from td_gym.episode import Episode
 from td_gym.protocol import Messages
-from td_gym.scenario import Episode
 from td_gym.scenarios.desk import DISCLOSURES
 from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.briefing import heard, read_facts, slot_values

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from personas.prospect import Prospect
 from personas.prospect_population import Prospects
 from td_gym.draws import choice
-from td_gym.errors import as_seed
+from td_gym.episode import Episode
 from td_gym.protocol import Messages, Tool
-from td_gym.scenario import CostSpec, Demonstrator, Episode, ScaffoldTask, SeatPolicy, TermSpec
+from td_gym.scenario import CostSpec, ScaffoldTask, TermSpec
 from td_gym.scenarios.desk import Briefing, Desk, Procedure
 from td_gym.scenarios.sales import briefing, sop
 from td_gym.scenarios.sales.credit import interest
@@ -19,6 +19,7 @@ from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.manners import RULES
 from td_gym.scenarios.sales.offers import draw_case
 from td_gym.scenarios.scripted import CustomerPolicy
+from td_gym.seats import Demonstrator, SeatPolicy
 
 TOOLS = {
     "offer_coupon": Tool(
@@ -104,9 +105,8 @@ class Sales(Desk[Prospect]):
         """Return the population of this name."""
         return Prospects.load(population)
 
-    def begin(self, seed: int, split: str = "train", row: int | None = None) -> SalesEpisode:
+    def make_episode(self, seed: int, split: str, row: int | None) -> SalesEpisode:
         """Start conversation ``seed``; Sales has no scenario files, so ``row`` must be ``None``."""
-        seed = as_seed(seed)
         return SalesEpisode(self, seed, split, None, draw_case(seed, split, self.person(seed, split, row)))
 
     def succeeded(self, outcome: Mapping[str, Any]) -> bool:
