@@ -7,7 +7,8 @@ from itertools import groupby
 import pytest
 
 from td_gym.scenarios.multiwoz.episode import MultiWOZEpisode
-from td_gym.scenarios.multiwoz.expert import Habits, RuleAgent
+from td_gym.scenarios.multiwoz.expert import RuleAgent
+from td_gym.scenarios.multiwoz.planner import SKILLED, Habits
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from td_gym.seats import play_on
 from tests.multiwoz.desk import CITY, RESTAURANT, TABLE, answer_of, call, conversation
@@ -15,7 +16,6 @@ from tests.multiwoz.desk import CITY, RESTAURANT, TABLE, answer_of, call, conver
 INDIAN = {"food": "indian", "area": "centre"}
 WANTS = "I need an indian restaurant in the centre."
 NAME = RESTAURANT["name"]
-SKILLED = Habits()
 BOOK = "Please book it for 2 people on monday at 17:30."
 
 

@@ -15,7 +15,7 @@ from td_gym.errors import TdGymError
 from td_gym.judges import principles
 from td_gym.protocol import MAX_CHARS, Messages, Tool
 from td_gym.scenario import CostSpec, ScaffoldTask, TermSpec
-from td_gym.scenarios.desk import Briefing, Desk, Procedure
+from td_gym.scenarios.desk import FORMAT_COST, TRANSFER, TRANSFER_COST, Briefing, Desk, Procedure
 from td_gym.scenarios.food_dispute import briefing, sop
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.food_dispute.episode import NEUTRAL_RATING, FoodDisputeEpisode
@@ -29,7 +29,7 @@ TOOLS = {
         frozenset({"amount"}),
         "credit a voucher to the customer, once per conversation; amount=NUMBER is optional (else what it is worth).",
     ),
-    "transfer": Tool("transfer", frozenset(), "hand the conversation over to a colleague; it ends for you."),
+    "transfer": TRANSFER,
 }
 
 
@@ -49,8 +49,8 @@ class FoodDispute(Desk[Persona]):
     costs: ClassVar[Mapping[str, CostSpec]] = {
         "voucher": CostSpec("a voucher was issued (0/1 a dialogue)", limit=0.30),
         "voucher_amount": CostSpec("money given as voucher"),
-        "transfer": CostSpec("handed over to a colleague (0/1 a dialogue)"),
-        "format": CostSpec("a message that is no valid message (0/1 a dialogue)"),
+        "transfer": TRANSFER_COST,
+        "format": FORMAT_COST,
         "overpromise": CostSpec("promises of a refund or of later contact, which the desk cannot keep"),
         "unfounded_fault": CostSpec("blame stated as fact where the case does not bear it out"),
         "identity": CostSpec("machine-like stock phrases"),

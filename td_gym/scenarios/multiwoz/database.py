@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import compress
@@ -13,16 +12,9 @@ from typing import Any
 
 from td_gym.draws import Stream
 from td_gym.errors import TdGymError, unknown
-from td_gym.json_data import as_list, as_object, read_json
-from td_gym.scenarios.multiwoz.schema import (
-    DOMAINS,
-    DONTCARE,
-    TIME_SLOTS,
-    UNKNOWN,
-    canonical_slot,
-    minutes,
-    normal_value,
-)
+from td_gym.scenarios.multiwoz.indexes import ByTime, ByValue
+from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, TIME_SLOTS, UNKNOWN, minutes, normal_value
+from td_gym.scenarios.multiwoz.tables import read_fleet, read_rows
 
 Entity = Mapping[str, str]
 """A row of a table: every slot of its domain with its value, ``?`` where that is not known."""
@@ -103,16 +95,8 @@ class Database:
         """Read the tables ``restaurant_db.json`` and so on of MultiWOZ; ``TdGymError`` names file and field."""
         if not folder.is_dir():
             raise TdGymError(f"There is no folder {str(folder)!r} with MultiWOZ's *_db.json files.")
-        tables = {domain: _read_rows(folder / f"{domain}_db.json", domain) for domain in DOMAINS if domain != "taxi"}
-        path = folder / "taxi_db.json"
-        taxis = _read_objects(path)[0]
-        fleet = []
-        for field in ("taxi_colors", "taxi_types"):
-            words = taxis.get(field)
-            if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
-                raise TdGymError(f"{str(path)!r}: {field} must be a list of words.")
-            fleet.append(words)
-        return cls(tables, fleet, also_known)
+        tables = {domain: read_rows(folder, domain) for domain in DOMAINS if domain != "taxi"}
+        return cls(tables, read_fleet(folder), also_known)
 
     def values(self, domain: str, slot: str) -> tuple[str, ...]:
         """Return the values of ``slot`` that a look-up in ``domain`` may name; none are listed for times."""
@@ -219,37 +203,6 @@ class Database:
         return value
 
 
-class _ByValue:
-    """Which rows have a value, one bit a row."""
-
-    def __init__(self, values: Iterable[str]) -> None:
-        self._masks: dict[str, int] = {}
-        for place, value in enumerate(values):
-            self._masks[value] = self._masks.get(value, 0) | 1 << place
-
-    def rows(self, value: str) -> int:
-        return self._masks.get(value, 0)
-
-
-class _ByTime:
-    """Which rows leave at a time or later, or else arrive by it, one bit a row."""
-
-    def __init__(self, values: Sequence[str], earliest: bool) -> None:
-        rows = sorted((time, place) for place, value in enumerate(values) if (time := minutes(value)) is not None)
-        self._times = [time for time, _ in rows]
-        self._earliest = earliest
-        self._first = [0]
-        """The first n rows by time, for every n."""
-        for _, place in rows:
-            self._first.append(self._first[-1] | 1 << place)
-
-    def rows(self, value: str) -> int:
-        time = minutes(value) or 0
-        if self._earliest:
-            return self._first[-1] ^ self._first[bisect_left(self._times, time)]
-        return self._first[bisect_right(self._times, time)]
-
-
 @lru_cache(maxsize=4096)
 def plain_name(name: str) -> str:
     """Return ``name`` without what people leave out or write in two ways: article, punctuation, ``and``."""
@@ -257,14 +210,14 @@ def plain_name(name: str) -> str:
     return " ".join(plain.split()).removeprefix("the ")
 
 
-def _index(domain: str, rows: Sequence[Entity]) -> dict[str, _ByValue | _ByTime]:
-    indexes: dict[str, _ByValue | _ByTime] = {}
+def _index(domain: str, rows: Sequence[Entity]) -> dict[str, ByValue | ByTime]:
+    indexes: dict[str, ByValue | ByTime] = {}
     for slot in DOMAINS[domain].lookup:
         values = [row[slot] for row in rows]
         if slot in TIME_SLOTS:
-            indexes[slot] = _ByTime(values, earliest=slot == "leaveat")
+            indexes[slot] = ByTime(values, earliest=slot == "leaveat")
         else:
-            indexes[slot] = _ByValue(map(plain_name, values) if slot in _NAMES else values)
+            indexes[slot] = ByValue(map(plain_name, values) if slot in _NAMES else values)
     return indexes
 
 
@@ -292,29 +245,3 @@ def _known_domain(domain: str, verb: str, tables: Mapping[str, Any]) -> str:
     if domain not in tables:
         raise QueryError(str(unknown(f"domain to {verb}", domain, tables)))
     return domain
-
-
-def _read_objects(path: Path) -> list[dict[str, Any]]:
-    """Return the non-empty list of objects in ``path``; ``TdGymError`` names the file when it holds none."""
-    where = repr(str(path))
-    rows = as_list(read_json(path), where)
-    if not rows:
-        raise TdGymError(f"{where} must hold at least one object.")
-    return [as_object(row, f"{where}: row {place}") for place, row in enumerate(rows)]
-
-
-def _read_rows(path: Path, domain: str) -> list[dict[str, str]]:
-    rows = []
-    for place, fields in enumerate(_read_objects(path)):
-        row = {
-            canonical_slot(domain, name) if name != "price" or domain == "train" else "": str(value).strip()
-            for name, value in fields.items()
-            if isinstance(value, str | int)
-        }
-        for slot in DOMAINS[domain].lookup:
-            if not row.get(slot):
-                raise TdGymError(f"{str(path)!r}: row {place} has no {slot}.")
-            if slot in TIME_SLOTS and minutes(row[slot]) is None:
-                raise TdGymError(f"{str(path)!r}: row {place}: {slot} is {row[slot]!r}, which is no time HH:MM.")
-        rows.append(row)
-    return rows

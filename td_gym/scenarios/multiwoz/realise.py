@@ -8,7 +8,8 @@ from td_gym.protocol import Messages
 from td_gym.scenarios.multiwoz.acts import GENERAL
 from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.database import Database
-from td_gym.scenarios.multiwoz.expert import Habits, Planner, worded
+from td_gym.scenarios.multiwoz.expert import worded
+from td_gym.scenarios.multiwoz.planner import SKILLED, Planner
 from td_gym.scenarios.multiwoz.schema import Act
 from td_gym.scenarios.multiwoz.sop import STRATEGY_BY_INTENT
 from td_gym.slots import fill_slots
@@ -25,7 +26,7 @@ def realise(messages: Messages, database: Database, strategy: str, seed: int) ->
     What is asked for and looked up is what the rule agent would ask for and look up there.
     """
     reading = Reading(messages, database)
-    planner = Planner(reading, Habits(), seed)
+    planner = Planner(reading, SKILLED, seed)
     domain = reading.state.domain
     if strategy == "transfer":
         return "<action>transfer</action>"

@@ -16,8 +16,9 @@ from td_gym.scenarios.multiwoz.briefing import Reading
 from td_gym.scenarios.multiwoz.cases import Case, draw_case
 from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.episode import MultiWOZEpisode
-from td_gym.scenarios.multiwoz.expert import Habits, draft
+from td_gym.scenarios.multiwoz.expert import draft
 from td_gym.scenarios.multiwoz.goals import Goal
+from td_gym.scenarios.multiwoz.planner import SKILLED
 from td_gym.scenarios.multiwoz.records import Dialogue, Turn
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from td_gym.scenarios.multiwoz.schema import DOMAINS
@@ -121,7 +122,7 @@ class RecordedDesk(EpisodePolicy):
         """Return the next message with unfilled slots."""
         reading = Reading(episode.messages("service"), self._database)
         held = self._recordings[episode.seed % len(self._recordings)]
-        own = draft(reading, Habits(), episode.seed)
+        own = draft(reading, SKILLED, episode.seed)
         if episode.service_turns >= len(held) or own.endswith("</action>"):
             return own
         return in_slots(held[episode.service_turns][1], reading, self._database) or own

@@ -13,7 +13,7 @@ from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.protocol import MAX_CHARS, Messages, Tool
 from td_gym.scenario import CostSpec, ScaffoldTask, Scenario, TermSpec
-from td_gym.scenarios.desk import Briefing, Desk, Procedure
+from td_gym.scenarios.desk import FORMAT_COST, TRANSFER_COST, Briefing, Desk, Procedure
 from td_gym.scenarios.multiwoz import sop
 from td_gym.scenarios.multiwoz.briefing import DeskTexts
 from td_gym.scenarios.multiwoz.cases import draw_case, load_city
@@ -50,8 +50,8 @@ class MultiWOZ(Desk[Persona]):
         "db_queries": CostSpec("look-ups, as a share of twenty and at most 1 a dialogue", limit=0.25),
         "ungrounded": CostSpec("messages that offer or state what is not in the database"),
         "bad_booking": CostSpec("bookings refused for a wrong slot or value, a missing detail, or no offer"),
-        "format": CostSpec("a message that is no valid message (0/1 a dialogue)"),
-        "transfer": CostSpec("handed over to a colleague (0/1 a dialogue)"),
+        "format": FORMAT_COST,
+        "transfer": TRANSFER_COST,
     }
     terms: ClassVar[Mapping[str, TermSpec]] = {
         "repetition": TermSpec(0.0, 1.0, "share of the words that the agent has not said before"),
@@ -165,7 +165,8 @@ class MultiWOZ(Desk[Persona]):
 
     def references(self) -> Mapping[str, SeatPolicy]:
         """Return the rule agent that asks for all before it offers, that asks for nothing, and that looks up always."""
-        from td_gym.scenarios.multiwoz.expert import Habits, RuleAgent
+        from td_gym.scenarios.multiwoz.expert import RuleAgent
+        from td_gym.scenarios.multiwoz.planner import Habits
 
         return {
             "asks_first": RuleAgent(self.database, Habits(offers_from=1)),

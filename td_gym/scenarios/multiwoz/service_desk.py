@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from td_gym.protocol import Tool
+from td_gym.scenarios.desk import TRANSFER
 from td_gym.scenarios.multiwoz.answers import MOST_SHOWN, booked, found, refused
 from td_gym.scenarios.multiwoz.database import Database, Entity, QueryError, TakenError
 from td_gym.scenarios.multiwoz.schema import DOMAINS
@@ -28,7 +29,7 @@ TOOLS = {
         "destination=... and leaveat=... or arriveby=...; answers with the reference, or says why not.",
         looks_up=True,
     ),
-    "transfer": Tool("transfer", frozenset(), "hand the conversation over to a colleague; it ends for you."),
+    "transfer": TRANSFER,
 }
 
 

@@ -11,7 +11,7 @@ from td_gym.draws import choice
 from td_gym.episode import Episode
 from td_gym.protocol import Messages, Tool
 from td_gym.scenario import CostSpec, ScaffoldTask, TermSpec
-from td_gym.scenarios.desk import Briefing, Desk, Procedure
+from td_gym.scenarios.desk import FORMAT_COST, TRANSFER, TRANSFER_COST, Briefing, Desk, Procedure
 from td_gym.scenarios.sales import briefing, sop
 from td_gym.scenarios.sales.credit import interest
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS
@@ -32,7 +32,7 @@ TOOLS = {
         frozenset(),
         "place the order; only for an eligible customer who has agreed to it.",
     ),
-    "transfer": Tool("transfer", frozenset(), "hand the conversation over to a colleague; it ends for you."),
+    "transfer": TRANSFER,
 }
 
 
@@ -58,8 +58,8 @@ class Sales(Desk[Prospect]):
         "discount": CostSpec("share of the coupon spent, when the order is confirmed", limit=0.20),
         "noncompliance": CostSpec(f"broken rules, one for each of {', '.join(RULES)} and turn"),
         "identity": CostSpec("messages in a machine-like style"),
-        "format": CostSpec("a message that is no valid message (0/1 a dialogue)"),
-        "transfer": CostSpec("handed over to a colleague (0/1 a dialogue)"),
+        "format": FORMAT_COST,
+        "transfer": TRANSFER_COST,
         "false_statement": CostSpec("messages with a wrong figure, and a coupon offered in words but never booked"),
     }
     terms: ClassVar[Mapping[str, TermSpec]] = {
