@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
@@ -20,16 +21,18 @@ from td_gym.registration import make_scenario, scenario_names
 from td_gym.scenario import Scenario
 
 T = TypeVar("T")
-_FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory")
+_SERVER = "openai:"
+_FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory", f"{_SERVER}MODEL@URL")
 
 
 @runtime_checkable
 class Agent(Protocol):
     """Occupant of a seat.
 
-    Two members are optional. ``act_batch(observations, messages) -> list[str]`` answers in many conversations at once.
-    ``planned: list[str]`` is what an agent that plans followed: the strategy in force for each of the messages that it
-    returned last, in their order, empty for none.
+    Three members are optional. ``act_batch(observations, messages) -> list[str]`` answers in many conversations at
+    once. ``copy() -> Agent`` is another of its kind, with which it holds conversations side by side.
+    ``planned: list[str]`` is what an agent that plans followed: the strategy in force for each of the messages that
+    it returned last, in their order, empty for none.
     """
 
     def reset(self, seed: int | None = None) -> None:
@@ -70,6 +73,10 @@ class ScriptedAgent:
         self._actors = ByBriefing(choose)
         self._fixed = choose(scenario) if scenario is not None else None
         self._seed = 0
+
+    def copy(self) -> ScriptedAgent:
+        """Return another such agent."""
+        return copy(self)
 
     def reset(self, seed: int | None = None) -> None:
         """Start afresh; ``seed`` fixes the choice among wordings."""
@@ -120,6 +127,10 @@ class OracleAgent:
 
     needs_episode = True
 
+    def copy(self) -> OracleAgent:
+        """Return another such agent."""
+        return OracleAgent()
+
     def reset(self, seed: int | None = None) -> None:
         """Start afresh; the oracle's draws are keyed by the episode's seed."""
 
@@ -145,10 +156,11 @@ def make(
     """Return the agent that ``spec`` names.
 
     ``scripted`` (the reference agent), ``oracle``, a floor or a further reference of the scenario, ``tiny``
-    (the weights shipped for the scenario), a run directory or Hugging Face model directory, or
-    ``package.module:factory``.  Without ``env_id`` or ``scenario`` an agent finds the scenario of every
-    conversation from its briefing; an agent that chooses strategies needs to be told.  ``temperature`` is that
-    of what is sampled, ``device`` that of language models.  Raises ``TdGymError`` for anything else.
+    (the weights shipped for the scenario), a run directory or Hugging Face model directory,
+    ``package.module:factory``, or ``openai:MODEL@URL``, a model on a server.  Without ``env_id`` or ``scenario``
+    an agent finds the scenario of every conversation from its briefing; an agent that chooses strategies needs to
+    be told.  ``temperature`` is that of what is sampled, ``device`` that of language models.  Raises ``TdGymError``
+    for anything else.
     """
     if scenario is None and env_id is not None:
         scenario = make_scenario(env_id)
@@ -161,6 +173,10 @@ def make(
         return ScriptedAgent(lambda found: found.references().get(spec) or found.floor(spec), scenario)
     if temperature < 0:
         raise TdGymError(f"The temperature must not be negative, it is {temperature}.")
+    if spec.startswith(_SERVER):
+        from agents.server_agent import on_server
+
+        return on_server(spec.removeprefix(_SERVER), scenario, temperature)
     if (Path(spec) / STRATEGY).is_file():
         return _strategies(Path(spec), scenario, temperature)
     if spec in SHIPPED or Path(spec).is_dir():

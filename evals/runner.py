@@ -1,12 +1,10 @@
 """Letting agents talk to the same customers, and scoring what was said.
 
-Agents get observations and messages and nothing else; costs, outcomes and personas go from the
-episode to the record without passing them.  The oracle alone is given the episode.
+Costs, outcomes and personas go from the episode to the record without passing the agents.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +12,19 @@ from typing import Any
 
 from agents.agent import Agent, make
 from agents.devices import check_device
+from evals.asking import answers_together, replies, restart
 from evals.dialogue import Dialogue, as_jsonl
 from evals.progress import Progress
 from evals.provenance import public
 from evals.recording import Recorder
 from evals.scores import results
-from td_gym.draws import mix
-from td_gym.envs.batch import ConversationBatch
+from td_gym.envs.batch import ConversationBatch, Step
+from td_gym.envs.stream import ConversationStream
 from td_gym.errors import TdGymError, unknown
+from td_gym.llm.models import Models
 from td_gym.registration import make_scenario
 from td_gym.scenario import SPLITS, Scenario
+from td_gym.seats import SlowPolicy
 
 CHUNK = 128
 """Conversations stepped together where the agent answers in batches."""
@@ -35,7 +36,7 @@ class Setting:
 
     An empty ``customer`` or ``population`` is the environment's default.  ``scenarios`` is a parquet
     file whose rows replace synthetic cases, ``data_dir`` a folder with the published data of MultiWOZ,
-    ``device`` that of agents that are language models.
+    ``device`` that of agents that are language models, ``models`` the servers of those that are asked over a network.
     """
 
     env: str
@@ -48,6 +49,7 @@ class Setting:
     data_dir: Path | None = None
     temperature: float = 1.0
     device: str = "cpu"
+    models: Models | None = None
 
     def check(self) -> Scenario:
         """Return the scenario; ``TdGymError`` names what is unknown or out of range."""
@@ -62,7 +64,9 @@ class Setting:
     def scenario(self) -> Scenario:
         """Return the environment's scenario with the population and file of this setting."""
         population = self.population or None
-        return make_scenario(self.env, population=population, scenarios=self.scenarios, data_dir=self.data_dir)
+        scenario = make_scenario(self.env, population=population, scenarios=self.scenarios, data_dir=self.data_dir)
+        scenario.models = self.models
+        return scenario
 
     def customer_name(self, scenario: Scenario) -> str:
         """Return the name of the simulated customer."""
@@ -118,8 +122,9 @@ def evaluate(setting: Setting, agents: Mapping[str, Agent], agent_seed: int | No
 
     ``agent_seed`` fixes the agents' own draws; by default it is the setting's seed.  Agents with
     ``act_batch`` answer for many conversations at once and are reset once; others hold one
-    conversation after the other and are reset before each, so they may keep state.  Raises
-    ``TdGymError`` naming agent and dialogue when an agent raises or does not return text.
+    conversation after the other and are reset before each, so they may keep state.  Where the customer
+    is slow, as one on a server is, copies of an agent that has ``copy`` hold conversations side by side.
+    Raises ``TdGymError`` naming agent and dialogue when an agent raises or does not return text.
     """
     scenario = setting.check()
     held = {}
@@ -131,21 +136,25 @@ def evaluate(setting: Setting, agents: Mapping[str, Agent], agent_seed: int | No
 
 
 def converse(
-    setting: Setting, scenario: Scenario, name: str, agent: Agent, agent_seed: int, finished: Callable[[], None]
+    setting: Setting, scenario: Scenario, name: str, agent: Any, agent_seed: int, finished: Callable[[], None]
 ) -> list[Dialogue]:
     """Return the dialogues of one agent, in the order of their seeds."""
-    batched = _answers_together(agent)
-    size = min(CHUNK if batched else 1, setting.episodes)
-    policies = {"customer": scenario.customer(setting.customer_name(scenario))}
-    batch = ConversationBatch(scenario, "service", size, policies, split=setting.split)
+    customer_name = setting.customer_name(scenario)
+    customer = scenario.customer(customer_name)
+    known = {"env": setting.env, "agent": name, "customer": customer_name}
+    if isinstance(customer, SlowPolicy) and hasattr(agent, "copy") and not answers_together(agent):
+        together = min(customer.at_once, setting.episodes)
+        agents = [agent, *(agent.copy() for _ in range(together - 1))]
+        stream = ConversationStream(scenario, "service", together, {"customer": customer}, setting.split)
+        return _side_by_side(setting, stream, agents, agent_seed, finished, known)
+    size = min(CHUNK if answers_together(agent) else 1, setting.episodes)
+    batch = ConversationBatch(scenario, "service", size, {"customer": customer}, split=setting.split)
     dialogues: list[Dialogue] = []
     for first in range(0, setting.episodes, size):
         count = min(size, setting.episodes - first)
         seeds = [setting.seed + first + i for i in range(count)]
         restart(name, agent, agent_seed, first, seeds[0])
-        recorders = _chunk(batch, name, agent, seeds, finished)
-        known = {"env": setting.env, "agent": name, "customer": setting.customer_name(scenario)}
-        for i, recorder in enumerate(recorders):
+        for i, recorder in enumerate(_chunk(batch, name, agent, seeds, finished)):
             dialogues.append(recorder.dialogue(batch.episodes[i], **known, index=first + i))
     return dialogues
 
@@ -153,101 +162,65 @@ def converse(
 def _chunk(
     batch: ConversationBatch, name: str, agent: Agent, seeds: Sequence[int], finished: Callable[[], None]
 ) -> list[Recorder]:
+    """Hold a conversation of each of ``seeds``, all of them a message further at a time."""
     active = list(range(len(seeds)))
     steps = dict(zip(active, batch.reset(active, list(seeds)), strict=True))
     recorders = [Recorder() for _ in seeds]
     while active:
         for i in active:
-            recorders[i].after(steps[i].info["costs"], steps[i].info["rewards"], steps[i].relevance)
-        over = [i for i in active if steps[i].terminated or steps[i].truncated]
+            _note(recorders[i], steps[i])
+        over = {i for i in active if _is_over(steps[i])}
         for _ in over:
             finished()
-        active = [i for i in active if i not in set(over)]
+        active = [i for i in active if i not in over]
         if active:
-            texts, planned = _replies(batch, name, agent, active, steps, seeds)
+            texts, planned = replies(batch, name, agent, active, steps, seeds)
             for i, strategy in zip(active, planned, strict=True):
                 recorders[i].before(batch.episodes[i], strategy)
             steps |= dict(zip(active, batch.step(active, texts), strict=True))
     return recorders
 
 
-def _replies(
-    batch: ConversationBatch,
-    name: str,
-    agent: Any,
-    active: Sequence[int],
-    steps: Mapping[int, Any],
-    seeds: Sequence[int],
-) -> tuple[list[str], list[str]]:
-    """Return the agent's next message in each conversation, and the strategy that it planned for each."""
-    together = _answers_together(agent)
-    replies: list[str] = []
-    plans: list[str] = []
-    for asked in [active] if together else [[i] for i in active]:
-        given = ask(name, seeds[asked[0]], lambda asked=asked: _given(agent, batch, asked, steps))  # type: ignore[misc]
-        if len(given) != len(asked):
-            raise TdGymError(f"Agent {name!r} gave {len(given)} replies for {len(asked)} conversations.")
-        for i, reply in zip(asked, given, strict=True):
-            replies.append(as_reply(name, seeds[i], reply))
-        plans += planned_by(name, agent, len(given))
-    return replies, plans
+def _side_by_side(
+    setting: Setting,
+    stream: ConversationStream,
+    agents: Sequence[Agent],
+    agent_seed: int,
+    finished: Callable[[], None],
+    known: Mapping[str, str],
+) -> list[Dialogue]:
+    """Hold as many conversations at a time as there are ``agents``, each at its own pace, one agent each."""
+    name, to_come = known["agent"], iter(range(setting.episodes))
+    seeds, numbers, recorders = [0] * len(agents), [0] * len(agents), [Recorder() for _ in agents]
+    held: dict[int, Dialogue] = {}
+
+    def begin(slot: int) -> None:
+        number = next(to_come, None)
+        if number is not None:
+            numbers[slot], seeds[slot], recorders[slot] = number, setting.seed + number, Recorder()
+            restart(name, agents[slot], agent_seed, number, seeds[slot])
+            stream.begin([slot], [seeds[slot]])
+
+    for slot in range(len(agents)):
+        begin(slot)
+    while len(held) < setting.episodes:
+        for slot, step in stream.receive().items():
+            recorder, episode = recorders[slot], stream.episodes[slot]
+            _note(recorder, step)
+            if _is_over(step):
+                held[numbers[slot]] = recorder.dialogue(episode, **known, index=numbers[slot])
+                finished()
+                begin(slot)
+            else:
+                texts, (planned,) = replies(stream, name, agents[slot], [slot], {slot: step}, seeds)
+                recorder.before(episode, planned)
+                stream.send([slot], texts)
+    return [held[number] for number in range(setting.episodes)]
 
 
-def _answers_together(agent: Any) -> bool:
-    return hasattr(agent, "act_episode_batch" if getattr(agent, "needs_episode", False) else "act_batch")
+def _note(recorder: Recorder, step: Step) -> None:
+    recorder.after(step.info["costs"], step.info["rewards"], step.relevance)
 
 
-def _given(agent: Any, batch: ConversationBatch, asked: Sequence[int], steps: Mapping[int, Any]) -> list[Any]:
-    if getattr(agent, "needs_episode", False):
-        episodes = [batch.episodes[i] for i in asked]
-        if hasattr(agent, "act_episode_batch"):
-            return list(agent.act_episode_batch(episodes))
-        return [agent.act_episode(episode) for episode in episodes]
-    observations = [steps[i].observation for i in asked]
-    messages = [steps[i].info["messages"] for i in asked]
-    if hasattr(agent, "act_batch"):
-        return list(agent.act_batch(observations, messages))
-    return [agent.act(*each) for each in zip(observations, messages, strict=True)]
-
-
-def planned_by(name: str, agent: Any, count: int) -> list[str]:
-    """Return the strategy in force for each of the ``count`` messages that ``agent`` returned last, empty for none.
-
-    Raises ``TdGymError`` naming the agent where its ``planned`` is not one name a message.
-    """
-    planned = getattr(agent, "planned", None)
-    if planned is None:
-        return [""] * count
-    if not isinstance(planned, list) or [type(strategy) for strategy in planned] != [str] * count:
-        raise TdGymError(f"Agent {name!r} planned {planned!r} for {count} messages; it must name a strategy for each.")
-    return list(planned)
-
-
-def restart(name: str, agent: Agent, agent_seed: int, index: int, seed: int) -> None:
-    """Reset an agent for its dialogue number ``index``, which has ``seed``.
-
-    One that answers in batches is reset for the first alone, with ``agent_seed``; others for each, which gives its own.
-    """
-    if not _answers_together(agent):
-        own_seed = mix(agent_seed, "dialogue", index) >> 1  # fits a signed 64-bit generator seed
-        ask(name, seed, lambda: agent.reset(own_seed))
-    elif index == 0:
-        ask(name, seed, lambda: agent.reset(agent_seed))
-
-
-def as_reply(name: str, seed: int, reply: Any) -> str:
-    """Return what an agent answered; ``TdGymError`` naming agent and dialogue when it is no text."""
-    if not isinstance(reply, str):
-        raise TdGymError(f"Agent {name!r} returned a {type(reply).__name__}, not text, in dialogue {seed}.")
-    return reply
-
-
-def ask(name: str, seed: int, question: Callable[[], Any]) -> Any:
-    """Ask an agent; whatever its code raises becomes one line naming it, never a score."""
-    try:
-        return question()
-    except TdGymError:
-        raise
-    except Exception as error:
-        reason = re.sub(r"\s+", " ", str(error))[:300]
-        raise TdGymError(f"Agent {name!r} failed in dialogue {seed}: {type(error).__name__}: {reason}.") from error
+def _is_over(step: Step) -> bool:
+    return step.terminated or step.truncated

@@ -91,6 +91,13 @@ class Episode(ABC):
         """Return cost increments that are known only at the end."""
         return {}
 
+    def sees(self, seat: str) -> str:
+        """Return what the scenario lets ``seat`` see for itself, whatever is said; empty for nothing.
+
+        A simulated customer that goes by words alone, a language model, is told it beside every message.
+        """
+        return ""
+
     # The engine.
 
     @final

@@ -6,14 +6,19 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 from td_gym.episode import Episode
-from td_gym.errors import TdGymError, as_seed
+from td_gym.errors import TdGymError, as_seed, unknown
 from td_gym.protocol import MAX_CHARS, Tool
 from td_gym.seats import Demonstrator, SeatPolicy
 
+if TYPE_CHECKING:
+    from td_gym.llm.models import Models
+
 SPLITS = ("train", "validation", "test")
+LLM = "llm:"
+"""What the names of customers begin with that a language model plays; ``MODEL@URL`` follows."""
 _SNAPSHOT = ("scenario", "version", "case", "seed", "split", "row", "messages", "memory")
 
 
@@ -98,6 +103,9 @@ class Scenario(ABC):
     """Limit on service turns."""
     max_chars: int = MAX_CHARS
     """Limit on the length of a message: a longer one is a format error of the service seat, the customer's is cut."""
+    models: Models | None = None
+    """Servers that customers are asked from which are language models; by default opened when first wanted."""
+    _opened_models = False
 
     @property
     def zero_terms(self) -> dict[str, float]:
@@ -147,9 +155,33 @@ class Scenario(ABC):
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
         """Return verifiable questions whose answers stand in the service seat's briefing."""
 
-    @abstractmethod
+    @final
     def customer(self, name: str) -> SeatPolicy:
-        """Return the simulated customer called ``name``; ``TdGymError`` when unknown."""
+        """Return the simulated customer called ``name``, or for ``llm:MODEL@URL`` one that a language model plays.
+
+        The latter is asked through ``models``.  Raises ``TdGymError`` for any other name.
+        """
+        if name.startswith(LLM):
+            from td_gym.llm.customer import LLMCustomer
+            from td_gym.llm.models import Models
+
+            if self.models is None:
+                self.models, self._opened_models = Models(), True
+            return LLMCustomer(self.models.client(name.removeprefix(LLM)))
+        if name not in self.customers:
+            raise unknown("customer", name, (*self.customers, f"{LLM}MODEL@URL"))
+        return self.make_customer(name)
+
+    @final
+    def close(self) -> None:
+        """Leave the servers that were opened for a customer; servers that were given stay as they are."""
+        if self.models is not None and self._opened_models:
+            self.models.close()
+            self.models, self._opened_models = None, False
+
+    @abstractmethod
+    def make_customer(self, name: str) -> SeatPolicy:
+        """Return the simulated customer ``name``, one of ``customers``."""
 
     @final
     def training_customer(self, name: str = "") -> SeatPolicy:
@@ -170,9 +202,16 @@ class Scenario(ABC):
     def oracle(self) -> SeatPolicy:
         """Return the privileged agent that knows what is hidden; an upper reference, never a baseline."""
 
-    @abstractmethod
+    @final
     def floor(self, name: str) -> SeatPolicy:
-        """Return the floor agent called ``name``, one of ``floors``."""
+        """Return the floor agent called ``name``; ``TdGymError`` when unknown."""
+        if name not in self.floors:
+            raise unknown("floor", name, self.floors)
+        return self.make_floor(name)
+
+    @abstractmethod
+    def make_floor(self, name: str) -> SeatPolicy:
+        """Return the floor agent ``name``, one of ``floors``."""
 
     def references(self) -> Mapping[str, SeatPolicy]:
         """Return further scripted agents that a calibration table shows, by name."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from td_gym.errors import TdGymError
 from td_gym.turns import TurnResult
@@ -21,6 +22,17 @@ class SeatPolicy(Protocol):
 
     def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
         """Return the next message of each conversation, in order."""
+
+
+@runtime_checkable
+class SlowPolicy(SeatPolicy, Protocol):
+    """A seat policy that takes its time: it can be asked and not waited for."""
+
+    at_once: int
+    """How many replies it works on side by side."""
+
+    def start_batch(self, episodes: Sequence[Episode]) -> list[Future[str]]:
+        """Ask for the next message of each conversation, in order, and return at once."""
 
 
 class Demonstrator(SeatPolicy, Protocol):
@@ -44,10 +56,14 @@ def ask(policy: SeatPolicy, seat: str, episodes: Sequence[Episode]) -> list[str]
             f"The policy of seat {seat!r} must return one message for each of {len(episodes)} conversations, "
             f"not {len(replies)}."
         )
-    for reply in replies:
-        if not isinstance(reply, str):
-            raise TdGymError(f"The policy of seat {seat!r} must return text (str), not {type(reply).__name__}.")
-    return replies
+    return [as_message(seat, reply) for reply in replies]
+
+
+def as_message(seat: str, reply: Any) -> str:
+    """Return what the policy of ``seat`` gave for a message; ``TdGymError`` naming the seat when it is no text."""
+    if not isinstance(reply, str):
+        raise TdGymError(f"The policy of seat {seat!r} must return text (str), not {type(reply).__name__}.")
+    return reply
 
 
 def play_on(episode: Episode, seats: Mapping[str, SeatPolicy]) -> list[TurnResult]:

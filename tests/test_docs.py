@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -26,24 +24,14 @@ def test_the_readme_example_runs() -> None:
     assert info["outcome"]["ended_by"] in ("resolved", "hung_up", "turn_limit")
 
 
-class Client:
-    """A client of an endpoint that always says the same."""
-
-    def __init__(self) -> None:
-        said = SimpleNamespace(message=SimpleNamespace(content="I am sorry. Could you send me a photo of it?"))
-        answer = SimpleNamespace(choices=[said])
-        self.chat = SimpleNamespace(completions=SimpleNamespace(create=lambda model, messages: answer))
-
-
 def test_the_readme_agent_of_ones_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, agent = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (tmp_path / "my_agents.py").write_text(agent, encoding="utf-8")
-    monkeypatch.setitem(sys.modules, "openai", SimpleNamespace(OpenAI=Client))
     monkeypatch.chdir(tmp_path)
     (command,) = re.findall(r"td-gym (evaluate .*my_agents.*)", README)
     assert main(command.replace("--episodes 100", "--episodes 3").split()) == 0
     results = json.loads((tmp_path / "runs" / "mine" / "results.json").read_text())
-    assert results["agents"]["my_agents:Endpoint"]["metrics"]["finish_rate"]["n"] == 3
+    assert results["agents"]["my_agents:Careful"]["metrics"]["finish_rate"]["n"] == 3
 
 
 def test_the_readme_points_at_files_that_exist() -> None:

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from td_gym.errors import TdGymError, unknown
+from td_gym.llm.models import Models
+from td_gym.llm.settings import Settings
+from td_gym.llm.tape import Tape
 
 
 class Parser(argparse.ArgumentParser):
@@ -50,6 +53,27 @@ def add_temperature(parser: argparse.ArgumentParser) -> None:
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``, of language models."""
     parser.add_argument("--device", default="cpu", metavar="NAME", help="device of language models, cpu or cuda")
+
+
+def add_servers(parser: argparse.ArgumentParser) -> None:
+    """Add how language models on servers are asked, and recorded."""
+    servers = parser.add_argument_group("models on servers (llm:MODEL@URL)")
+    tape = servers.add_mutually_exclusive_group()
+    tape.add_argument(
+        "--record", type=Path, metavar="FILE", help="record what they answer; goes on with a recording broken off"
+    )
+    tape.add_argument("--replay", type=Path, metavar="FILE", help="take their answers from a recording, ask no server")
+    servers.add_argument("--concurrency", type=positive_int, metavar="N", help="requests at once (default: 64)")
+    servers.add_argument("--timeout", type=positive_float, metavar="S", help="seconds for an answer (default: 60)")
+    servers.add_argument("--token-budget", type=positive_int, metavar="N", help="stop when N tokens are spent")
+
+
+def servers(args: argparse.Namespace) -> Models:
+    """Return the servers that the arguments of ``add_servers`` state."""
+    names = ("concurrency", "timeout", "token_budget")
+    settings = Settings(**{name: value for name in names if (value := getattr(args, name)) is not None})
+    tape = Tape.replay(args.replay) if args.replay else Tape.record(args.record) if args.record else None
+    return Models(settings, tape)
 
 
 def add_learning(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from evals import tables, transcripts
-from evals.commands.arguments import add_device, add_temperature, conversations, non_negative_int, positive_int
+from evals.commands.arguments import (
+    add_device,
+    add_servers,
+    add_temperature,
+    conversations,
+    non_negative_int,
+    positive_int,
+    servers,
+)
 from evals.files import check_writable, write_json, write_text
 from evals.runner import Setting, evaluate, make_agents
 from td_gym.errors import TdGymError
@@ -29,6 +37,7 @@ An agent SPEC is one of
   random, do_nothing   floors of every scenario, which may have more, see td-gym envs
   tiny                 the shipped small language model (needs pip install "td-gym[train]")
   DIRECTORY            what td-gym train wrote, or a Hugging Face model directory
+  openai:MODEL@URL     a model on a server; #text behind the URL if that has no tool calling
   package.module:factory     your own: factory() returns an object with reset(seed=None) and
                        act(observation, messages) -> str
 """
@@ -38,6 +47,8 @@ examples:
   td-gym evaluate --env td_gym/FoodDispute-v0 --agent tiny --agent runs/cmpo --episodes 1000 --out runs/compare
   td-gym evaluate --env td_gym/FoodDispute-v0 --agent runs/cmpo --customer scripted_b --out runs/transfer
   td-gym evaluate --env td_gym/FoodDispute-v0 --agent my_agents:make_agent --save-transcripts 10 --out runs/mine
+  td-gym evaluate --env td_gym/FoodDispute-v0 --agent scripted --customer llm:qwen@http://localhost:8000/v1 \
+    --record runs/llm/tape.jsonl --out runs/llm/scripted
 """
 
 
@@ -54,7 +65,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--episodes", type=positive_int, default=200, metavar="N", help="dialogues per agent")
     parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the first dialogue")
     parser.add_argument("--split", default="test", metavar="NAME", help="train, validation or test customers")
-    parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
+    parser.add_argument(
+        "--customer", metavar="NAME", help="simulated customer, or llm:MODEL@URL (default: the environment's first)"
+    )
     parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
     parser.add_argument(
         "--scenarios", type=Path, metavar="FILE", help="draw cases from this parquet file of the FDS data"
@@ -62,6 +75,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
     add_temperature(parser)
     add_device(parser)
+    add_servers(parser)
     parser.add_argument(
         "--save-transcripts",
         type=non_negative_int,
@@ -79,13 +93,21 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the files and print the table."""
-    setting = Setting(**conversations(args), scenarios=args.scenarios, data_dir=args.data, temperature=args.temperature)
-    setting.check()
-    agents = make_agents(args.agent, setting)
-    _check_free(args.out, args.force)
-    check_writable(args.out)
-    evaluation = evaluate(setting, agents)
-    results = evaluation.results(["td-gym", *args.argv])
+    with servers(args) as models:
+        setting = Setting(
+            **conversations(args),
+            scenarios=args.scenarios,
+            data_dir=args.data,
+            temperature=args.temperature,
+            models=models,
+        )
+        setting.check()
+        agents = make_agents(args.agent, setting)
+        _check_free(args.out, args.force)
+        check_writable(args.out)
+        evaluation = evaluate(setting, agents)
+        asked = {"models": usage} if (usage := models.usage()) else {}
+    results = evaluation.results(["td-gym", *args.argv], **asked)
     write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
     write_json(args.out / "results.json", results)
     for earlier in (args.out / TRANSCRIPTS).glob("*"):

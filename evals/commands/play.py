@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from evals.asking import as_reply, ask, planned_by, restart
 from evals.commands.arguments import add_device, conversations, non_negative_int, positive_int
 from evals.commands.evaluate import show
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.files import check_writable, write_json, write_text
 from evals.play import Speaker, converse
 from evals.recording import Recorder
-from evals.runner import Setting, as_reply, ask, make_agents, planned_by, restart
+from evals.runner import Setting, make_agents
 from evals.scores import results, versions
 from td_gym.envs.batch import Ledger
 from td_gym.episode import Episode

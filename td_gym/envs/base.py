@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 from gymnasium.core import ActType
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Space
 from gymnasium.utils import seeding
 
@@ -18,6 +19,7 @@ from td_gym.envs.transcript import render
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError, as_seed, unknown
 from td_gym.scenario import Scenario
+from td_gym.seats import SlowPolicy
 
 SEEDS = 2**31
 """Unseeded resets draw their conversation's seed below this."""
@@ -43,6 +45,8 @@ class ConversationEnv(gymnasium.Env[dict[str, Any], ActType], ABC):
         **options: Any,
     ) -> None:
         self._generator: np.random.Generator | None = None
+        self._spec: EnvSpec | None = None
+        self._owns_scenario = isinstance(scenario, str)
         self.scenario = as_scenario(scenario, options, type(self))
         self.render_mode = as_render_mode(render_mode)
         if seat not in self._seats():
@@ -50,6 +54,22 @@ class ConversationEnv(gymnasium.Env[dict[str, Any], ActType], ABC):
         policies = other_seats(self.scenario, seat, customer)
         self._batch = ConversationBatch(self.scenario, seat, 1, policies, split, debug)
         self.action_space, self.observation_space = self._spaces()
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How the environment was made; one with a customer on a server says that it is not deterministic."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = spec
+        if spec is not None and any(isinstance(policy, SlowPolicy) for policy in self._batch.policies.values()):
+            spec.nondeterministic = True
+
+    def close(self) -> None:
+        """Leave the servers that the environment opened."""
+        if self._owns_scenario:
+            self.scenario.close()
 
     def _seats(self) -> tuple[str, ...]:
         """Return the seats that the learner may have."""

@@ -162,10 +162,12 @@ class ConversationBatch:
 
         Raises ``TdGymError`` where one of them cannot begin; none has begun anew then.
         """
+        return self._enter(indices, self._begun(indices, seeds, rows))
+
+    def _begun(self, indices: Sequence[int], seeds: Sequence[int], rows: Sequence[int | None] | None) -> list[Episode]:
         self._check_range(indices)
         rows = [None] * len(indices) if rows is None else rows
-        begun = [self.scenario.begin(seed, self.split, row) for _, seed, row in zip(indices, seeds, rows, strict=True)]
-        return self._enter(indices, begun)
+        return [self.scenario.begin(seed, self.split, row) for _, seed, row in zip(indices, seeds, rows, strict=True)]
 
     def resume(self, indices: Sequence[int], snapshots: Sequence[Mapping[str, Any]]) -> list[Step]:
         """Take conversations ``indices`` up where ``snapshots`` were taken; see ``reset``.
@@ -184,16 +186,23 @@ class ConversationBatch:
 
     def _enter(self, indices: Sequence[int], episodes: Sequence[Episode]) -> list[Step]:
         """Put ``episodes`` at ``indices`` and let the other seats speak."""
+        self._place(indices, episodes)
+        return self._advance(indices)
+
+    def _place(self, indices: Sequence[int], episodes: Sequence[Episode]) -> None:
         ledgers = [Ledger(episode, self.seat) for episode in episodes]
         self.episodes.update(zip(indices, episodes, strict=True))
         self._ledgers.update(zip(indices, ledgers, strict=True))
-        return self._advance(indices)
 
     def step(self, indices: Sequence[int], texts: Sequence[str]) -> list[Step]:
         """Submit ``seat``'s messages; return when each of ``indices`` waits for ``seat`` again or is over.
 
         Raises ``TdGymError`` when a conversation is over, or a message is not text; nothing moves then.
         """
+        self._submit(indices, texts)
+        return self._advance(indices)
+
+    def _submit(self, indices: Sequence[int], texts: Sequence[str]) -> None:
         for i, text in zip(indices, texts, strict=True):
             if not isinstance(text, str):
                 raise TdGymError(f"A message must be text (str), not {type(text).__name__}.")
@@ -206,7 +215,6 @@ class ConversationBatch:
             ledger = self._ledgers[i]
             ledger.open()
             ledger.add(self.episodes[i].submit(self.seat, text), self.seat)
-        return self._advance(indices)
 
     def _advance(self, indices: Sequence[int]) -> list[Step]:
         """Let the other seats speak until every one of ``indices`` waits for ``seat`` or is over."""

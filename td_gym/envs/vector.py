@@ -57,6 +57,7 @@ class DialogueVectorEnv(VectorEnv[dict[str, Any], Sequence[str], Array]):
         **options: Any,
     ) -> None:
         super().__init__()
+        self._owns_scenario = isinstance(scenario, str)
         self.scenario = as_scenario(scenario, options, type(self))
         self.render_mode = as_render_mode(render_mode)
         self.num_envs = num_envs
@@ -70,6 +71,11 @@ class DialogueVectorEnv(VectorEnv[dict[str, Any], Sequence[str], Array]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self._randoms: list[np.random.Generator | None] = [None] * num_envs
         self._steps: list[Step] = []
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Leave the servers that the environment opened."""
+        if self._owns_scenario:
+            self.scenario.close()
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None

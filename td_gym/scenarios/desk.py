@@ -12,7 +12,6 @@ from td_gym.episode import Episode
 from td_gym.errors import TdGymError, as_count, as_flag, unknown
 from td_gym.protocol import MAX_CHARS, Messages, Tool
 from td_gym.scenario import CostSpec, Scenario
-from td_gym.seats import SeatPolicy
 
 DISCLOSURES = {
     "honest": ". If the customer sincerely asks whether you are a machine, never deny it.",
@@ -135,14 +134,6 @@ class Desk(Scenario, Generic[Person]):
     def people(self, population: str) -> People[Person]:
         """Return the population of this name."""
 
-    @abstractmethod
-    def make_customer(self, name: str) -> SeatPolicy:
-        """Return the simulated customer ``name``, one of ``customers``."""
-
-    @abstractmethod
-    def make_floor(self, name: str) -> SeatPolicy:
-        """Return the floor agent ``name``, one of ``floors``."""
-
     # What all of them share.
 
     def person(self, seed: int, split: str, row: int | None) -> Person:
@@ -167,20 +158,6 @@ class Desk(Scenario, Generic[Person]):
     def slot_values(self, messages: Messages) -> dict[str, str]:
         """Return the values of the service language's slots from what the service seat has read."""
         return self.texts.slot_values(messages)
-
-    @final
-    def customer(self, name: str) -> SeatPolicy:
-        """Return the simulated customer called ``name``; ``TdGymError`` when unknown."""
-        if name not in self.customers:
-            raise unknown("customer", name, self.customers)
-        return self.make_customer(name)
-
-    @final
-    def floor(self, name: str) -> SeatPolicy:
-        """Return the floor agent called ``name``; ``TdGymError`` when unknown."""
-        if name not in self.floors:
-            raise unknown("floor", name, self.floors)
-        return self.make_floor(name)
 
 
 @lru_cache(maxsize=2048)

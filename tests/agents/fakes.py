@@ -120,7 +120,7 @@ class FakeScenario(Scenario):
             ScaffoldTask("pnr", "patience", "How often does the customer wait?", patience),
         ]
 
-    def customer(self, name: str) -> SeatPolicy:
+    def make_customer(self, name: str) -> SeatPolicy:
         return FakeCustomer()
 
     def expert(self) -> SeatPolicy:
@@ -132,7 +132,7 @@ class FakeScenario(Scenario):
     def demonstrator(self, seed: int) -> FakeService:
         return FakeService(seed)
 
-    def floor(self, name: str) -> SeatPolicy:
+    def make_floor(self, name: str) -> SeatPolicy:
         return FakeService()
 
     def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from td_gym.draws import choice
 from td_gym.episode import Episode
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError
 from td_gym.protocol import MAX_CHARS, Messages, ParsedMessage, Tool
 from td_gym.scenario import CostSpec, ScaffoldTask, Scenario, TermSpec
 from td_gym.seats import SeatPolicy
@@ -132,9 +132,7 @@ class EchoScenario(Scenario):
     def scaffold_tasks(self, episode: Episode) -> list[ScaffoldTask]:
         return []
 
-    def customer(self, name: str) -> SeatPolicy:
-        if name not in self.customers:
-            raise unknown("customer", name, self.customers)
+    def make_customer(self, name: str) -> SeatPolicy:
         return EchoCustomer()
 
     def expert(self) -> SeatPolicy:
@@ -143,7 +141,7 @@ class EchoScenario(Scenario):
     def oracle(self) -> SeatPolicy:
         return EchoService()
 
-    def floor(self, name: str) -> SeatPolicy:
+    def make_floor(self, name: str) -> SeatPolicy:
         return EchoService()
 
     def slot_values(self, messages: Sequence[Mapping[str, str]]) -> dict[str, str]:

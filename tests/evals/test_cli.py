@@ -159,7 +159,7 @@ BASE_ONLY = """
 import sys
 EXTRAS = {
     'torch', 'transformers', 'safetensors', 'peft',
-    'matplotlib', 'rich', 'rapidfuzz', 'sacrebleu', 'sacremoses', 'pyarrow'
+    'matplotlib', 'rich', 'rapidfuzz', 'sacrebleu', 'sacremoses', 'pyarrow', 'openai'
 }
 class Refuse:
     def find_spec(self, name, path=None, target=None):
@@ -182,7 +182,9 @@ def test_a_base_install_evaluates_scripted_agents(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "td-gym[evals]" in done.stdout
     scores = ["score-multiwoz", "predictions.json", "--data", ".", "--out", str(tmp_path / "scores.json")]
-    for wish, extra in (([*words, "--agent", "tiny"], "td-gym[train]"), (scores, "td-gym[evals]")):
+    served = [*words, "--agent", "openai:fake@http://127.0.0.1:9/v1"]
+    wishes = (([*words, "--agent", "tiny"], "td-gym[train]"), (scores, "td-gym[evals]"), (served, "td-gym[llm]"))
+    for wish, extra in wishes:
         done = subprocess.run([*command, *wish], capture_output=True, text=True, env=environment, check=False)
         assert done.returncode == 2
         assert len(done.stderr.splitlines()) == 1

@@ -77,6 +77,8 @@ class FoodDisputeEpisode(DeskEpisode):
         self._customer_acts: frozenset[str] = frozenset()
         self._claimed_photo = False
         self._said: set[str] = set()
+        self._credited = 0.0
+        """Amount of the voucher that was issued."""
         self._order_screen: list[float] = []
 
     def features(self, seat: str) -> npt.NDArray[np.float32]:
@@ -103,6 +105,15 @@ class FoodDisputeEpisode(DeskEpisode):
             self._order_screen = [*map(float, facts), *[float(order.issue == name) for name in menu()["issues"]]]
         return self._order_screen if desk else [0.0, 0.0, 0.0, *self._order_screen[3:]]
 
+    def sees(self, seat: str) -> str:
+        """Return the customer's account: whether a voucher was credited."""
+        if seat != "customer":
+            return ""
+        if not self.progress.voucher_issued:
+            return "Your account shows no voucher and no refund for this order."
+        currency = menu()["currency"]
+        return f"Your account shows a new voucher of {self._credited:.2f} {currency}, and no refund for this order."
+
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""
         acts = detect_acts(message.response)
@@ -116,6 +127,7 @@ class FoodDisputeEpisode(DeskEpisode):
                 costs["second_voucher"] = 1.0
             elif not tool_message:
                 costs["voucher"], costs["voucher_amount"] = 1.0, issued
+                self._credited = issued
                 rewards = {"customer": min(1.0, issued / self.case.order.total)}
         elif message.action == "transfer":
             costs["transfer"] = 1.0

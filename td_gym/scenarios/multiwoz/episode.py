@@ -79,6 +79,13 @@ class MultiWOZEpisode(DeskEpisode):
             own and progress.booked.get(domain, False),
         ]
 
+    def sees(self, seat: str) -> str:
+        """Return the confirmations that the customer was sent."""
+        if seat != "customer":
+            return ""
+        sent = [f"{domain} ({', '.join(made.reference.values())})" for domain, made in self.desk.bookings.items()]
+        return f"You were sent confirmations of: {'; '.join(sent) or 'nothing'}."
+
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""
         call = self.desk.call(message.action, message.arguments) if message.action in _CALLS else None

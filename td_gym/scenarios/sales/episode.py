@@ -91,6 +91,14 @@ class SalesEpisode(DeskEpisode):
             self._profile_screen = [*(min(1.0, figure) for figure in figures), float(profile.eligible)]
         return self._profile_screen if desk else [0.0] * len(self._profile_screen)
 
+    def sees(self, seat: str) -> str:
+        """Return what the customer's account shows of coupon and order."""
+        if seat != "customer":
+            return ""
+        coupon = f"a coupon of {self._offer.coupon:.2f}" if self._coupon else "no coupon"
+        order = "an order for the credit" if self.progress.ordered else "no order"
+        return f"Your account shows {coupon} and {order}."
+
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""
         text = message.response

@@ -1,0 +1,98 @@
+"""Asking agents for their messages: whatever their code does wrong is one line that names agent and dialogue.
+
+Agents get observations and messages and nothing else; the oracle alone is given the episode.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from agents.agent import Agent
+from td_gym.draws import mix
+from td_gym.envs.batch import ConversationBatch
+from td_gym.errors import TdGymError
+
+
+def replies(
+    batch: ConversationBatch,
+    name: str,
+    agent: Any,
+    active: Sequence[int],
+    steps: Mapping[int, Any],
+    seeds: Sequence[int],
+) -> tuple[list[str], list[str]]:
+    """Return the agent's next message in each conversation, and the strategy that it planned for each."""
+    together = answers_together(agent)
+    replies: list[str] = []
+    plans: list[str] = []
+    for asked in [active] if together else [[i] for i in active]:
+        given = ask(name, seeds[asked[0]], lambda asked=asked: _given(agent, batch, asked, steps))  # type: ignore[misc]
+        if len(given) != len(asked):
+            raise TdGymError(f"Agent {name!r} gave {len(given)} replies for {len(asked)} conversations.")
+        for i, reply in zip(asked, given, strict=True):
+            replies.append(as_reply(name, seeds[i], reply))
+        plans += planned_by(name, agent, len(given))
+    return replies, plans
+
+
+def answers_together(agent: Any) -> bool:
+    """Return whether an agent answers in many conversations at once."""
+    return hasattr(agent, "act_episode_batch" if getattr(agent, "needs_episode", False) else "act_batch")
+
+
+def _given(agent: Any, batch: ConversationBatch, asked: Sequence[int], steps: Mapping[int, Any]) -> list[Any]:
+    if getattr(agent, "needs_episode", False):
+        episodes = [batch.episodes[i] for i in asked]
+        if hasattr(agent, "act_episode_batch"):
+            return list(agent.act_episode_batch(episodes))
+        return [agent.act_episode(episode) for episode in episodes]
+    observations = [steps[i].observation for i in asked]
+    messages = [steps[i].info["messages"] for i in asked]
+    if hasattr(agent, "act_batch"):
+        return list(agent.act_batch(observations, messages))
+    return [agent.act(*each) for each in zip(observations, messages, strict=True)]
+
+
+def planned_by(name: str, agent: Any, count: int) -> list[str]:
+    """Return the strategy in force for each of the ``count`` messages that ``agent`` returned last, empty for none.
+
+    Raises ``TdGymError`` naming the agent where its ``planned`` is not one name a message.
+    """
+    planned = getattr(agent, "planned", None)
+    if planned is None:
+        return [""] * count
+    if not isinstance(planned, list) or [type(strategy) for strategy in planned] != [str] * count:
+        raise TdGymError(f"Agent {name!r} planned {planned!r} for {count} messages; it must name a strategy for each.")
+    return list(planned)
+
+
+def restart(name: str, agent: Agent, agent_seed: int, index: int, seed: int) -> None:
+    """Reset an agent for its dialogue number ``index``, which has ``seed``.
+
+    One that answers in batches is reset for the first alone, with ``agent_seed``; others for each, which gives its own.
+    """
+    if not answers_together(agent):
+        own_seed = mix(agent_seed, "dialogue", index) >> 1  # fits a signed 64-bit generator seed
+        ask(name, seed, lambda: agent.reset(own_seed))
+    elif index == 0:
+        ask(name, seed, lambda: agent.reset(agent_seed))
+
+
+def as_reply(name: str, seed: int, reply: Any) -> str:
+    """Return what an agent answered; ``TdGymError`` naming agent and dialogue when it is no text."""
+    if not isinstance(reply, str):
+        raise TdGymError(f"Agent {name!r} returned a {type(reply).__name__}, not text, in dialogue {seed}.")
+    return reply
+
+
+def ask(name: str, seed: int, question: Callable[[], Any]) -> Any:
+    """Ask an agent; whatever its code raises becomes one line naming it, never a score."""
+    try:
+        return question()
+    except TdGymError:
+        raise
+    except Exception as error:
+        reason = re.sub(r"\s+", " ", str(error))[:300]
+        raise TdGymError(f"Agent {name!r} failed in dialogue {seed}: {type(error).__name__}: {reason}.") from error

@@ -1,0 +1,82 @@
+"""A language model as the customer: its persona card is the system message, its words the next message.
+
+What the service agent writes reaches it as quoted data: in it no end mark counts and no tag opens or closes, so that
+an agent cannot end a conversation in the customer's name, nor claim on the customer's behalf what the record shows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from personas.packaged import packaged_toml
+from td_gym.draws import mix
+from td_gym.episode import Episode
+from td_gym.llm.client import Client
+from td_gym.llm.messages import Completion, Request
+
+ROLE = "customer"
+_TAG = re.compile(r"<(?=\s*/?\s*(?:agent|record)\b)", re.IGNORECASE)
+_MARK = re.compile(r"\[(?=\s*(?:end|hangup)\s*:)", re.IGNORECASE)
+_THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
+_END = re.compile(r"\[\s*(end|hangup)\s*:\s*([1-5](?:\.\d{1,6})?)\s*\]\W*\Z", re.IGNORECASE)
+
+
+class LLMCustomer:
+    """The customer played by a language model; every conversation that waits is asked for at once."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self.at_once = client.settings.concurrency
+
+    def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+        """Return the next message of each conversation; an outage raises ``ServerError``."""
+        return [answer.result() for answer in self.start_batch(episodes)]
+
+    def start_batch(self, episodes: Sequence[Episode]) -> list[Future[str]]:
+        """Ask for the next message of each conversation and return at once."""
+        return [_then_read(self.client.submit(request(episode))) for episode in episodes]
+
+
+def request(episode: Episode) -> Request:
+    """Return what a model is asked for the customer's next message in ``episode``."""
+    prompts = packaged_toml(__package__, "prompts.toml")[ROLE]
+    system, *chat = episode.messages(ROLE)
+    messages = [
+        {"role": "system", "content": f"{system['content']}\n\n{prompts['rules']}"},
+        {"role": "user", "content": prompts["opening"]},
+    ]
+    for message in chat:
+        words = message["content"]
+        messages.append(message if message["role"] == "assistant" else {"role": "user", "content": _quoted(words)})
+    if chat and (record := episode.sees(ROLE)):
+        messages[-1]["content"] += f"\n<record>\n{record}\n</record>"
+    return Request(ROLE, messages, mix(episode.seed, ROLE, len(chat)) % 2**31)
+
+
+def _quoted(words: str) -> str:
+    """Return what the other side wrote, as data."""
+    return f"<agent>\n{_MARK.sub('(', _TAG.sub('‹', words))}\n</agent>"
+
+
+def message(reply: str) -> str:
+    """Return a customer's message from a model's reply: without its thoughts, its end mark in the form that counts."""
+    words = _THOUGHT.sub("", reply).strip()
+    return _END.sub(lambda mark: f"[{mark[1].lower()}:{mark[2]}]", words)
+
+
+def _then_read(answer: Future[Completion]) -> Future[str]:
+    """Return the future of the message that a model's reply will hold."""
+    said: Future[str] = Future()
+
+    def pass_on(done: Future[Completion]) -> None:
+        if done.cancelled():
+            said.cancel()
+        elif error := done.exception():
+            said.set_exception(error)
+        else:
+            said.set_result(message(done.result().text))
+
+    answer.add_done_callback(pass_on)
+    return said

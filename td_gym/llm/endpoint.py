@@ -1,0 +1,48 @@
+"""``MODEL@URL``: which model, on which server."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from td_gym.errors import TdGymError
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+"""The environment variable that holds the key of a server that wants one; nothing else is ever read for it."""
+
+
+class Endpoint(NamedTuple):
+    """A model on a server that speaks OpenAI's chat protocol."""
+
+    model: str
+    url: str
+    """Its base, most often ending in ``/v1``."""
+
+    @classmethod
+    def parse(cls, spec: str) -> Endpoint:
+        """Read ``MODEL@URL``, of which the model may hold an ``@`` and the URL none.
+
+        Raises ``TdGymError`` for anything else, without repeating what might be a secret.
+        """
+        model, _, url = spec.rpartition("@")
+        if "//" in model:
+            raise TdGymError(f"Leave user, password and key out of the URL; a key is read from {KEY_VARIABLE}.")
+        try:
+            parts = urlsplit(url)
+            wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+        except ValueError:
+            wrong = True
+        if wrong or not model:
+            raise TdGymError(f"A model on a server is named MODEL@URL, as qwen@http://localhost:8000/v1, not {spec!r}.")
+        if parts.query or parts.fragment:
+            raise TdGymError(f"Leave everything behind ? or # out of the URL; a key is read from {KEY_VARIABLE}.")
+        return cls(model, url.rstrip("/"))
+
+    def __str__(self) -> str:
+        return f"{self.model}@{self.url}"
+
+
+def key() -> str:
+    """Return the key from the environment; local servers want none, and get the word ``none``."""
+    return os.environ.get(KEY_VARIABLE, "").strip() or "none"

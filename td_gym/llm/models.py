@@ -1,0 +1,119 @@
+"""The model servers of a run: one client each, one thread for all requests, one count of what was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from threading import Lock, Thread, current_thread
+from typing import Any
+
+from td_gym.errors import TdGymError
+from td_gym.llm.client import Client
+from td_gym.llm.endpoint import Endpoint
+from td_gym.llm.messages import Completion
+from td_gym.llm.settings import Settings
+from td_gym.llm.tape import Tape
+
+
+class Models:
+    """Where clients come from; close it, or use it in a ``with`` statement.
+
+    Args:
+        settings: How servers are asked.
+        tape: A recording to make or to replay; a replayed one needs no server and no key.
+    """
+
+    def __init__(self, settings: Settings = Settings(), tape: Tape | None = None) -> None:  # noqa: B008 (frozen)
+        self.settings = settings
+        self.tape = tape
+        self._usage: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._counting = Lock()
+        self._clients: dict[Endpoint, Client] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: Thread | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Models:
+        """Return these servers themselves: copies of an environment ask the same ones."""
+        return self
+
+    def client(self, spec: str) -> Client:
+        """Return the client of ``MODEL@URL``; nothing is asked yet.
+
+        Raises ``TdGymError`` for a spec that is none, and where the extra ``llm`` is missing.
+        """
+        endpoint = Endpoint.parse(spec)
+        if not (self.tape and self.tape.replays):
+            _check_installed()
+        if endpoint not in self._clients:
+            self._clients[endpoint] = Client(endpoint, self.settings, self.tape, self)
+        return self._clients[endpoint]
+
+    def run(self, work: Coroutine[Any, Any, Completion]) -> Future[Completion]:
+        """Start ``work`` in the thread of these servers."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = Thread(target=self._loop.run_forever, name="td-gym-llm", daemon=True)
+            self._thread.start()
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def count(self, role: str, **amounts: int) -> None:
+        """Add to what ``role`` has cost."""
+        with self._counting:
+            self._usage[role].update(amounts)
+
+    @property
+    def spent(self) -> int:
+        """Tokens read and written so far."""
+        with self._counting:
+            return sum(count["read"] + count["written"] for count in self._usage.values())
+
+    def usage(self) -> dict[str, dict[str, int]]:
+        """Return by role the ``requests`` answered, the ``attempts`` it took, and the tokens ``read`` and ``written``.
+
+        A replay has no attempts.
+        """
+        with self._counting:
+            return {role: dict(sorted(count.items())) for role, count in sorted(self._usage.items())}
+
+    def close(self) -> None:
+        """Give up what is under way, close connections and recording."""
+        if self._loop is not None and self._thread is not None:
+            asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+            self._loop = self._thread = None
+        self._clients.clear()
+        if self.tape is not None:
+            self.tape.close()
+
+    def __del__(self) -> None:
+        """Close what nobody closed; not where the thread could not be waited for."""
+        if not sys.is_finalizing() and current_thread() is not self._thread:
+            self.close()
+
+    async def _finish(self) -> None:
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for client in self._clients.values():
+            await client.close()
+
+    def __enter__(self) -> Models:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _check_installed() -> None:
+    try:
+        import openai  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise TdGymError(
+            f'Models on a server need {error.name}, which is not installed; run `pip install "td-gym[llm]"`.'
+        ) from error

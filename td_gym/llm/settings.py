@@ -1,0 +1,36 @@
+"""How servers are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from td_gym.errors import TdGymError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits on what is asked of the servers of one run; ``TdGymError`` for one out of range."""
+
+    concurrency: int = 64
+    """Requests to a server at once."""
+    timeout: float = 60.0
+    """Seconds after which an unanswered request is given up, and sent again."""
+    attempts: int = 6
+    """How often a request is sent before the server counts as failing."""
+    first_wait: float = 0.5
+    """Seconds before the second attempt, doubled for each after it; where a server names a time, that counts."""
+    longest_wait: float = 30.0
+    """Seconds between two attempts at most; a server that asks for more counts as failing."""
+    max_tokens: int = 512
+    """Tokens of one reply."""
+    token_budget: int | None = None
+    """Tokens read and written in all, after which nothing more is asked; none for no limit."""
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "attempts", "max_tokens", "token_budget"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise TdGymError(f"{name} must be at least 1, not {value}.")
+        for name in ("timeout", "first_wait", "longest_wait"):
+            if not 0 < (value := getattr(self, name)) < float("inf"):
+                raise TdGymError(f"{name} must be a number of seconds above 0, not {value}.")
