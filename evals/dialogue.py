@@ -70,6 +70,8 @@ class Dialogue:
     """Limit on service turns; ``None`` in a record from before strategies and relevance were kept."""
     succeeded: bool = False
     """Whether the service seat reached its goal."""
+    verdict: Mapping[str, Any] = field(default_factory=dict)
+    """Marks of a language model by principle, and its reason; empty where none was asked."""
 
     @property
     def service_turns(self) -> tuple[DialogueTurn, ...]:
@@ -107,6 +109,7 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "persona": Mapping,
     "max_turns": (int, NoneType),
     "succeeded": bool,
+    "verdict": Mapping,
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from evals.judges.logic import logic
 from evals.judges.profile import profile_accuracy
 from evals.judges.repetition import distinct_2, repetition
 from evals.judges.sources import sourced
+from evals.llm_judge import WEIGHTS, score
 from evals.statistics import Interval, bootstrap_mean
 from td_gym.errors import TdGymError, unknown
 
@@ -141,6 +143,15 @@ def handed_off(dialogue: Dialogue) -> float:
     return float(dialogue.outcome.get("ended_by") == "transferred")
 
 
+def _mark(principle: str, dialogue: Dialogue) -> float:
+    return float(dialogue.verdict[principle]) if dialogue.verdict else math.nan
+
+
+def verdict_score(dialogue: Dialogue) -> float:
+    """Return the weighted mean of the marks of a language model, 0..100; NaN where none was asked."""
+    return score(dialogue.verdict) if dialogue.verdict else math.nan
+
+
 def goal_reward(dialogue: Dialogue) -> float:
     """Return the session reward of the service seat as a share of its range, 0..1."""
     headline = headline_of(dialogue.env)
@@ -163,6 +174,20 @@ DISTINCT_2 = MetricSpec(
 TURNS = MetricSpec(
     "turns", turns_taken, 0, math.inf, "messages", False,
     "Mean number of service messages; a look-up without a word is none.",
+)  # fmt: skip
+
+JUDGED: tuple[MetricSpec, ...] = (
+    MetricSpec(
+        "judged", verdict_score, 0, 100, "marks", False,
+        "Mean mark of a language model that reads the whole dialogue: adaptation, stage, quality and, twice, rules.",
+    ),
+    *(
+        MetricSpec(
+            f"judged_{name}", partial(_mark, name), 0, 100, "marks", False,
+            f"Mean mark of a language model for {name.replace('_', ' ')}.", shown=False,
+        )
+        for name in WEIGHTS
+    ),
 )  # fmt: skip
 
 CONDUCT: tuple[MetricSpec, ...] = (
@@ -228,6 +253,7 @@ FOOD_DISPUTE: tuple[MetricSpec, ...] = (
         "Share of dialogues whose words and action disagree about a voucher.",
     ),
     TURNS,
+    *JUDGED,
     *CONDUCT,
 )  # fmt: skip
 
@@ -261,6 +287,7 @@ SALES: tuple[MetricSpec, ...] = (
     DISTINCT_2,
     FLUENCY,
     TURNS,
+    *JUDGED,
     *CONDUCT,
 )  # fmt: skip
 
@@ -295,6 +322,7 @@ MULTIWOZ: tuple[MetricSpec, ...] = (
     DISTINCT_2,
     FLUENCY,
     TURNS,
+    *JUDGED,
     *CONDUCT,
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ Costs, outcomes and personas go from the episode to the record without passing t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from agents.agent import Agent, make
 from agents.devices import check_device
 from evals.asking import answers_together, replies, restart
 from evals.dialogue import Dialogue, as_jsonl
+from evals.llm_judge import judged
 from evals.progress import Progress
 from evals.provenance import public
 from evals.recording import Recorder
@@ -21,6 +22,7 @@ from evals.scores import results
 from td_gym.envs.batch import ConversationBatch, Step
 from td_gym.envs.stream import ConversationStream
 from td_gym.errors import TdGymError, unknown
+from td_gym.llm.client import Client
 from td_gym.llm.models import Models
 from td_gym.registration import make_scenario
 from td_gym.scenario import SPLITS, Scenario
@@ -133,6 +135,15 @@ def evaluate(setting: Setting, agents: Mapping[str, Agent], agent_seed: int | No
             own_seed = setting.seed if agent_seed is None else agent_seed
             held[name] = converse(setting, scenario, name, agent, own_seed, progress.advance)
     return Evaluation(setting, held)
+
+
+def with_verdicts(evaluation: Evaluation, judge: Client) -> Evaluation:
+    """Return the evaluation with every dialogue marked by the model that ``judge`` asks."""
+    marked = {}
+    for name, dialogues in evaluation.dialogues.items():
+        with Progress(f"judging {name}", len(dialogues)) as progress:
+            marked[name] = judged(dialogues, judge, progress.advance)
+    return replace(evaluation, dialogues=marked)
 
 
 def converse(

@@ -102,10 +102,12 @@ def said(turn: Mapping[str, Any]) -> str:
 
 
 def facts(dialogue: Mapping[str, Any]) -> str:
-    """Return the outcome and the costs that are not zero in one line."""
+    """Return the outcome, the costs that are not zero and a judge's verdict in one line."""
     outcome = [f"{key}: {_number(value)}" for key, value in dialogue["outcome"].items()]
     costs = [f"{key}: {_number(value)}" for key, value in dialogue.get("costs", {}).items() if value]
-    return printable("; ".join(outcome) + (f". Costs: {'; '.join(costs)}" if costs else ". No costs"))
+    verdict = [f"{key}: {value}" for key, value in dialogue.get("verdict", {}).items()]
+    parts = ["; ".join(outcome), f"Costs: {'; '.join(costs)}" if costs else "No costs"]
+    return printable(". ".join([*parts, f"Verdict: {'; '.join(verdict)}"] if verdict else parts))
 
 
 def escape_markdown(line: str) -> str:

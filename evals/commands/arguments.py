@@ -63,6 +63,7 @@ def add_servers(parser: argparse.ArgumentParser) -> None:
         "--record", type=Path, metavar="FILE", help="record what they answer; goes on with a recording broken off"
     )
     tape.add_argument("--replay", type=Path, metavar="FILE", help="take their answers from a recording, ask no server")
+    servers.add_argument("--judge", metavar="llm:MODEL@URL", help="let a model mark every dialogue by four principles")
     servers.add_argument("--concurrency", type=positive_int, metavar="N", help="requests at once (default: 64)")
     servers.add_argument("--timeout", type=positive_float, metavar="S", help="seconds for an answer (default: 60)")
     servers.add_argument("--token-budget", type=positive_int, metavar="N", help="stop when N tokens are spent")

@@ -17,8 +17,9 @@ from evals.commands.arguments import (
     servers,
 )
 from evals.files import check_writable, write_json, write_text
-from evals.runner import Setting, evaluate, make_agents
+from evals.runner import Setting, evaluate, make_agents, with_verdicts
 from td_gym.errors import TdGymError
+from td_gym.scenario import LLM
 
 TRANSCRIPTS = "transcripts"
 """Folder in ``--out`` for transcripts."""
@@ -105,7 +106,10 @@ def run(args: argparse.Namespace) -> int:
         agents = make_agents(args.agent, setting)
         _check_free(args.out, args.force)
         check_writable(args.out)
+        judge = models.client(_judge(args.judge)) if args.judge else None
         evaluation = evaluate(setting, agents)
+        if judge is not None:
+            evaluation = with_verdicts(evaluation, judge)
         asked = {"models": usage} if (usage := models.usage()) else {}
     results = evaluation.results(["td-gym", *args.argv], **asked)
     write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
@@ -120,6 +124,13 @@ def run(args: argparse.Namespace) -> int:
             for path in transcripts.write(args.out / TRANSCRIPTS, name, records, args.save_transcripts):
                 print(f"wrote {path}")
     return 0
+
+
+def _judge(spec: str) -> str:
+    """Return the model of a judge ``llm:MODEL@URL``."""
+    if not spec.startswith(LLM):
+        raise TdGymError(f"A judge is {LLM}MODEL@URL, not {spec!r}; the judges that are rules always mark.")
+    return spec.removeprefix(LLM)
 
 
 def _check_free(out: Path, force: bool) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import openai
 
 _PASSING = frozenset((408, 409, 425, 429))
+_NO_SCHEMA = frozenset((400, 422))
+"""What servers answer that cannot hold a model to a schema."""
 _SHOWN = 200
 
 
@@ -65,6 +67,7 @@ class Client:
         self._runner = runner
         self._server: openai.AsyncOpenAI | None = None
         self._slots: asyncio.Semaphore | None = None
+        self._takes_schemas = True
 
     def submit(self, request: Request) -> Future[Completion]:
         """Ask for a reply and return at once.
@@ -124,7 +127,11 @@ class Client:
         import openai
 
         server = self._open()
-        tools: Any = {"tools": list(request.tools)} if request.tools else {}
+        more: dict[str, Any] = {"tools": list(request.tools)} if request.tools else {}
+        with_schema = request.schema is not None and self._takes_schemas
+        if with_schema:
+            named = {"name": request.role, "schema": request.schema, "strict": True}
+            more["response_format"] = {"type": "json_schema", "json_schema": named}
         try:
             async with asyncio.timeout(self.settings.timeout):
                 answer: Any = await server.chat.completions.create(
@@ -133,11 +140,14 @@ class Client:
                     temperature=request.temperature,
                     max_tokens=self.settings.max_tokens,
                     seed=(request.seed + attempt) % 2**31,
-                    **tools,
+                    **more,
                 )
         except (TimeoutError, openai.APITimeoutError):
             raise _PassingError(f"does not answer within {self.settings.timeout:g} s") from None
         except openai.APIStatusError as error:
+            if with_schema and error.status_code in _NO_SCHEMA:
+                self._takes_schemas = False  # the next attempt goes without
+                raise _PassingError(f"answers {error.status_code} to a JSON schema", wait=0.0) from None
             raise _of_status(self.endpoint, error) from None
         except openai.APIConnectionError:
             raise _PassingError("cannot be reached") from None

@@ -20,10 +20,12 @@ class Request(NamedTuple):
     temperature: float = 1.0
     tools: Sequence[Mapping[str, Any]] = ()
     """Functions the model may call, as the protocol describes them."""
+    schema: Mapping[str, Any] | None = None
+    """JSON schema of the reply, to which servers that can hold the model; the reader of the reply checks it anyway."""
 
     def digest(self, *more: Any) -> str:
         """Return a checksum of all that the answer depends on; ``more`` are the model and its settings."""
-        facts = json.dumps([*self, *more], ensure_ascii=False, sort_keys=True)
+        facts = json.dumps([*self._replace(schema=None), *more], ensure_ascii=False, sort_keys=True)
         return blake2b(facts.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 

@@ -10,6 +10,7 @@ from evals.judges.repetition import distinct_2, repetition
 from evals.metrics import (
     BY_SCENARIO,
     FOOD_DISPUTE,
+    JUDGED,
     SALES,
     compute,
     headline_of,
@@ -99,6 +100,7 @@ def test_every_metric_of_sales_by_hand() -> None:
         "identity_detection_rate": [0.0, 1.0], "compliance_violations": [1.0, 0.0], "profile_accuracy": [0.5, 1.0],
         "discount_spend": [0.5, 0.0], "distinct_2": [1.0, 1.0], "fluency": [1.0, 1.0], "turns": [2.0, 1.0],
         "engagement": [], "goal_reward": [1.0, 0.0], "sop_breaches": [], "consistency": [],
+        **{spec.name: [] for spec in JUDGED},
     }  # fmt: skip
     assert set(values) == {spec.name for spec in SALES}
     with pytest.raises(TdGymError, match="converted"):
@@ -154,7 +156,7 @@ Fluency has a grammar of its own, so that a policy that learns the quirks of the
 
 @pytest.mark.parametrize("name", BY_SCENARIO)
 def test_metrics_that_training_reads_too_are_marked(name: str) -> None:
-    scenario, same = make_scenario(name), SIGNALS[name]
+    scenario, same = make_scenario(name), {**SIGNALS[name], **{spec.name: "" for spec in JUDGED}}
     trained = {*scenario.terms, *scenario.costs}
     assert set(same.values()) <= trained | {REWARD, JOINT, ""}
     assert all(same[metric] == metric for metric in same if metric in trained)

@@ -1,0 +1,115 @@
+"""A language model as the judge of whole dialogues, by four principles.
+
+InteractCS-RL (arXiv 2602.22697) marks a dialogue 0, 50 or 100 by four principles, weighted 1, 1, 1 and 2.  The marks
+and weights are those of the paper's released code; the words in which a model is asked are ours.  What customer and
+agent wrote reaches the model inside a JSON document, as data; the agent's private notes and the outcome are not in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any
+
+from evals.dialogue import Dialogue
+from personas.packaged import packaged_toml
+from td_gym.draws import mix
+from td_gym.llm.client import Client, ServerError
+from td_gym.llm.messages import Completion, Request
+
+ROLE = "judge"
+WEIGHTS: Mapping[str, float] = {"adaptation": 1.0, "stage_fitness": 1.0, "quality": 1.0, "rules": 2.0}
+"""Weight of each principle; names as in the training judge, which this one shares nothing else with."""
+MARKS = (0, 50, 100)
+_ASKED = 3
+"""How often a model is asked for one verdict before it counts as no judge."""
+
+SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "reason": {"type": "string"},
+        **{name: {"type": "integer", "enum": list(MARKS)} for name in WEIGHTS},
+    },
+    "required": ["reason", *WEIGHTS],
+    "additionalProperties": False,
+}
+
+
+def judged(dialogues: Sequence[Dialogue], client: Client, finished: Callable[[], None]) -> list[Dialogue]:
+    """Return ``dialogues`` with the ``verdict`` of a model each; ``finished`` is called after each.
+
+    Equal conversations are judged once.  Raises ``ServerError`` for an outage, and where the model gives no verdict.
+    """
+    asked: dict[str, Future[Completion]] = {}
+    documents = [document(dialogue) for dialogue in dialogues]
+    for each in documents:
+        if each not in asked:
+            asked[each] = client.submit(_request(each, 0))
+    verdicts: dict[str, dict[str, Any]] = {}
+    found = []
+    for dialogue, each in zip(dialogues, documents, strict=True):
+        if each not in verdicts:
+            verdicts[each] = _verdict(client, each, asked[each].result())
+        found.append(replace(dialogue, verdict=verdicts[each]))
+        finished()
+    return found
+
+
+def document(dialogue: Dialogue) -> str:
+    """Return what a model reads of a dialogue, as JSON: the desk's briefing, and what was said and done."""
+    turns = []
+    for turn in dialogue.turns:
+        if turn.seat == "expert":
+            continue
+        said: dict[str, Any] = {"seat": turn.seat, "said": turn.shown}
+        if turn.action:
+            said["did"] = {"tool": turn.action, **turn.arguments}
+        if turn.tool_message:
+            said["tool_answered"] = turn.tool_message
+        turns.append(said)
+    return json.dumps({"briefing": dialogue.briefing, "conversation": turns}, ensure_ascii=False, indent=1)
+
+
+def score(verdict: Mapping[str, Any]) -> float:
+    """Return the weighted mean of a verdict's marks, 0 to 100."""
+    return float(sum(weight * verdict[name] for name, weight in WEIGHTS.items()) / sum(WEIGHTS.values()))
+
+
+def _request(asked: str, attempt: int) -> Request:
+    prompt = packaged_toml(__package__, "llm_judge.toml")["system"]
+    messages = [{"role": "system", "content": prompt}, {"role": "user", "content": asked}]
+    return Request(ROLE, messages, mix(attempt, ROLE) % 2**31, temperature=0.0, schema=SCHEMA)
+
+
+def _verdict(client: Client, asked: str, reply: Completion) -> dict[str, Any]:
+    """Return the verdict that ``reply`` holds; where it holds none, the model is asked again."""
+    for attempt in range(1, _ASKED):
+        if (verdict := read_verdict(reply.text)) is not None:
+            return verdict
+        reply = client.submit(_request(asked, attempt)).result()
+    if (verdict := read_verdict(reply.text)) is not None:
+        return verdict
+    raise ServerError(
+        f"{client.endpoint} gave no verdict in {_ASKED} attempts, a JSON object with {', '.join(WEIGHTS)} of "
+        f"{', '.join(map(str, MARKS))} each; take another model as the judge."
+    )
+
+
+def read_verdict(reply: str) -> dict[str, Any] | None:
+    """Return the last verdict in a model's reply, whatever stands round it, ``None`` where there is none."""
+    decoder, end = json.JSONDecoder(), len(reply)
+    while (start := reply.rfind("{", 0, end)) >= 0:
+        try:
+            found, _ = decoder.raw_decode(reply, start)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict) and all(_is_mark(found.get(name)) for name in WEIGHTS):
+            return {**{name: int(found[name]) for name in WEIGHTS}, "reason": str(found.get("reason", ""))[:1000]}
+        end = start
+    return None
+
+
+def _is_mark(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value in MARKS
