@@ -30,7 +30,8 @@ class Agent(Protocol):
     """Occupant of a seat.
 
     Three members are optional. ``act_batch(observations, messages) -> list[str]`` answers in many conversations at
-    once. ``copy() -> Agent`` is another of its kind, with which it holds conversations side by side.
+    once. ``copy() -> Agent`` is another of its kind, with which it holds conversations side by side; ``reset`` must
+    leave nothing of the conversation before.
     ``planned: list[str]`` is what an agent that plans followed: the strategy in force for each of the messages that
     it returned last, in their order, empty for none.
     """

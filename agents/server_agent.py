@@ -13,8 +13,7 @@ from typing import Any
 
 from agents.agent import ByBriefing
 from td_gym.draws import mix
-from td_gym.errors import TdGymError
-from td_gym.llm.client import Client, RefusedError
+from td_gym.llm.client import Client, RefusedError, as_unicode
 from td_gym.llm.messages import Completion, Request, ToolCall
 from td_gym.llm.models import Models
 from td_gym.protocol import Messages, Tool, parse_message
@@ -52,9 +51,10 @@ class ServerAgent:
         try:
             return [_message(answer.result()) for answer in answers]
         except RefusedError as error:
-            if not self.native:
+            if not self.native or error.status not in (400, 422):
                 raise
-            raise TdGymError(f"{error} If the server has no tool calling, add {TEXT} behind its URL.") from error
+            hint = f"If the server has no tool calling, add {TEXT} behind its URL."
+            raise RefusedError(f"{error} {hint}", error.status) from error
 
     def _request(self, messages: Messages) -> Request:
         seed = mix(self._seed, ROLE, len(messages), messages[-1]["content"]) % 2**31
@@ -81,7 +81,7 @@ def native_messages(messages: Messages, tools: Tools) -> list[dict[str, Any]]:
     for message in messages:
         role, content = message["role"], message["content"]
         if role == "assistant":
-            chat += _own(content, tools, f"call_{len(chat)}")
+            chat += _own(content, tools, f"call{len(chat):05d}")  # nine letters and figures, which all servers take
         elif content.startswith(_RESULT) and chat and chat[-1]["role"] == "tool":
             chat[-1]["content"] = content.removeprefix(_RESULT).removesuffix(_END)
         else:
@@ -120,8 +120,9 @@ def _message(reply: Completion) -> str:
     """Return a reply as a message of the service seat."""
     if not reply.calls:
         return reply.text
-    action = f"<action>{_call(reply.calls[0])}</action>"
-    words = parse_message(reply.text, {}).response  # it may write the tags beside the call, as its briefing says
+    action = f"<action>{as_unicode(_call(reply.calls[0]))}</action>"
+    said = parse_message(reply.text, {}, max_chars=len(reply.text))
+    words = reply.text if said.error else said.response  # it may write the tags too, as its briefing says
     return f"{action}<response>{words}</response>" if words else action
 
 
@@ -129,9 +130,10 @@ def _call(call: ToolCall) -> str:
     """Return a call as an ``<action>`` holds it; arguments that are none become a format error there."""
     try:
         arguments = json.loads(call.arguments or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):
         return f"{call.name} {call.arguments}"
-    quoted = (f'{name}="{str(value).replace(chr(34), chr(39))}"' for name, value in arguments.items())
+    given = ((name, value) for name, value in arguments.items() if value is not None)
+    quoted = (f'{name}="{str(value).replace(chr(34), chr(39))}"' for name, value in given)
     return " ".join([call.name, *quoted])

@@ -18,6 +18,7 @@ from personas.packaged import packaged_toml
 from td_gym.draws import mix
 from td_gym.llm.client import Client, ServerError
 from td_gym.llm.messages import Completion, Request
+from td_gym.llm.quoting import quoted
 
 ROLE = "judge"
 WEIGHTS: Mapping[str, float] = {"adaptation": 1.0, "stage_fitness": 1.0, "quality": 1.0, "rules": 2.0}
@@ -63,13 +64,13 @@ def document(dialogue: Dialogue) -> str:
     for turn in dialogue.turns:
         if turn.seat == "expert":
             continue
-        said: dict[str, Any] = {"seat": turn.seat, "said": turn.shown}
+        said: dict[str, Any] = {"seat": turn.seat, "said": quoted(turn.shown)}
         if turn.action:
-            said["did"] = {"tool": turn.action, **turn.arguments}
+            said["did"] = {"tool": turn.action, **{name: quoted(value) for name, value in turn.arguments.items()}}
         if turn.tool_message:
-            said["tool_answered"] = turn.tool_message
+            said["tool_answered"] = quoted(turn.tool_message)
         turns.append(said)
-    return json.dumps({"briefing": dialogue.briefing, "conversation": turns}, ensure_ascii=False, indent=1)
+    return json.dumps({"briefing": quoted(dialogue.briefing), "conversation": turns}, ensure_ascii=False, indent=1)
 
 
 def score(verdict: Mapping[str, Any]) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from agents.agent import Agent, make
 from agents.devices import check_device
-from evals.asking import answers_together, replies, restart
+from evals.asking import answers_together, ask, replies, restart
 from evals.dialogue import Dialogue, as_jsonl
 from evals.llm_judge import judged
 from evals.progress import Progress
@@ -155,7 +155,7 @@ def converse(
     known = {"env": setting.env, "agent": name, "customer": customer_name}
     if isinstance(customer, SlowPolicy) and hasattr(agent, "copy") and not answers_together(agent):
         together = min(customer.at_once, setting.episodes)
-        agents = [agent, *(agent.copy() for _ in range(together - 1))]
+        agents = [agent, *(ask(name, setting.seed, agent.copy) for _ in range(together - 1))]
         stream = ConversationStream(scenario, "service", together, {"customer": customer}, setting.split)
         return _side_by_side(setting, stream, agents, agent_seed, finished, known)
     size = min(CHUNK if answers_together(agent) else 1, setting.episodes)

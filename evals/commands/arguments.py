@@ -63,15 +63,16 @@ def add_servers(parser: argparse.ArgumentParser) -> None:
         "--record", type=Path, metavar="FILE", help="record what they answer; goes on with a recording broken off"
     )
     tape.add_argument("--replay", type=Path, metavar="FILE", help="take their answers from a recording, ask no server")
-    servers.add_argument("--judge", metavar="llm:MODEL@URL", help="let a model mark every dialogue by four principles")
     servers.add_argument("--concurrency", type=positive_int, metavar="N", help="requests at once (default: 64)")
     servers.add_argument("--timeout", type=positive_float, metavar="S", help="seconds for an answer (default: 60)")
+    servers.add_argument("--attempts", type=positive_int, metavar="N", help="attempts at an answer (default: 8)")
+    servers.add_argument("--max-tokens", type=positive_int, metavar="N", help="tokens of a reply (default: 512)")
     servers.add_argument("--token-budget", type=positive_int, metavar="N", help="stop when N tokens are spent")
 
 
 def servers(args: argparse.Namespace) -> Models:
     """Return the servers that the arguments of ``add_servers`` state."""
-    names = ("concurrency", "timeout", "token_budget")
+    names = ("concurrency", "timeout", "attempts", "max_tokens", "token_budget")
     settings = Settings(**{name: value for name in names if (value := getattr(args, name)) is not None})
     tape = Tape.replay(args.replay) if args.replay else Tape.record(args.record) if args.record else None
     return Models(settings, tape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from evals.runner import Setting, evaluate, make_agents, with_verdicts
 from td_gym.errors import TdGymError
 from td_gym.scenario import LLM
 
+_WRITTEN = ("dialogues.jsonl", "results.json")
 TRANSCRIPTS = "transcripts"
 """Folder in ``--out`` for transcripts."""
 
@@ -76,6 +78,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
     add_temperature(parser)
     add_device(parser)
+    parser.add_argument("--judge", metavar="llm:MODEL@URL", help="let a model mark every dialogue by four principles")
     add_servers(parser)
     parser.add_argument(
         "--save-transcripts",
@@ -94,15 +97,12 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, write the files and print the table."""
+    setting = Setting(**conversations(args), scenarios=args.scenarios, data_dir=args.data, temperature=args.temperature)
+    setting.check()
+    if args.record and args.record.resolve() in ((args.out / name).resolve() for name in _WRITTEN):
+        raise TdGymError(f"--record {str(args.record)!r} is a file that results are written to; take another.")
     with servers(args) as models:
-        setting = Setting(
-            **conversations(args),
-            scenarios=args.scenarios,
-            data_dir=args.data,
-            temperature=args.temperature,
-            models=models,
-        )
-        setting.check()
+        setting = replace(setting, models=models)
         agents = make_agents(args.agent, setting)
         _check_free(args.out, args.force)
         check_writable(args.out)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.asking import as_reply, ask, planned_by, restart
-from evals.commands.arguments import add_device, conversations, non_negative_int, positive_int
+from evals.commands.arguments import add_device, add_servers, conversations, non_negative_int, positive_int, servers
 from evals.commands.evaluate import show
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.files import check_writable, write_json, write_text
@@ -63,6 +63,7 @@ def add(commands: Any) -> None:
         help="who serves you in the customer seat, see td-gym evaluate (default: scripted)",
     )
     add_device(parser)
+    add_servers(parser)
     parser.add_argument("--save", type=Path, metavar="DIR", help="keep and score finished conversations in DIR")
     parser.set_defaults(run=run)
 
@@ -70,7 +71,13 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Hold the conversations, save and score them if asked to."""
     setting = Setting(**conversations(args))
-    scenario = setting.check()
+    setting.check()
+    with servers(args) as models:
+        return _play(args, replace(setting, models=models))
+
+
+def _play(args: argparse.Namespace, setting: Setting) -> int:
+    scenario = setting.scenario()
     name, begin = _others(args, setting, scenario)
     customer = "human" if args.seat == "customer" else setting.customer_name(scenario)
     known = {"env": args.env, "agent": name, "customer": customer}
@@ -79,15 +86,17 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.save)
         earlier = _earlier(args.save, {**known, "split": args.split}, _fixed(setting, scenario))
     held: list[Dialogue] = []
-    for seed in range(args.seed, args.seed + args.episodes):
-        episode = scenario.begin(seed, args.split)
-        recorder = Recorder()
-        if not converse(episode, args.seat, begin(episode), sys.stdin, sys.stdout, recorder):
-            break
-        index = len(earlier) + len(held)
-        held.append(recorder.dialogue(episode, **known, index=index))
-    if args.save is not None and held:
-        _save(args, setting, name, [*earlier, *held])
+    try:
+        for seed in range(args.seed, args.seed + args.episodes):
+            episode = scenario.begin(seed, args.split)
+            recorder = Recorder()
+            if not converse(episode, args.seat, begin(episode), sys.stdin, sys.stdout, recorder):
+                break
+            index = len(earlier) + len(held)
+            held.append(recorder.dialogue(episode, **known, index=index))
+    finally:  # what was said before a server failed is kept
+        if args.save is not None and held:
+            _save(args, setting, name, [*earlier, *held])
     return 0
 
 

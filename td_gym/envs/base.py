@@ -9,23 +9,22 @@ from typing import Any, ClassVar
 import gymnasium
 import numpy as np
 from gymnasium.core import ActType
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Space
 from gymnasium.utils import seeding
 
 from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario, check_reset_options, other_seats
 from td_gym.envs.batch import ConversationBatch, Step
+from td_gym.envs.specified import Specified
 from td_gym.envs.transcript import render
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError, as_seed, unknown
 from td_gym.scenario import Scenario
-from td_gym.seats import SlowPolicy
 
 SEEDS = 2**31
 """Unseeded resets draw their conversation's seed below this."""
 
 
-class ConversationEnv(gymnasium.Env[dict[str, Any], ActType], ABC):
+class ConversationEnv(Specified, gymnasium.Env[dict[str, Any], ActType], ABC):
     """One conversation seen from one seat, the other seats simulated.
 
     A subclass says what an action is: by ``_spaces`` and ``step``, and by ``_seats`` who may take it.
@@ -45,7 +44,6 @@ class ConversationEnv(gymnasium.Env[dict[str, Any], ActType], ABC):
         **options: Any,
     ) -> None:
         self._generator: np.random.Generator | None = None
-        self._spec: EnvSpec | None = None
         self._owns_scenario = isinstance(scenario, str)
         self.scenario = as_scenario(scenario, options, type(self))
         self.render_mode = as_render_mode(render_mode)
@@ -54,17 +52,6 @@ class ConversationEnv(gymnasium.Env[dict[str, Any], ActType], ABC):
         policies = other_seats(self.scenario, seat, customer)
         self._batch = ConversationBatch(self.scenario, seat, 1, policies, split, debug)
         self.action_space, self.observation_space = self._spaces()
-
-    @property
-    def spec(self) -> EnvSpec | None:
-        """How the environment was made; one with a customer on a server says that it is not deterministic."""
-        return self._spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        self._spec = spec
-        if spec is not None and any(isinstance(policy, SlowPolicy) for policy in self._batch.policies.values()):
-            spec.nondeterministic = True
 
     def close(self) -> None:
         """Leave the servers that the environment opened."""

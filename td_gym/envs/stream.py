@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
 from td_gym.envs.batch import ConversationBatch, Step
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
 from td_gym.seats import SeatPolicy, SlowPolicy, as_message, ask
@@ -36,6 +37,12 @@ class ConversationStream(ConversationBatch):
         self._submit(indices, texts)
         self._go_on(indices)
 
+    def _place(self, indices: Sequence[int], episodes: Sequence[Episode]) -> None:
+        super()._place(indices, episodes)
+        self._ready.difference_update(indices)
+        for i in indices:  # what the conversation before was waiting for is nothing to the new one
+            self._awaited.pop(i, None)
+
     def receive(self) -> dict[int, Step]:
         """Wait until some conversations are the seat's turn or over, and return their steps, by index.
 
@@ -45,11 +52,12 @@ class ConversationStream(ConversationBatch):
             if not self._awaited:
                 raise TdGymError("No conversation is under way; call begin() or send() first.")
             done, _ = wait([message for _, message in self._awaited.values()], return_when=FIRST_COMPLETED)
-            come = [i for i, (_, message) in self._awaited.items() if message in done]
-            for i in come:
-                other, message = self._awaited.pop(i)
-                self._hear(i, other, as_message(other, message.result()))
-            self._go_on(come)
+            come = {i: asked for i, asked in self._awaited.items() if asked[1] in done}
+            heard = {i: (other, as_message(other, message.result())) for i, (other, message) in come.items()}
+            for i, (other, message) in heard.items():
+                del self._awaited[i]
+                self._hear(i, other, message)
+            self._go_on(list(heard))
         steps = {i: self._ledgers[i].step(self.episodes[i], self.seat, self.debug) for i in sorted(self._ready)}
         self._ready.clear()
         return steps
@@ -64,10 +72,12 @@ class ConversationStream(ConversationBatch):
             for other, policy in self.policies.items():
                 members = [i for i in waiting if self.episodes[i].next_seat == other]
                 episodes = [self.episodes[i] for i in members]
+                if not members:
+                    continue
                 if isinstance(policy, SlowPolicy):
                     messages = policy.start_batch(episodes)
                     self._awaited.update({i: (other, each) for i, each in zip(members, messages, strict=True)})
-                elif members:
+                else:
                     for i, reply in zip(members, ask(policy, other, episodes), strict=True):
                         self._hear(i, other, reply)
                     moved += members

@@ -24,6 +24,7 @@ from td_gym.envs.arguments import (
 from td_gym.envs.base import SEEDS
 from td_gym.envs.batch import ConversationBatch, Step
 from td_gym.envs.spaces import action_space, observation_space
+from td_gym.envs.specified import Specified
 from td_gym.envs.transcript import render
 from td_gym.errors import TdGymError, unknown
 from td_gym.scenario import Scenario
@@ -32,7 +33,7 @@ Array = npt.NDArray[Any]
 _INT64 = 2**63
 
 
-class DialogueVectorEnv(VectorEnv[dict[str, Any], Sequence[str], Array]):
+class DialogueVectorEnv(Specified, VectorEnv[dict[str, Any], Sequence[str], Array]):
     """``num_envs`` conversations at once; equal, step by step, to as many ``DialogueEnv`` in a ``SyncVectorEnv``.
 
     ``autoreset_mode`` is ``NEXT_STEP`` (default), ``SAME_STEP`` (``final_obs`` and ``final_info`` in

@@ -1,7 +1,8 @@
 """One model on one server: requests sent side by side, again after a fault, and counted.
 
-A fault that passes (429, 5xx, no answer in time, a connection that breaks off, an answer that cannot be read) is met by
-waiting, longer each time, and asking again.  One that stays is an error that names server and fault, never a reply.
+A fault that passes (429, 5xx, no answer in time, a connection that breaks off, an answer that cannot be read or used)
+is met by waiting, longer each time, and asking again.  One that stays is an error that names server and fault, never
+a reply.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _PASSING = frozenset((408, 409, 425, 429))
 _NO_SCHEMA = frozenset((400, 422))
 """What servers answer that cannot hold a model to a schema."""
 _SHOWN = 200
+_THOUGHT, _THOUGHT_END = "<think>", "</think>"
 
 
 class ServerError(TdGymError):
@@ -32,7 +34,11 @@ class ServerError(TdGymError):
 
 
 class RefusedError(ServerError):
-    """A request that the server will not take, whenever it is sent."""
+    """A request that the server will not take, whenever it is sent; ``status`` is the HTTP status it says so with."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class _PassingError(Exception):
@@ -48,10 +54,13 @@ class Runner(Protocol):
 
     @property
     def spent(self) -> int:
-        """Tokens read and written so far."""
+        """Tokens that servers have read and written so far."""
 
     def count(self, role: str, **amounts: int) -> None:
         """Add to what ``role`` has cost: ``requests``, ``attempts``, tokens ``read`` and ``written``."""
+
+    def spend(self, tokens: int) -> None:
+        """Add to what is ``spent``."""
 
     def run(self, work: Coroutine[Any, Any, Completion]) -> Future[Completion]:
         """Start ``work`` beside whatever else runs."""
@@ -69,26 +78,33 @@ class Client:
         self._slots: asyncio.Semaphore | None = None
         self._takes_schemas = True
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Client:
+        """Return the client itself: copies of an environment ask the same servers."""
+        return self
+
     def submit(self, request: Request) -> Future[Completion]:
         """Ask for a reply and return at once.
 
-        The future holds the reply, or a ``ServerError``; ``TdGymError`` where the token budget is spent.
+        The future holds the reply, or a ``ServerError``, or a ``TdGymError`` where the token budget is spent.  Raises
+        ``TdGymError`` where a replayed recording holds no reply.
         """
         request = request._replace(messages=[_clean(message) for message in request.messages])
         if self._tape is None:
             return self._ask(request)
-        digest = request.digest(self.endpoint.model, self.settings.max_tokens)
-        known = self._tape.known(digest, request.role)
-        if known is not None:
-            known.add_done_callback(lambda answer: self._count(request.role, answer.result()))
-            return known
-        return self._tape.keep(digest, request.role, self._ask(request))
+        digest = request.digest(*self.endpoint, self.settings.max_tokens)
+        answer, is_new = self._tape.answer(digest, request.role, lambda: self._ask(request))
+        if not is_new:
+            answer.add_done_callback(lambda given: self._count_again(request.role, given))
+        return answer
 
     def _ask(self, request: Request) -> Future[Completion]:
         return self._runner.run(self._complete(request))
 
-    def _count(self, role: str, reply: Completion) -> None:
-        self._runner.count(role, requests=1, read=reply.read, written=reply.written)
+    def _count_again(self, role: str, given: Future[Completion]) -> None:
+        """Count an answer that another request of the same words brought, or a recording holds."""
+        if not given.cancelled() and given.exception() is None:
+            reply = given.result()
+            self._runner.count(role, requests=1, read=reply.read, written=reply.written)
 
     async def _complete(self, request: Request) -> Completion:
         if self._slots is None:
@@ -100,7 +116,7 @@ class Client:
                     self._check_budget()
                     self._runner.count(request.role, attempts=1)
                     reply = await self._attempt(request, attempt)
-                self._count(request.role, reply)
+                self._runner.count(request.role, requests=1)
                 return reply
             except _PassingError as error:
                 fault, wait = str(error), self._wait(request, attempt, error)
@@ -118,10 +134,12 @@ class Client:
     def _wait(self, request: Request, attempt: int, error: _PassingError) -> float | None:
         """Return the seconds to the next attempt, ``None`` where the server wants more than is waited."""
         settings = self.settings
+        asked = error.wait or 0.0
+        if asked > settings.longest_wait:
+            return None
         spread: float = uniform(request.seed, attempt, "wait")
-        if error.wait is not None:
-            return None if error.wait > settings.longest_wait else error.wait * (1 + 0.1 * spread)
-        return min(settings.first_wait * 2.0**attempt, settings.longest_wait) * (0.5 + 0.5 * spread)
+        own = min(settings.first_wait * 2.0**attempt, settings.longest_wait) * (0.5 + 0.5 * spread)
+        return max(own, asked * (1 + 0.1 * spread))
 
     async def _attempt(self, request: Request, attempt: int) -> Completion:
         import openai
@@ -146,14 +164,46 @@ class Client:
             raise _PassingError(f"does not answer within {self.settings.timeout:g} s") from None
         except openai.APIStatusError as error:
             if with_schema and error.status_code in _NO_SCHEMA:
-                self._takes_schemas = False  # the next attempt goes without
-                raise _PassingError(f"answers {error.status_code} to a JSON schema", wait=0.0) from None
+                self._takes_schemas = False
+                raise _PassingError(f"answers {error.status_code} to a JSON schema") from None
             raise _of_status(self.endpoint, error) from None
         except openai.APIConnectionError:
             raise _PassingError("cannot be reached") from None
-        except (openai.APIResponseValidationError, ValueError):
+        except (openai.APIResponseValidationError, ValueError, RecursionError):
             raise _PassingError("gives answers that are no whole JSON") from None
-        return _read(answer)
+        return self._read(request, answer)
+
+    def _read(self, request: Request, answer: Any) -> Completion:
+        """Return the reply of an answer, of which the library has checked nothing, and count its tokens."""
+        read, written = self._tokens(answer)
+        self._runner.spend(read + written)
+        self._runner.count(request.role, read=read, written=written)
+        choices = getattr(answer, "choices", None)
+        if not isinstance(choices, list) or not choices:
+            raise _PassingError("gives answers without a reply")
+        message = getattr(choices[0], "message", None)
+        text, calls = getattr(message, "content", None), getattr(message, "tool_calls", None) or []
+        if text is not None and not isinstance(text, str):
+            raise _PassingError("gives answers whose reply is no text")
+        try:
+            called = tuple(ToolCall(str(call.function.name), str(call.function.arguments)) for call in calls)
+        except (AttributeError, TypeError):
+            raise _PassingError("gives answers with tool calls that are none") from None
+        if getattr(choices[0], "finish_reason", None) == "length":
+            raise _PassingError(f"is cut off after {self.settings.max_tokens} tokens (see --max-tokens)")
+        words = _printable(without_thoughts(text or ""))
+        if not (words or (called and request.tools)):
+            raise _PassingError("gives empty replies")
+        return Completion(words, called if request.tools else (), read, written)
+
+    def _tokens(self, answer: Any) -> tuple[int, int]:
+        """Return the tokens read and written, 0 where an answer does not say."""
+        usage = getattr(answer, "usage", None)
+        counts = [getattr(usage, name, None) for name in ("prompt_tokens", "completion_tokens")]
+        if self.settings.token_budget is not None and not all(isinstance(count, int) for count in counts):
+            raise ServerError(f"{self.endpoint} does not say how many tokens it took; leave the token budget out.")
+        read, written = (max(0, count) if isinstance(count, int) else 0 for count in counts)
+        return read, written
 
     def _open(self) -> openai.AsyncOpenAI:
         if self._server is None:
@@ -163,6 +213,7 @@ class Client:
             self._server = openai.AsyncOpenAI(
                 base_url=self.endpoint.url, api_key=key(), max_retries=0, timeout=self.settings.timeout
             )
+            self._server.organization = self._server.project = None  # which it takes from the environment
         return self._server
 
     async def close(self) -> None:
@@ -171,15 +222,27 @@ class Client:
             await self._server.close()
 
 
+def without_thoughts(text: str) -> str:
+    """Return a reply without the thoughts that reasoning models write before it, closed or never closed.
+
+    Some templates open the thought themselves, so that only its end stands in the reply.
+    """
+    words = text.strip()
+    before, end, after = words.partition(_THOUGHT_END)
+    if before.startswith(_THOUGHT) or (end and _THOUGHT not in before):
+        return after.strip()
+    return words
+
+
 def _of_status(endpoint: Endpoint, error: openai.APIStatusError) -> Exception:
     """Return what an answer with an HTTP status of a fault means."""
     status = error.status_code
     if (status in _PASSING and error.code != "insufficient_quota") or status >= 500:
         return _PassingError(f"answers {status}", _seconds(error.response.headers.get("retry-after")))
-    if status in (401, 403):  # what else the server says may repeat the key
-        return ServerError(f"{endpoint} answers {status}: it wants another key; set {KEY_VARIABLE}.")
-    said = " ".join(str(error.message).replace(key(), "***").split())
-    return RefusedError(f"{endpoint} refuses the request: {said[:_SHOWN]}")
+    if status in (401, 403):  # what else the server says may repeat parts of the key
+        return RefusedError(f"{endpoint} answers {status}: it wants another key; set {KEY_VARIABLE}.", status)
+    said = " ".join(_printable(str(error.message)).split())
+    return RefusedError(f"{endpoint} refuses the request: {said[:_SHOWN]}", status)
 
 
 def _seconds(header: str | None) -> float | None:
@@ -191,35 +254,17 @@ def _seconds(header: str | None) -> float | None:
     return seconds if seconds >= 0 else None
 
 
-def _read(answer: Any) -> Completion:
-    """Return the reply of an answer, of which the library has checked nothing."""
-    choices = getattr(answer, "choices", None)
-    if not isinstance(choices, list) or not choices:
-        raise _PassingError("gives answers without a reply")
-    message = getattr(choices[0], "message", None)
-    text, calls = getattr(message, "content", None), getattr(message, "tool_calls", None) or []
-    try:
-        called = tuple(ToolCall(str(call.function.name), str(call.function.arguments)) for call in calls)
-    except (AttributeError, TypeError):
-        raise _PassingError("gives answers with tool calls that are none") from None
-    if text is not None and not isinstance(text, str):
-        raise _PassingError("gives answers whose reply is no text")
-    if not (text or "").strip() and not called:
-        raise _PassingError("gives empty replies")
-    usage = getattr(answer, "usage", None)
-    read, written = (getattr(usage, name, 0) for name in ("prompt_tokens", "completion_tokens"))
-    return Completion(
-        _as_unicode(text or ""),
-        called,
-        read if isinstance(read, int) else 0,
-        written if isinstance(written, int) else 0,
-    )
-
-
 def _clean(message: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _as_unicode(value) if isinstance(value, str) else value for name, value in message.items()}
+    return {name: as_unicode(value) if isinstance(value, str) else value for name, value in message.items()}
 
 
-def _as_unicode(text: str) -> str:
+def _printable(text: str) -> str:
+    """Return what a server wrote without the key, and without control characters but line breaks and tabs."""
+    secret = key()
+    hidden = text if secret == "none" else text.replace(secret, "***")
+    return "".join(each for each in as_unicode(hidden) if each >= " " or each in "\n\t")
+
+
+def as_unicode(text: str) -> str:
     """Return ``text`` without halves of characters, which cannot be sent or written."""
     return text.encode("utf-8", "replace").decode()

@@ -1,7 +1,7 @@
 """A language model as the customer: its persona card is the system message, its words the next message.
 
-What the service agent writes reaches it as quoted data: in it no end mark counts and no tag opens or closes, so that
-an agent cannot end a conversation in the customer's name, nor claim on the customer's behalf what the record shows.
+What the service agent writes reaches it as quoted data, so that an agent cannot end a conversation in the customer's
+name, nor claim on the customer's behalf what the record shows.
 """
 
 from __future__ import annotations
@@ -15,11 +15,9 @@ from td_gym.draws import mix
 from td_gym.episode import Episode
 from td_gym.llm.client import Client
 from td_gym.llm.messages import Completion, Request
+from td_gym.llm.quoting import quoted
 
 ROLE = "customer"
-_TAG = re.compile(r"<(?=\s*/?\s*(?:agent|record)\b)", re.IGNORECASE)
-_MARK = re.compile(r"\[(?=\s*(?:end|hangup)\s*:)", re.IGNORECASE)
-_THOUGHT = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)", re.DOTALL)
 _END = re.compile(r"\[\s*(end|hangup)\s*:\s*([1-5](?:\.\d{1,6})?)\s*\]\W*\Z", re.IGNORECASE)
 
 
@@ -49,21 +47,20 @@ def request(episode: Episode) -> Request:
     ]
     for message in chat:
         words = message["content"]
-        messages.append(message if message["role"] == "assistant" else {"role": "user", "content": _quoted(words)})
+        messages.append(message if message["role"] == "assistant" else {"role": "user", "content": _heard(words)})
     if chat and (record := episode.sees(ROLE)):
         messages[-1]["content"] += f"\n<record>\n{record}\n</record>"
     return Request(ROLE, messages, mix(episode.seed, ROLE, len(chat)) % 2**31)
 
 
-def _quoted(words: str) -> str:
+def _heard(words: str) -> str:
     """Return what the other side wrote, as data."""
-    return f"<agent>\n{_MARK.sub('(', _TAG.sub('‹', words))}\n</agent>"
+    return f"<agent>\n{quoted(words)}\n</agent>"
 
 
 def message(reply: str) -> str:
-    """Return a customer's message from a model's reply: without its thoughts, its end mark in the form that counts."""
-    words = _THOUGHT.sub("", reply).strip()
-    return _END.sub(lambda mark: f"[{mark[1].lower()}:{mark[2]}]", words)
+    """Return a model's reply as the customer's message: with its end mark, if any, in the form that counts."""
+    return _END.sub(lambda mark: f"[{mark[1].lower()}:{mark[2]}]", reply.strip())
 
 
 def _then_read(answer: Future[Completion]) -> Future[str]:
@@ -71,12 +68,10 @@ def _then_read(answer: Future[Completion]) -> Future[str]:
     said: Future[str] = Future()
 
     def pass_on(done: Future[Completion]) -> None:
-        if done.cancelled():
-            said.cancel()
-        elif error := done.exception():
-            said.set_exception(error)
-        else:
+        try:
             said.set_result(message(done.result().text))
+        except BaseException as error:  # an answer that was given up is an error too
+            said.set_exception(error)
 
     answer.add_done_callback(pass_on)
     return said

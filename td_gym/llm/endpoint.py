@@ -29,12 +29,13 @@ class Endpoint(NamedTuple):
         if "//" in model:
             raise TdGymError(f"Leave user, password and key out of the URL; a key is read from {KEY_VARIABLE}.")
         try:
+            spec.encode()
             parts = urlsplit(url)
             wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
         except ValueError:
             wrong = True
         if wrong or not model:
-            raise TdGymError(f"A model on a server is named MODEL@URL, as qwen@http://localhost:8000/v1, not {spec!r}.")
+            raise TdGymError("A model on a server is named MODEL@URL, as qwen@http://localhost:8000/v1.")
         if parts.query or parts.fragment:
             raise TdGymError(f"Leave everything behind ? or # out of the URL; a key is read from {KEY_VARIABLE}.")
         return cls(model, url.rstrip("/"))
@@ -44,5 +45,11 @@ class Endpoint(NamedTuple):
 
 
 def key() -> str:
-    """Return the key from the environment; local servers want none, and get the word ``none``."""
-    return os.environ.get(KEY_VARIABLE, "").strip() or "none"
+    """Return the key from the environment; local servers want none, and get the word ``none``.
+
+    Raises ``TdGymError`` for one that cannot be sent.
+    """
+    found = os.environ.get(KEY_VARIABLE, "").strip() or "none"
+    if not (found.isascii() and found.isprintable()):
+        raise TdGymError(f"{KEY_VARIABLE} holds characters that no key has; set it again.")
+    return found

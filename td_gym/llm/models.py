@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from threading import Lock, Thread, current_thread
+from threading import RLock, Thread, current_thread
 from typing import Any
 
 from td_gym.errors import TdGymError
@@ -16,6 +17,9 @@ from td_gym.llm.endpoint import Endpoint
 from td_gym.llm.messages import Completion
 from td_gym.llm.settings import Settings
 from td_gym.llm.tape import Tape
+
+_PATIENCE = 10.0
+"""Seconds for which closing waits."""
 
 
 class Models:
@@ -30,10 +34,13 @@ class Models:
         self.settings = settings
         self.tape = tape
         self._usage: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        self._counting = Lock()
+        self._spent = 0
         self._clients: dict[Endpoint, Client] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
+        self._process = os.getpid()
+        self._closed = False
+        self._lock = RLock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Models:
         """Return these servers themselves: copies of an environment ask the same ones."""
@@ -47,48 +54,67 @@ class Models:
         endpoint = Endpoint.parse(spec)
         if not (self.tape and self.tape.replays):
             _check_installed()
-        if endpoint not in self._clients:
-            self._clients[endpoint] = Client(endpoint, self.settings, self.tape, self)
-        return self._clients[endpoint]
+        with self._lock:
+            if endpoint not in self._clients:
+                self._clients[endpoint] = Client(endpoint, self.settings, self.tape, self)
+            return self._clients[endpoint]
 
     def run(self, work: Coroutine[Any, Any, Completion]) -> Future[Completion]:
-        """Start ``work`` in the thread of these servers."""
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = Thread(target=self._loop.run_forever, name="td-gym-llm", daemon=True)
-            self._thread.start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Start ``work`` in the thread of these servers; ``TdGymError`` when they are closed, or another process's."""
+        with self._lock:
+            if self._closed or self._process != os.getpid():
+                work.close()
+                raise TdGymError(
+                    "These model servers are closed; make the environment or the agent again."
+                    if self._closed
+                    else "Model servers are asked by the process that opened them; open them in each process."
+                )
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = Thread(target=self._loop.run_forever, name="td-gym-llm", daemon=True)
+                self._thread.start()
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def count(self, role: str, **amounts: int) -> None:
         """Add to what ``role`` has cost."""
-        with self._counting:
+        with self._lock:
             self._usage[role].update(amounts)
+
+    def spend(self, tokens: int) -> None:
+        """Add to what is ``spent``."""
+        with self._lock:
+            self._spent += tokens
 
     @property
     def spent(self) -> int:
-        """Tokens read and written so far."""
-        with self._counting:
-            return sum(count["read"] + count["written"] for count in self._usage.values())
+        """Tokens that servers have read and written so far, those of answers that could not be used among them."""
+        return self._spent
 
     def usage(self) -> dict[str, dict[str, int]]:
         """Return by role the ``requests`` answered, the ``attempts`` it took, and the tokens ``read`` and ``written``.
 
-        A replay has no attempts.
+        What a recording answers is counted as it was; it takes no attempts.
         """
-        with self._counting:
+        with self._lock:
             return {role: dict(sorted(count.items())) for role, count in sorted(self._usage.items())}
 
     def close(self) -> None:
-        """Give up what is under way, close connections and recording."""
-        if self._loop is not None and self._thread is not None:
-            asyncio.run_coroutine_threadsafe(self._finish(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        """Give up what is under way, close connections and recording; nothing can be asked afterwards."""
+        with self._lock:
+            loop, thread, closed = self._loop, self._thread, self._closed
             self._loop = self._thread = None
-        self._clients.clear()
-        if self.tape is not None:
-            self.tape.close()
+            self._closed = True
+        if closed or self._process != os.getpid():
+            return
+        try:
+            if loop is not None and thread is not None:
+                asyncio.run_coroutine_threadsafe(self._finish(), loop).result(_PATIENCE)
+                loop.call_soon_threadsafe(loop.stop)
+                thread.join(_PATIENCE)
+                loop.close()
+        finally:
+            if self.tape is not None:
+                self.tape.close()
 
     def __del__(self) -> None:
         """Close what nobody closed; not where the thread could not be waited for."""
@@ -100,8 +126,7 @@ class Models:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        for client in self._clients.values():
-            await client.close()
+        await asyncio.gather(*(client.close() for client in self._clients.values()), return_exceptions=True)
 
     def __enter__(self) -> Models:
         return self

@@ -38,6 +38,7 @@ def reply(answer: Answer, native: bool = True) -> tuple[str, dict[str, Any]]:
         ("", '{"amount": 5}', '<action>voucher amount="5"</action>'),
         ("<response>Here.</response>", "{}", "<action>voucher</action><response>Here.</response>"),
         ("Here.", "", "<action>voucher</action><response>Here.</response>"),
+        ("", '{"amount": null, "note": "\\ud800"}', '<action>voucher note="?"</action>'),
         ("", '{"note": "for \\"you\\" only"}', "<action>voucher note=\"for 'you' only\"</action>"),
     ],
 )
@@ -50,10 +51,24 @@ def test_a_call_becomes_an_action(words: str, arguments: str, message: str) -> N
 
 @pytest.mark.parametrize(
     ("name", "arguments"),
-    [("voucher", "five"), ("voucher", "[5]"), ("voucher", '{"sum": 5}'), ("refund", "{}"), ("voucher", '{"amount":')],
+    [
+        ("voucher", "five"),
+        ("voucher", "[5]"),
+        ("voucher", '{"sum": 5}'),
+        ("refund", "{}"),
+        ("voucher", '{"amount":'),
+        ("voucher", '{"amount": ' + "[" * 100_000),
+    ],
+    ids=str,
 )
 def test_a_call_that_is_none_is_a_format_error(name: str, arguments: str) -> None:
     said, _ = reply(Answer("Here.", calls=((name, arguments),)))
+    assert parse_message(said, TOOLS).error
+
+
+@pytest.mark.parametrize("words", ["x" * 5000, "<response>never closed"])
+def test_words_beside_a_call_are_held_to_the_rules(words: str) -> None:
+    said, _ = reply(Answer(words, calls=(("voucher", "{}"),)))
     assert parse_message(said, TOOLS).error
 
 

@@ -94,6 +94,20 @@ def test_a_conversation_that_is_begun_anew_hears_nothing_of_the_old_one() -> Non
     assert step.info["messages"][-1]["content"] == "new"
 
 
+def test_a_conversation_that_is_over_is_forgotten_when_another_takes_its_place() -> None:
+    customer = SlowCustomer()
+    stream = stream_of(customer, 1)
+    stream.begin([0], [5])
+    customer.answer_last()
+    stream.receive()
+    stream.send([0], ["<action>nothing</action>"])
+    stream.begin([0], [6])
+    customer.answer_last()
+    (step,) = stream.receive().values()
+    assert not step.terminated
+    assert step.info["seed"] == 6
+
+
 def test_what_a_seat_raises_is_raised() -> None:
     customer = SlowCustomer()
     stream = stream_of(customer, 1)

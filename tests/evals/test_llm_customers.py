@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -118,12 +119,13 @@ def test_the_key_is_in_no_file_and_on_no_screen(
         (["--concurrency", "0"], "not a whole number of at least 1"),
         (["--timeout", "0"], "not a number above 0"),
         (["--record", "a", "--replay", "b"], "not allowed with argument"),
+        (["--record", "{out}/dialogues.jsonl"], "is a file that results are written to"),
     ],
 )
 def test_bad_options_are_one_line(
     more: list[str], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert evaluate("http://127.0.0.1:9/v1", tmp_path, *more) == 2
+    assert evaluate("http://127.0.0.1:9/v1", tmp_path, *(each.format(out=tmp_path) for each in more)) == 2
     (error,) = capsys.readouterr().err.strip().splitlines()
     assert line in error
 
@@ -136,3 +138,18 @@ def test_a_replay_of_something_else_is_one_line(tmp_path: Path, capsys: pytest.C
     capsys.readouterr()
     assert evaluate(url, tmp_path / "second", "--replay", tape, "--seed", "50", episodes=2) == 2
     assert "has no answer to a request of the customer" in capsys.readouterr().err
+
+
+def test_an_outage_leaves_what_a_person_has_played(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def behave(payload: dict[str, Any], number: int) -> Answer:
+        return Answer("", "404") if number > 2 else Answer(complains(payload, turns=2))
+
+    monkeypatch.setattr("sys.stdin", io.StringIO("I am sorry.\n" * 9))
+    with serving(behave) as server:
+        words = ["play", "--env", "td_gym/FoodDispute-v0", "--customer", f"llm:fake@{server.url}", "--episodes", "2"]
+        assert main([*words, "--save", str(tmp_path)]) == 2
+    assert "refuses the request" in capsys.readouterr().err
+    assert len((tmp_path / "dialogues.jsonl").read_text().splitlines()) == 1
+    assert json.loads((tmp_path / "results.json").read_text())["agents"]["human"]["metrics"]["turns"]["mean"] == 2

@@ -17,6 +17,7 @@ from evals.llm_judge import MARKS, SCHEMA, WEIGHTS, document, judged, read_verdi
 from evals.metrics import compute
 from evals.runner import Setting, evaluate, make_agents
 from td_gym.llm import Models, ServerError, Settings
+from td_gym.llm.quoting import quoted
 from tests.llm.server import Answer, Behaviour, says, serving
 
 MIXED = {"adaptation": 50, "stage_fitness": 100, "quality": 0, "rules": 100}
@@ -77,7 +78,7 @@ def test_the_model_reads_facts_words_and_deeds_and_no_private_notes_or_outcome()
     )
     read = json.loads(document(replace(HELD[0], turns=turns, outcome={"satisfaction": 2.0})))
     assert read == {
-        "briefing": HELD[0].briefing,
+        "briefing": quoted(HELD[0].briefing),
         "conversation": [
             {"seat": "customer", "said": "Hi."},
             {
@@ -129,7 +130,9 @@ def test_what_is_no_verdict_is_none(reply: str) -> None:
 def test_no_words_of_agent_or_customer_are_a_verdict_for_a_model_that_repeats_them(said: str, heard: str) -> None:
     turns = (DialogueTurn("customer", heard, heard), DialogueTurn("service", said, said))
     planted = (DialogueTurn("service", GOOD, f"{said}{GOOD}"), DialogueTurn("customer", GOOD, f"```{GOOD}```"))
-    assert read_verdict(document(replace(HELD[0], turns=turns + planted, briefing=GOOD))) is None
+    read = document(replace(HELD[0], turns=turns + planted, briefing=GOOD))
+    assert read_verdict(read) is None
+    assert not set(read) & set("<>")
 
 
 def test_a_model_that_gives_no_verdict_at_first_is_asked_again() -> None:

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 FAULTS = ("429", "500", "hang", "cut off", "no json", "wrong schema", "no choices", "no words", "reset")
+"""Faults that pass; ``nested`` is another, of JSON that is nested too deep."""
 
 
 class Answer(NamedTuple):
@@ -24,6 +25,9 @@ class Answer(NamedTuple):
     latency: float = 0.0
     retry_after: str = ""
     calls: tuple[tuple[str, str], ...] = ()
+    finish: str = "stop"
+    tokens: int | None = 13
+    """Tokens that it says it took, ten of them the request's; ``None`` where it does not say."""
 
 
 class Seen(NamedTuple):
@@ -103,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(200, body[: len(body) // 2])
             case "no json":
                 self._send(200, b"<html>busy</html>")
+            case "nested":
+                self._send(200, b"[" * 100_000)
             case "wrong schema":
                 self._send(200, b'{"choices": "none today", "usage": 7}')
             case "no choices":
@@ -133,14 +139,17 @@ def completion(answer: Answer) -> dict[str, Any]:
             {"id": f"call_{i}", "type": "function", "function": {"name": name, "arguments": arguments}}
             for i, (name, arguments) in enumerate(answer.calls)
         ]
-    return {
+    whole: dict[str, Any] = {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 0,
         "model": "fake",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-        "usage": {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13},
+        "choices": [{"index": 0, "finish_reason": answer.finish, "message": message}],
     }
+    if answer.tokens is not None:
+        written = answer.tokens - 10
+        whole["usage"] = {"prompt_tokens": 10, "completion_tokens": written, "total_tokens": answer.tokens}
+    return whole
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import time
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
@@ -39,7 +42,9 @@ def test_a_reply_is_read_and_counted() -> None:
 def test_a_fault_that_passes_is_met_by_asking_again(fault: str) -> None:
     with serving(first(fault), hang=1.0) as server, Models(QUICK) as models:
         assert ask(models, server.url).text == "Hi."
-        assert models.usage()["customer"] == {"attempts": 2, "read": 10, "requests": 1, "written": 3}
+        usage = models.usage()["customer"]
+        assert (usage["attempts"], usage["requests"]) == (2, 1)
+        assert usage["read"] == (20 if fault == "no words" else 10)  # which the server counts too
         assert [seen.payload["seed"] for seen in server.seen] == [0, 1]
 
 
@@ -49,7 +54,8 @@ def test_a_fault_that_stays_is_an_error_that_names_server_and_fault(fault: str) 
         with pytest.raises(ServerError, match=r"fake@http://127.0.0.1:\d+/v1 .*4 times in a row"):
             ask(models, server.url)
         assert len(server.seen) == 4
-        assert models.usage() == {"customer": {"attempts": 4}}
+        assert models.usage()["customer"]["attempts"] == 4
+        assert "requests" not in models.usage()["customer"]
 
 
 def test_a_server_that_is_not_there_is_an_error() -> None:
@@ -95,10 +101,59 @@ def test_the_key_reaches_the_server_and_no_error(status: str, monkeypatch: pytes
         chain = chain.__cause__
 
 
-def test_tool_calls_are_read() -> None:
+def test_a_key_that_the_server_repeats_in_its_reply_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, CANARY)
+    with serving(says(f"Your key is {CANARY}.")) as server, Models(QUICK) as models:
+        assert ask(models, server.url).text == "Your key is ***."
+
+
+def test_a_key_that_cannot_be_sent_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, "sk-schlüssel")
+    with serving(says("Hi.")) as server, Models(QUICK) as models, pytest.raises(TdGymError, match=KEY_VARIABLE):
+        ask(models, server.url)
+
+
+def test_tool_calls_are_read_where_tools_were_offered() -> None:
     answer = Answer("", calls=(("voucher", '{"amount": "5"}'),))
-    with serving(lambda payload, number: answer) as server, Models() as models:
-        assert ask(models, server.url).calls == (ToolCall("voucher", '{"amount": "5"}'),)
+    request = Request("service", [{"role": "user", "content": "Hello?"}], 0, tools=[{"type": "function"}])
+    with serving(lambda payload, number: answer) as server, Models(QUICK) as models:
+        reply = models.client(f"fake@{server.url}").submit(request).result(timeout=30)
+        assert reply.calls == (ToolCall("voucher", '{"amount": "5"}'),)
+        with pytest.raises(ServerError, match="empty replies"):
+            ask(models, server.url)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("I wanted to say", finish="length"),
+        Answer("<think>I wonder"),
+        Answer("<think>I wonder.</think>"),
+        Answer("I wonder.</think> \n"),
+        Answer("", "nested"),
+    ],
+    ids=["cut off", "thought", "thought only", "end of a thought", "nested"],
+)
+def test_a_reply_that_cannot_be_used_is_asked_for_again(answer: Answer) -> None:
+    with serving(lambda payload, number: Answer("Hi.") if number else answer) as server, Models(QUICK) as models:
+        assert ask(models, server.url).text == "Hi."
+    with serving(lambda payload, number: answer) as server, Models(QUICK) as models, pytest.raises(ServerError):
+        ask(models, server.url)
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        ("<think>Hm.</think>\nHi.", "Hi."),
+        ("Hm.</think>Hi.", "Hi."),
+        ("<action>chat</action><think>Hm.</think>Hi.", "<action>chat</action><think>Hm.</think>Hi."),
+        ("\x1b[31mHi.\x07", "[31mHi."),
+        ("Two\nlines.", "Two\nlines."),
+    ],
+)
+def test_thoughts_before_a_reply_and_control_characters_are_dropped(reply: str, words: str) -> None:
+    with serving(says(reply)) as server, Models(QUICK) as models:
+        assert ask(models, server.url).text == words
 
 
 def test_no_more_requests_than_allowed_are_under_way() -> None:
@@ -119,6 +174,57 @@ def test_nothing_is_asked_beyond_the_token_budget() -> None:
         with pytest.raises(TdGymError, match="budget of 20 tokens is spent"):
             ask(models, server.url)
         assert len(server.seen) == 2
+
+
+def test_replies_that_cannot_be_used_are_paid_for_too() -> None:
+    with serving(says("")) as server, Models(Settings(token_budget=20, first_wait=0.01)) as models:
+        with pytest.raises(TdGymError, match="budget of 20 tokens is spent"):
+            ask(models, server.url)
+        assert len(server.seen) == 2
+
+
+def test_a_server_that_does_not_say_what_it_took_cannot_keep_a_budget() -> None:
+    silent = lambda payload, number: Answer("Hi.", tokens=None)  # noqa: E731
+    with serving(silent) as server, Models() as models:
+        assert ask(models, server.url) == Completion("Hi.", (), 0, 0)
+    models = Models(Settings(token_budget=20))
+    with serving(silent) as server, models, pytest.raises(ServerError, match="does not say how many tokens"):
+        ask(models, server.url)
+
+
+def test_nothing_is_asked_of_servers_that_are_closed() -> None:
+    with serving(says("Hi.")) as server:
+        with Models() as models:
+            client = models.client(f"fake@{server.url}")
+            assert ask(models, server.url).text == "Hi."
+            assert copy.deepcopy(client) is client
+        models.close()
+        with pytest.raises(TdGymError, match="are closed"):
+            client.submit(Request("customer", [], 0))
+
+
+def test_what_is_under_way_when_servers_are_closed_is_given_up() -> None:
+    with serving(lambda payload, number: Answer("", "hang"), hang=2.0) as server:
+        models = Models()
+        answer = models.client(f"fake@{server.url}").submit(Request("customer", [], 0))
+        models.close()
+        with pytest.raises(CancelledError):
+            answer.result(timeout=5)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_another_process_is_told_to_open_its_own() -> None:
+    with serving(says("Hi.")) as server, Models() as models:
+        ask(models, server.url)
+        child = os.fork()
+        if child == 0:  # what happens here is told by the exit status
+            try:
+                ask(models, server.url)
+            except TdGymError as error:
+                os._exit(0 if "open them in each process" in str(error) else 2)
+            os._exit(1)
+        _, status = os.waitpid(child, 0)
+        assert status == 0
 
 
 def test_halves_of_characters_are_neither_sent_nor_kept() -> None:
@@ -165,10 +271,16 @@ def test_a_spec_that_is_none_is_refused(spec: str) -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    [f"qwen@http://user:{CANARY}@host/v1", f"qwen@http://host/v1?key={CANARY}", f"qwen@http://host/v1#{CANARY}"],
+    [
+        f"qwen@http://user:{CANARY}@host/v1",
+        f"qwen@user:{CANARY}@host/v1",
+        f"qwen@http://host/v1?key={CANARY}",
+        f"@http://host?key={CANARY}",
+        f"qwen@http://host/v1#{CANARY}",
+    ],
 )
 def test_a_secret_in_a_spec_is_refused_and_not_repeated(spec: str) -> None:
-    with Models() as models, pytest.raises(TdGymError, match="out of the URL") as raised:
+    with Models() as models, pytest.raises(TdGymError, match=r"URL") as raised:
         models.client(spec)
     assert CANARY not in str(raised.value)
 

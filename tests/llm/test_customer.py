@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import gymnasium
@@ -15,6 +16,7 @@ from td_gym.llm import Models, ServerError, Settings
 from td_gym.llm.customer import message, request
 from td_gym.registration import make_scenario, scenario_names
 from td_gym.seats import play_on
+from td_gym.turns import split_end_mark
 from tests.llm.server import Answer, Behaviour, complains, says, serving
 
 SCENARIOS = scenario_names()
@@ -124,15 +126,30 @@ def test_no_words_of_the_agent_end_the_conversation_for_a_customer_that_repeats_
     assert episode.outcome["satisfaction"] == 0.0
 
 
-@given(st.text(st.sampled_from("[]<>/: end5hangupagentrecord"), max_size=60))
-def test_words_of_the_agent_hold_no_mark_and_no_tag(text: str) -> None:
+PIECES = (
+    *("[", "]", "end", "hangup", ":", "5", " ", "x", "\u200b", "\uff3b", "[end:5]", "[hangup:1]", "system: "),
+    *("<", ">", "/", "agent", "record", "</agent>", "<record>", "\uff1c", "<|im_end|>", "<|im_start|>system", "[INST]"),
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_words_of_the_agent_hold_no_mark_no_tag_and_no_control_word(text: str) -> None:
     episode = make_scenario("FoodDispute").begin(3)
     episode.submit("customer", "Hello.")
-    episode.submit("service", text.replace("<action>", "").replace("</action>", ""))
-    if episode.outcome is None:
-        heard = request(episode).messages[-1]["content"]
-        assert heard.count("<agent>") == heard.count("</agent>") == heard.count("<record>") == 1
-        assert message(heard.partition("\n</agent>")[0]) == heard.partition("\n</agent>")[0].strip()
+    episode.submit("service", text)
+    heard = request(episode).messages[-1]["content"]
+    inside = heard.removeprefix("<agent>\n").partition("\n</agent>\n<record>\n")[0]
+    assert not set(inside) & set("<>[]\uff1c\uff1e\uff3b\uff3d\u200b")
+    assert split_end_mark(message(inside)) == (inside.strip(), None)
+
+
+def test_a_long_message_is_quoted_at_once() -> None:
+    episode = make_scenario("FoodDispute").begin(3)
+    episode.submit("customer", "Hello.")
+    episode.submit("service", "<" + " " * 4000)
+    begun = time.process_time()
+    request(episode)
+    assert time.process_time() - begun < 0.5
 
 
 @pytest.mark.parametrize(
@@ -141,8 +158,6 @@ def test_words_of_the_agent_hold_no_mark_and_no_tag(text: str) -> None:
         ("Fine. [end:4]", "Fine. [end:4]"),
         ("Fine. [End: 4.5].", "Fine. [end:4.5]"),
         ("Fine. [ hangup : 1 ]\n", "Fine. [hangup:1]"),
-        ("<think>He is lying. [end:1]</think>\nOh really?", "Oh really?"),
-        ("<think>never closed", ""),
         ("I wrote [end:5] before, sorry.", "I wrote [end:5] before, sorry."),
         ("Fine. [end:9]", "Fine. [end:9]"),
         ("  Fine.  ", "Fine."),
@@ -175,6 +190,8 @@ def test_it_is_a_customer_of_the_gymnasium_views() -> None:
         assert (reward, terminated, info["outcome"]["ended_by"]) == (2.0, True, "resolved")
         env.close()
         envs = gymnasium.make_vec("td_gym/FoodDispute-v0", num_envs=2, customer=name)
+        assert envs.spec is not None
+        assert envs.spec.nondeterministic
         envs.reset(seed=3)
         _, rewards, *_ = envs.step(["I am sorry.", "Hello."])
         assert list(rewards) == [2.0, 2.0]
@@ -190,6 +207,11 @@ def test_servers_that_were_given_stay_open_when_an_environment_is_closed() -> No
             env.reset(seed=3)
             env.close()
         assert len(server.seen) == 2
+
+
+def test_nothing_is_trained_with_it_yet() -> None:
+    with pytest.raises(TdGymError, match="Nothing is trained with a customer on a server yet"):
+        make_scenario("FoodDispute").training_customer("llm:qwen@http://localhost/v1")
 
 
 def test_an_unknown_customer_is_told_how_models_are_named() -> None:

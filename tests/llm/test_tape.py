@@ -2,73 +2,141 @@
 
 from __future__ import annotations
 
+import errno
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from td_gym.errors import TdGymError
 from td_gym.llm import KEY_VARIABLE, Completion, Models, Request, Settings, Tape, ToolCall
-from tests.llm.server import Answer, says, serving
+from tests.llm.server import Answer, ChatServer, says, serving
 
-NOWHERE = "http://127.0.0.1:9/v1"
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ChatServer]:
+    """A server that numbers its answers."""
+    with serving(lambda payload, number: Answer(f"{number}")) as running:
+        yield running
 
 
 def ask(models: Models, url: str, words: str = "Hello?", role: str = "customer") -> Completion:
     return models.client(f"fake@{url}").submit(Request(role, [{"role": "user", "content": words}], 0)).result(30)
 
 
-def recorded(path: Path, *words: str) -> list[Completion]:
+def recorded(server: ChatServer, path: Path, *words: str) -> list[str]:
     """Record answers to ``words``."""
-    answers = serving(lambda payload, number: Answer(f"{number}", calls=(("act", "{}"),)))
-    with answers as server, Models(tape=Tape.record(path)) as models:
-        return [ask(models, server.url, each) for each in words]
+    with Models(tape=Tape.record(path)) as models:
+        return [ask(models, server.url, each).text for each in words]
 
 
-def test_a_recording_answers_as_the_server_did(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "tape.jsonl"
-    answers = recorded(path, "one", "two")
-    assert answers == [
-        Completion("0", (ToolCall("act", "{}"),), 10, 3),
-        Completion("1", (ToolCall("act", "{}"),), 10, 3),
-    ]
+def replayed(server: ChatServer, path: Path, *words: str) -> list[str]:
+    """Take answers to ``words`` from a recording."""
+    before = len(server.seen)
     with Models(tape=Tape.replay(path)) as models:
-        assert [ask(models, NOWHERE, each) for each in ("two", "one", "two")] == [answers[1], answers[0], answers[1]]
-        assert models.usage() == {"customer": {"read": 30, "requests": 3, "written": 9}}
+        answers = [ask(models, server.url, each).text for each in words]
+    assert len(server.seen) == before
+    return answers
 
 
-def test_what_was_answered_is_not_asked_for_again(tmp_path: Path) -> None:
+def test_a_recording_answers_as_the_server_did(server: ChatServer, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "tape.jsonl"
+    one, two = recorded(server, path, "one", "two")
+    assert one != two
+    assert replayed(server, path, "two", "one", "two") == [two, one, two]
+
+
+def test_tool_calls_are_recorded(tmp_path: Path) -> None:
+    path, request = tmp_path / "tape.jsonl", Request("service", [], 0, tools=[{"type": "function"}])
+    behave = lambda payload, number: Answer("Here.", calls=(("act", "{}"),))  # noqa: E731
+    with serving(behave) as server:
+        with Models(tape=Tape.record(path)) as models:
+            first = models.client(f"fake@{server.url}").submit(request).result(30)
+        with Models(tape=Tape.replay(path)) as models:
+            again = models.client(f"fake@{server.url}").submit(request).result(30)
+            assert models.usage() == {"service": {"read": 10, "requests": 1, "written": 3}}
+            assert models.spent == 0
+    assert first == again == Completion("Here.", (ToolCall("act", "{}"),), 10, 3)
+
+
+def test_what_was_answered_is_not_asked_for_again(server: ChatServer, tmp_path: Path) -> None:
     path = tmp_path / "tape.jsonl"
-    first, again, other = recorded(path, "one", "one", "two")
+    first, again, other = recorded(server, path, "one", "one", "two")
     assert first == again != other
-    assert recorded(path, "one", "three")[0] == first
+    assert recorded(server, path, "one", "three")[0] == first
     assert len(path.read_text().splitlines()) == 3
 
 
-def test_a_recording_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+def test_models_of_one_name_on_two_servers_are_two(server: ChatServer, tmp_path: Path) -> None:
+    with serving(says("Other.")) as second, Models(tape=Tape.record(tmp_path / "tape.jsonl")) as models:
+        assert ask(models, server.url).text != ask(models, second.url).text == "Other."
+
+
+def test_a_failure_is_not_kept(tmp_path: Path) -> None:
+    behave = lambda payload, number: Answer("Hi.", "" if number else "404")  # noqa: E731
+    with serving(behave) as server, Models(tape=Tape.record(tmp_path / "tape.jsonl")) as models:
+        with pytest.raises(TdGymError, match="404"):
+            ask(models, server.url)
+        assert ask(models, server.url).text == "Hi."
+
+
+def test_an_answer_that_cannot_be_written_down_is_an_error(
+    server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Tape, entry: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with Models(tape=Tape.record(tmp_path / "tape.jsonl")) as models:
+        with monkeypatch.context() as patch:
+            patch.setattr(Tape, "_write", full)
+            with pytest.raises(TdGymError, match=r"Cannot record into .*No space"):
+                ask(models, server.url)
+        assert ask(models, server.url).text
+
+
+def test_two_runs_cannot_record_into_one_file(tmp_path: Path) -> None:
     path = tmp_path / "tape.jsonl"
-    recorded(path, "one", "two")
-    content = path.read_bytes()
-    path.write_bytes(content[:-20])
-    recorded(path, "two")
+    first = Tape.record(path)
+    with pytest.raises(TdGymError, match="Another run is recording"):
+        Tape.record(path)
+    first.close()
+    Tape.record(path).close()
+
+
+@pytest.mark.parametrize("lost", [1, 20, 1000])
+def test_a_recording_that_was_cut_off_goes_on(server: ChatServer, tmp_path: Path, lost: int) -> None:
+    path = tmp_path / "tape.jsonl"
+    recorded(server, path, "one", "two")
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first + second[: max(3, len(second) - lost)])
+    recorded(server, path, "two")
     lines = path.read_bytes().splitlines(keepends=True)
-    assert len(lines) == 2
-    assert lines[0] == content.splitlines(keepends=True)[0]
-    assert Tape.replay(path)
+    assert (len(lines), lines[0]) == (2, first)
+    assert len(replayed(server, path, "one", "two")) == 2
 
 
-def test_other_settings_are_other_requests(tmp_path: Path) -> None:
-    recorded(tmp_path / "tape.jsonl", "one")
+@pytest.mark.parametrize("content", [b"a key", b"[1, 2]", b'{"name": 1}', b'{"model": "x"}\nsecret'])
+def test_a_file_that_is_no_recording_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "tape.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(TdGymError, match=r"is no recording|lacks|'request'"):
+        Tape.record(path)
+    assert path.read_bytes() == content
+
+
+def test_other_settings_are_other_requests(server: ChatServer, tmp_path: Path) -> None:
+    recorded(server, tmp_path / "tape.jsonl", "one")
     models = Models(Settings(max_tokens=7), Tape.replay(tmp_path / "tape.jsonl"))
     with models, pytest.raises(TdGymError, match="no answer to a request of the customer"):
-        ask(models, NOWHERE, "one")
+        ask(models, server.url, "one")
 
 
-def test_what_was_not_recorded_is_an_error_that_names_the_role(tmp_path: Path) -> None:
-    recorded(tmp_path / "tape.jsonl", "one")
+def test_what_was_not_recorded_is_an_error_that_names_the_role(server: ChatServer, tmp_path: Path) -> None:
+    recorded(server, tmp_path / "tape.jsonl", "one")
     models = Models(tape=Tape.replay(tmp_path / "tape.jsonl"))
     with models, pytest.raises(TdGymError, match="no answer to a request of the judge"):
-        ask(models, NOWHERE, "one", role="judge")
+        ask(models, server.url, "one", role="judge")
 
 
 @pytest.mark.parametrize(
@@ -100,19 +168,12 @@ def test_a_file_that_is_not_there_or_cannot_be_written_is_named(tmp_path: Path) 
         Tape.record(tmp_path)
 
 
-def test_neither_key_nor_address_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_key_nor_address_is_recorded(
+    server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(KEY_VARIABLE, "sk-canary")
-    recorded(tmp_path / "tape.jsonl", "one")
+    recorded(server, tmp_path / "tape.jsonl", "one")
     content = (tmp_path / "tape.jsonl").read_text()
     assert "sk-canary" not in content
     assert "127.0.0.1" not in content
     assert json.loads(content).keys() == {"request", "role", "text", "calls", "read", "written"}
-
-
-def test_a_replay_asks_no_server(tmp_path: Path) -> None:
-    with serving(says("Hi.")) as server:
-        with Models(tape=Tape.record(tmp_path / "tape.jsonl")) as models:
-            ask(models, server.url)
-        with Models(tape=Tape.replay(tmp_path / "tape.jsonl")) as models:
-            ask(models, server.url)
-        assert len(server.seen) == 1
