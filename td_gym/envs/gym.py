@@ -54,7 +54,8 @@ class DialogueEnv(ConversationEnv[str]):
     ## Arguments
     - `population`: whom one meets (`scenario.populations`), by default the first.
     - `split="train"`: `train`, `validation` or `test` customers.
-    - `customer`: name of the simulated customer (`scenario.customers`), by default the first.
+    - `customer`: name of the simulated customer (`scenario.customers`), by default the first, or `llm:MODEL@URL`, a
+      language model on a server (`close` leaves it).
     - `seat="service"`: the learner's seat; with `customer`, the reference agent serves.
     - `max_turns`, `max_chars`: limits on service turns and on a message's length.
     - `transfer=False`: offer the tool that hands the conversation over to a colleague.
