@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,18 @@ def test_the_readme_agent_of_ones_own_runs(tmp_path: Path, monkeypatch: pytest.M
     assert main(command.replace("--episodes 100", "--episodes 3").split()) == 0
     results = json.loads((tmp_path / "runs" / "mine" / "results.json").read_text())
     assert results["agents"]["my_agents:Careful"]["metrics"]["finish_rate"]["n"] == 3
+
+
+def test_the_example_with_servers_of_ones_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "servers.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(example, "servers.md", "exec"), names)
+    assert names["env"].spec.nondeterministic
+    names["scenario"].models.close()
+    assert (tmp_path / "runs" / "tape.jsonl").read_bytes() == b""
 
 
 def test_the_readme_points_at_files_that_exist() -> None:
