@@ -214,8 +214,8 @@ def _draw_curves(study: Study, curves: Curves, path: Path) -> list[Path]:
         *(plots.Panel(key, f"{label}\n(0 to 1)") for key, label in UNSTABLE.items()),
         plots.Panel("turns", "turns a dialogue"),
     ]
-    recorded = {key for seeds in curves.values() for updates in seeds for update in updates for key in update}
-    shown = [panel for panel in panels if panel.key in recorded]
+    updates = [update for seeds in curves.values() for seed in seeds for update in seed]
+    shown = [panel for panel in panels if any(update.get(panel.key) for update in updates)]  # never but 0: no news
     plots.training_curves(curves, shown, path, title=f"{study.title}: mean and range over seeds")
     return [path]
 
