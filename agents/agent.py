@@ -7,18 +7,20 @@ here needs torch until a spec names a language model.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from agents.names import CASES, SHIPPED, STRATEGY
 from td_gym.episode import Episode
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError, installed_extras, unknown
 from td_gym.protocol import Messages
 from td_gym.registration import make_scenario, scenario_names
 from td_gym.scenario import Scenario
+
+if TYPE_CHECKING:
+    from td_gym.llm.models import Models
 
 T = TypeVar("T")
 _SERVER = "openai:"
@@ -153,6 +155,7 @@ def make(
     scenario: Scenario | None = None,
     temperature: float = 1.0,
     device: str = "cpu",
+    models: Models | None = None,
 ) -> Agent:
     """Return the agent that ``spec`` names.
 
@@ -160,8 +163,8 @@ def make(
     (the weights shipped for the scenario), a run directory or Hugging Face model directory,
     ``package.module:factory``, or ``openai:MODEL@URL``, a model on a server.  Without ``env_id`` or ``scenario``
     an agent finds the scenario of every conversation from its briefing; an agent that chooses strategies needs to
-    be told.  ``temperature`` is that of what is sampled, ``device`` that of language models.  Raises ``TdGymError``
-    for anything else.
+    be told.  ``temperature`` is that of what is sampled, ``device`` that of language models, ``models`` the servers of
+    those that are on one, by default its own.  Raises ``TdGymError`` for anything else.
     """
     if scenario is None and env_id is not None:
         scenario = make_scenario(env_id)
@@ -176,8 +179,9 @@ def make(
         raise TdGymError(f"The temperature must not be negative, it is {temperature}.")
     if spec.startswith(_SERVER):
         from agents.server_agent import on_server
+        from td_gym.llm.models import Models
 
-        return on_server(spec.removeprefix(_SERVER), scenario, temperature)
+        return on_server(spec.removeprefix(_SERVER), models or Models(), scenario, temperature)
     if (Path(spec) / STRATEGY).is_file():
         return _strategies(Path(spec), scenario, temperature)
     if spec in SHIPPED or Path(spec).is_dir():
@@ -194,7 +198,7 @@ def scripted_names(scenario: Scenario | None = None) -> tuple[str, ...]:
 
 
 def _language_model(spec: str, scenario: Scenario | None, temperature: float, device: str) -> Agent:
-    with _extra("train", "Language models"):
+    with installed_extras():
         from agents import memory
         from agents.planning_agent import agent_of
         from agents.token_agent import TokenAgent
@@ -211,20 +215,11 @@ def _language_model(spec: str, scenario: Scenario | None, temperature: float, de
 def _strategies(folder: Path, scenario: Scenario | None, temperature: float) -> Agent:
     if scenario is None:
         raise TdGymError(f"{folder.name!r} chooses strategies; name the environment when making the agent.")
-    with _extra("sb3", "Agents of strategies"):
+    with installed_extras():
+        import stable_baselines3  # noqa: F401  # first, since the extra that brings it brings torch as well
+
         from agents.sb3 import load
     return load(folder, scenario, temperature)
-
-
-@contextmanager
-def _extra(extra: str, agents: str) -> Iterator[None]:
-    """Turn the lack of a module into the line that names the ``extra`` with which ``agents`` of a kind get it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise TdGymError(
-            f'{agents} need {error.name}, which is not installed; run `pip install "td-gym[{extra}]"`.'
-        ) from error
 
 
 def _from_factory(spec: str) -> Agent:

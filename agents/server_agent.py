@@ -16,7 +16,7 @@ from td_gym.draws import mix
 from td_gym.llm.client import Client, RefusedError, as_unicode
 from td_gym.llm.messages import Completion, Request, ToolCall
 from td_gym.llm.models import Models
-from td_gym.protocol import Messages, Tool, parse_message
+from td_gym.protocol import Messages, Tool, format_call, parse_message
 from td_gym.scenario import Scenario
 
 TEXT = "#text"
@@ -65,12 +65,8 @@ class ServerAgent:
         return Request(ROLE, native_messages(messages, tools), seed, self.temperature, functions)
 
 
-def on_server(spec: str, scenario: Scenario | None, temperature: float) -> ServerAgent:
-    """Return the agent of ``MODEL@URL``, with ``#text`` behind it or not; ``TdGymError`` where it is neither.
-
-    It is asked through the scenario's ``models``, where it has some.
-    """
-    models = (scenario.models if scenario else None) or Models()
+def on_server(spec: str, models: Models, scenario: Scenario | None, temperature: float) -> ServerAgent:
+    """Return the agent of ``MODEL@URL``, with ``#text`` behind it or not; ``TdGymError`` where it is neither."""
     client = models.client(spec.removesuffix(TEXT))
     return ServerAgent(client, not spec.endswith(TEXT), scenario.tools if scenario else None, temperature)
 
@@ -134,6 +130,4 @@ def _call(call: ToolCall) -> str:
         arguments = None
     if not isinstance(arguments, dict):
         return f"{call.name} {call.arguments}"
-    given = ((name, value) for name, value in arguments.items() if value is not None)
-    quoted = (f'{name}="{str(value).replace(chr(34), chr(39))}"' for name, value in given)
-    return " ".join([call.name, *quoted])
+    return format_call(call.name, {name: str(value) for name, value in arguments.items() if value is not None})

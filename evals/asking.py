@@ -23,18 +23,15 @@ def replies(
     steps: Mapping[int, Any],
     seeds: Sequence[int],
 ) -> tuple[list[str], list[str]]:
-    """Return the agent's next message in each conversation, and the strategy that it planned for each."""
-    together = answers_together(agent)
-    replies: list[str] = []
-    plans: list[str] = []
-    for asked in [active] if together else [[i] for i in active]:
-        given = ask(name, seeds[asked[0]], lambda asked=asked: _given(agent, batch, asked, steps))  # type: ignore[misc]
-        if len(given) != len(asked):
-            raise TdGymError(f"Agent {name!r} gave {len(given)} replies for {len(asked)} conversations.")
-        for i, reply in zip(asked, given, strict=True):
-            replies.append(as_reply(name, seeds[i], reply))
-        plans += planned_by(name, agent, len(given))
-    return replies, plans
+    """Return the agent's next message in each conversation, and the strategy that it planned for each.
+
+    An agent that does not answer together is asked for one.
+    """
+    given = ask(name, seeds[active[0]], lambda: _given(agent, batch, active, steps))
+    if len(given) != len(active):
+        raise TdGymError(f"Agent {name!r} gave {len(given)} replies for {len(active)} conversations.")
+    said = [as_reply(name, seeds[i], reply) for i, reply in zip(active, given, strict=True)]
+    return said, planned_by(name, agent, len(said))
 
 
 def answers_together(agent: Any) -> bool:

@@ -7,36 +7,10 @@ import os
 import sys
 from collections.abc import Callable
 
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, missing_extra
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
-
-_EXTRAS = {
-    "torch": "train",
-    "transformers": "train",
-    "accelerate": "train",
-    "peft": "train",
-    "safetensors": "train",
-    "tokenizers": "train",
-    "tensorboard": "train",
-    "rich": "train",
-    "matplotlib": "evals",
-    "rapidfuzz": "evals",
-    "sacrebleu": "evals",
-    "sacremoses": "evals",
-    "pyarrow": "data",
-    "stable_baselines3": "sb3",
-    "sb3_contrib": "sb3",
-}
-
-
-def missing_extra(module: str) -> TdGymError:
-    """Build the error for a third-party ``module`` that is not installed; it names the extra to install."""
-    extra = _EXTRAS.get(module.partition(".")[0])
-    if extra is None:
-        return TdGymError(f"The Python module {module!r} is not installed; install it and try again.")
-    return TdGymError(f'This needs {module!r}, which is not installed: run pip install "td-gym[{extra}]".')
 
 
 def guarded(program: str, work: Callable[[], int]) -> int:

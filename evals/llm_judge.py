@@ -85,12 +85,12 @@ def _request(asked: str, attempt: int) -> Request:
 
 
 def _verdict(client: Client, asked: str, reply: Completion) -> dict[str, Any]:
-    """Return the verdict that ``reply`` holds; where it holds none, the model is asked again."""
+    """Return the verdict that ``reply``, the first, holds; where it holds none, the model is asked again."""
+    verdict = read_verdict(reply.text)
     for attempt in range(1, _ASKED):
-        if (verdict := read_verdict(reply.text)) is not None:
-            return verdict
-        reply = client.submit(_request(asked, attempt)).result()
-    if (verdict := read_verdict(reply.text)) is not None:
+        if verdict is None:
+            verdict = read_verdict(client.submit(_request(asked, attempt)).result().text)
+    if verdict is not None:
         return verdict
     raise ServerError(
         f"{client.endpoint} gave no verdict in {_ASKED} attempts, a JSON object with {', '.join(WEIGHTS)} of "

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evals.errors import missing_extra
+from td_gym.errors import installed_extras
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -154,10 +154,8 @@ def _arms(value: float, interval: Interval) -> list[list[float]]:
 
 
 def _pyplot() -> Any:
-    try:
+    with installed_extras():
         import matplotlib
-    except ModuleNotFoundError as error:
-        raise missing_extra(error.name or "matplotlib") from error
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -26,7 +26,7 @@ from td_gym.llm.client import Client
 from td_gym.llm.models import Models
 from td_gym.registration import make_scenario
 from td_gym.scenario import SPLITS, Scenario
-from td_gym.seats import SlowPolicy
+from td_gym.seats import SeatPolicy, SlowPolicy
 
 CHUNK = 128
 """Conversations stepped together where the agent answers in batches."""
@@ -60,15 +60,17 @@ class Setting:
             raise unknown("split", self.split, SPLITS)
         if self.episodes < 1 or self.seed < 0:
             raise TdGymError("An evaluation needs at least 1 episode and a seed of at least 0.")
-        scenario.customer(self.customer_name(scenario))
+        self.simulated(scenario)
         return scenario
 
     def scenario(self) -> Scenario:
         """Return the environment's scenario with the population and file of this setting."""
         population = self.population or None
-        scenario = make_scenario(self.env, population=population, scenarios=self.scenarios, data_dir=self.data_dir)
-        scenario.models = self.models
-        return scenario
+        return make_scenario(self.env, population=population, scenarios=self.scenarios, data_dir=self.data_dir)
+
+    def simulated(self, scenario: Scenario) -> SeatPolicy:
+        """Return the simulated customer; ``TdGymError`` when unknown."""
+        return scenario.customer(self.customer_name(scenario), self.models)
 
     def customer_name(self, scenario: Scenario) -> str:
         """Return the name of the simulated customer."""
@@ -114,8 +116,9 @@ def make_agents(specs: Sequence[str], setting: Setting) -> dict[str, Agent]:
     Raises ``TdGymError`` naming a spec that cannot be made, or a device that this machine lacks.
     """
     check_device(setting.device)
-    options: Any = {"scenario": setting.scenario(), "temperature": setting.temperature, "device": setting.device}
-    made = [make(spec, **options) for spec in specs]
+    options: Any = {name: getattr(setting, name) for name in ("temperature", "device", "models")}
+    scenario = setting.scenario()
+    made = [make(spec, scenario=scenario, **options) for spec in specs]
     return dict(zip(agent_names(specs), made, strict=True))
 
 
@@ -150,46 +153,49 @@ def converse(
     setting: Setting, scenario: Scenario, name: str, agent: Any, agent_seed: int, finished: Callable[[], None]
 ) -> list[Dialogue]:
     """Return the dialogues of one agent, in the order of their seeds."""
-    customer_name = setting.customer_name(scenario)
-    customer = scenario.customer(customer_name)
-    known = {"env": setting.env, "agent": name, "customer": customer_name}
-    if isinstance(customer, SlowPolicy) and hasattr(agent, "copy") and not answers_together(agent):
-        together = min(customer.at_once, setting.episodes)
-        agents = [agent, *(ask(name, setting.seed, agent.copy) for _ in range(together - 1))]
-        stream = ConversationStream(scenario, "service", together, {"customer": customer}, setting.split)
-        return _side_by_side(setting, stream, agents, agent_seed, finished, known)
-    size = min(CHUNK if answers_together(agent) else 1, setting.episodes)
-    batch = ConversationBatch(scenario, "service", size, {"customer": customer}, split=setting.split)
+    customer = setting.simulated(scenario)
+    known = {"env": setting.env, "agent": name, "customer": setting.customer_name(scenario)}
+    if answers_together(agent):
+        size = min(CHUNK, setting.episodes)
+        batch = ConversationBatch(scenario, "service", size, {"customer": customer}, setting.split)
+        return _in_step(setting, batch, agent, agent_seed, finished, known)
+    several = isinstance(customer, SlowPolicy) and hasattr(agent, "copy")
+    size = min(customer.at_once, setting.episodes) if several else 1  # type: ignore[attr-defined]
+    agents = [agent, *(ask(name, setting.seed, agent.copy) for _ in range(size - 1))]
+    stream = ConversationStream(scenario, "service", size, {"customer": customer}, setting.split)
+    return _side_by_side(setting, stream, agents, agent_seed, finished, known)
+
+
+def _in_step(
+    setting: Setting,
+    batch: ConversationBatch,
+    agent: Agent,
+    agent_seed: int,
+    finished: Callable[[], None],
+    known: Mapping[str, str],
+) -> list[Dialogue]:
+    """Hold conversations in batches, all of them a message further at a time, one agent for all."""
     dialogues: list[Dialogue] = []
-    for first in range(0, setting.episodes, size):
-        count = min(size, setting.episodes - first)
-        seeds = [setting.seed + first + i for i in range(count)]
-        restart(name, agent, agent_seed, first, seeds[0])
-        for i, recorder in enumerate(_chunk(batch, name, agent, seeds, finished)):
+    for first in range(0, setting.episodes, batch.size):
+        active = list(range(min(batch.size, setting.episodes - first)))
+        seeds = [setting.seed + first + i for i in active]
+        restart(known["agent"], agent, agent_seed, first, seeds[0])
+        steps = dict(zip(active, batch.reset(active, seeds), strict=True))
+        recorders = [Recorder() for _ in active]
+        while active:
+            for i in active:
+                _note(recorders[i], steps[i])
+                if _is_over(steps[i]):
+                    finished()
+            active = [i for i in active if not _is_over(steps[i])]
+            if active:
+                texts, planned = replies(batch, known["agent"], agent, active, steps, seeds)
+                for i, strategy in zip(active, planned, strict=True):
+                    recorders[i].before(batch.episodes[i], strategy)
+                steps |= dict(zip(active, batch.step(active, texts), strict=True))
+        for i, recorder in enumerate(recorders):
             dialogues.append(recorder.dialogue(batch.episodes[i], **known, index=first + i))
     return dialogues
-
-
-def _chunk(
-    batch: ConversationBatch, name: str, agent: Agent, seeds: Sequence[int], finished: Callable[[], None]
-) -> list[Recorder]:
-    """Hold a conversation of each of ``seeds``, all of them a message further at a time."""
-    active = list(range(len(seeds)))
-    steps = dict(zip(active, batch.reset(active, list(seeds)), strict=True))
-    recorders = [Recorder() for _ in seeds]
-    while active:
-        for i in active:
-            _note(recorders[i], steps[i])
-        over = {i for i in active if _is_over(steps[i])}
-        for _ in over:
-            finished()
-        active = [i for i in active if i not in over]
-        if active:
-            texts, planned = replies(batch, name, agent, active, steps, seeds)
-            for i, strategy in zip(active, planned, strict=True):
-                recorders[i].before(batch.episodes[i], strategy)
-            steps |= dict(zip(active, batch.step(active, texts), strict=True))
-    return recorders
 
 
 def _side_by_side(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -224,8 +224,8 @@ def _arm(name: str, shared: Mapping[str, Any], table: Mapping[str, Any], where: 
     return arm
 
 
-def _seeds(values: Sequence[Any], where: str) -> tuple[int, ...]:
-    if not values or not all(_is(seed, int) and seed >= 0 for seed in values):
+def _seeds(values: Any, where: str) -> tuple[int, ...]:
+    if not isinstance(values, list) or not values or not all(_is(seed, int) and seed >= 0 for seed in values):
         raise TdGymError(f"'seeds' in {where} must be a list of whole numbers of at least 0.")
     return tuple(values)
 

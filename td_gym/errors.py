@@ -3,9 +3,30 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
+
+_EXTRAS = {
+    "torch": "train",
+    "transformers": "train",
+    "accelerate": "train",
+    "peft": "train",
+    "safetensors": "train",
+    "tokenizers": "train",
+    "tensorboard": "train",
+    "rich": "train",
+    "matplotlib": "evals",
+    "rapidfuzz": "evals",
+    "sacrebleu": "evals",
+    "sacremoses": "evals",
+    "pyarrow": "data",
+    "openai": "llm",
+    "stable_baselines3": "sb3",
+    "sb3_contrib": "sb3",
+}
+"""By third-party module the extra that brings it."""
 
 
 class TdGymError(Exception):
@@ -43,3 +64,20 @@ def as_seed(seed: Any) -> int:
     if number < 0:
         raise TdGymError(f"A seed must be a non-negative whole number, not {seed!r}.")
     return number
+
+
+def missing_extra(module: str) -> TdGymError:
+    """Build the error for a third-party ``module`` that is not installed; it names the extra to install."""
+    extra = _EXTRAS.get(module.partition(".")[0])
+    if extra is None:
+        return TdGymError(f"The Python module {module!r} is not installed; install it and try again.")
+    return TdGymError(f'This needs {module!r}, which is not installed: run pip install "td-gym[{extra}]".')
+
+
+@contextmanager
+def installed_extras() -> Iterator[None]:
+    """Turn the lack of a third-party module into ``missing_extra``."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_extra(error.name or "") from error

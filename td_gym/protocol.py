@@ -80,9 +80,17 @@ def parse_message(text: str, tools: Mapping[str, Tool], max_chars: int = MAX_CHA
 
 
 def format_call(action: str, arguments: Mapping[str, str]) -> str:
-    """Return a tool call as an ``<action>`` part holds it, ``NAME key=value``; empty for none."""
-    quoted = (f'{name}="{value}"' if " " in value else f"{name}={value}" for name, value in arguments.items())
-    return " ".join([action, *quoted])
+    """Return a tool call as an ``<action>`` part holds it, ``NAME key=value``; empty for none.
+
+    A value keeps all but its double quotes, which become single ones.
+    """
+    return " ".join([action, *(f"{name}={_quoted(value)}" for name, value in arguments.items())])
+
+
+def _quoted(value: str) -> str:
+    """Return an argument's value, in quotes where it would not end at the next space."""
+    plain = value.replace('"', "'")
+    return plain if plain and not re.search(r"\s", plain) else f'"{plain}"'
 
 
 def _parse_action(text: str, tools: Mapping[str, Tool]) -> tuple[str, dict[str, str], str]:

@@ -103,9 +103,6 @@ class Scenario(ABC):
     """Limit on service turns."""
     max_chars: int = MAX_CHARS
     """Limit on the length of a message: a longer one is a format error of the service seat, the customer's is cut."""
-    models: Models | None = None
-    """Servers that customers are asked from which are language models; by default opened when first wanted."""
-    _opened_models = False
 
     @property
     def zero_terms(self) -> dict[str, float]:
@@ -156,28 +153,20 @@ class Scenario(ABC):
         """Return verifiable questions whose answers stand in the service seat's briefing."""
 
     @final
-    def customer(self, name: str) -> SeatPolicy:
+    def customer(self, name: str, models: Models | None = None) -> SeatPolicy:
         """Return the simulated customer called ``name``, or for ``llm:MODEL@URL`` one that a language model plays.
 
-        The latter is asked through ``models``.  Raises ``TdGymError`` for any other name.
+        The latter is asked through ``models``, by default through servers of its own.  Raises ``TdGymError`` for any
+        other name.
         """
         if name.startswith(LLM):
             from td_gym.llm.customer import LLMCustomer
             from td_gym.llm.models import Models
 
-            if self.models is None:
-                self.models, self._opened_models = Models(), True
-            return LLMCustomer(self.models.client(name.removeprefix(LLM)))
+            return LLMCustomer((models or Models()).client(name.removeprefix(LLM)))
         if name not in self.customers:
             raise unknown("customer", name, (*self.customers, f"{LLM}MODEL@URL"))
         return self.make_customer(name)
-
-    @final
-    def close(self) -> None:
-        """Leave the servers that were opened for a customer; servers that were given stay as they are."""
-        if self.models is not None and self._opened_models:
-            self.models.close()
-            self.models, self._opened_models = None, False
 
     @abstractmethod
     def make_customer(self, name: str) -> SeatPolicy:

@@ -43,7 +43,7 @@ def test_the_example_with_servers_of_ones_own_runs(tmp_path: Path, monkeypatch: 
     names: dict[str, Any] = {}
     exec(compile(example, "servers.md", "exec"), names)
     assert names["env"].spec.nondeterministic
-    names["scenario"].models.close()
+    names["models"].close()
     assert (tmp_path / "runs" / "tape.jsonl").read_bytes() == b""
 
 

@@ -108,7 +108,7 @@ def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> t
                 raise TdGymError(
                     f"{name} is of the agent that serves you as a customer; add --seat customer, or leave it out."
                 )
-        customer = scenario.customer(setting.customer_name(scenario))
+        customer = setting.simulated(scenario)
         return "human", lambda _: lambda episode: (customer.reply_batch([episode])[0], "")
     ((name, agent),) = make_agents([args.agent or "scripted"], setting).items()
 

@@ -23,10 +23,9 @@ from evals.commands.arguments import (
     positive_int,
     refuse,
 )
-from evals.errors import missing_extra
 from evals.files import check_writable
 from personas.packaged import packaged_toml
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError, missing_extra, unknown
 from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
 

@@ -7,10 +7,9 @@ from importlib.util import find_spec
 
 from agents.names import STRATEGY
 from evals.commands.arguments import check_split, next_evaluation, refuse
-from evals.errors import missing_extra
 from evals.files import check_writable
 from personas.packaged import packaged_toml
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, missing_extra
 from td_gym.registration import env_id, strategy_scenario
 
 _OF_LANGUAGE_MODELS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from td_gym.errors import TdGymError, as_seed, unknown
 from td_gym.registration import make_scenario, scenario_options
 from td_gym.scenario import Scenario
 from td_gym.seats import SeatPolicy
+
+if TYPE_CHECKING:
+    from td_gym.llm.models import Models
 
 RENDER_MODES = ("ansi",)
 
@@ -47,15 +50,17 @@ def as_render_mode(mode: str | None) -> str | None:
     return mode
 
 
-def other_seats(scenario: Scenario, seat: str, customer: str | None) -> dict[str, SeatPolicy]:
+def other_seats(
+    scenario: Scenario, seat: str, customer: str | None, models: Models | None = None
+) -> dict[str, SeatPolicy]:
     """Return who plays the seats other than ``seat``: the simulated customer, or the reference agent.
 
-    ``customer`` is the name of a simulated customer, by default the scenario's first.  Raises
-    ``TdGymError`` for an unknown seat or customer.
+    ``customer`` is the name of a simulated customer, by default the scenario's first; one that is a language model is
+    asked through ``models``.  Raises ``TdGymError`` for an unknown seat or customer.
     """
     if seat not in scenario.seats:
         raise unknown("seat", seat, scenario.seats)
-    simulated = scenario.customer(scenario.customers[0] if customer is None else customer)
+    simulated = scenario.customer(scenario.customers[0] if customer is None else customer, models)
     policies: dict[str, SeatPolicy] = {"customer": simulated, "service": scenario.expert()}
     return {other: policies[other] for other in scenario.seats if other != seat}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -12,19 +12,22 @@ from gymnasium.core import ActType
 from gymnasium.spaces import Space
 from gymnasium.utils import seeding
 
-from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario, check_reset_options, other_seats
+from td_gym.envs.arguments import RENDER_MODES, as_render_mode, as_row, as_scenario, check_reset_options
 from td_gym.envs.batch import ConversationBatch, Step
-from td_gym.envs.specified import Specified
+from td_gym.envs.served import Served
 from td_gym.envs.transcript import render
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError, as_seed, unknown
 from td_gym.scenario import Scenario
 
+if TYPE_CHECKING:
+    from td_gym.llm.models import Models
+
 SEEDS = 2**31
 """Unseeded resets draw their conversation's seed below this."""
 
 
-class ConversationEnv(Specified, gymnasium.Env[dict[str, Any], ActType], ABC):
+class ConversationEnv(Served, gymnasium.Env[dict[str, Any], ActType], ABC):
     """One conversation seen from one seat, the other seats simulated.
 
     A subclass says what an action is: by ``_spaces`` and ``step``, and by ``_seats`` who may take it.
@@ -38,25 +41,24 @@ class ConversationEnv(Specified, gymnasium.Env[dict[str, Any], ActType], ABC):
         *,
         split: str = "train",
         customer: str | None = None,
+        models: Models | None = None,
         seat: str = "service",
         debug: bool = False,
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
         self._generator: np.random.Generator | None = None
-        self._owns_scenario = isinstance(scenario, str)
         self.scenario = as_scenario(scenario, options, type(self))
         self.render_mode = as_render_mode(render_mode)
         if seat not in self._seats():
             raise unknown("seat", seat, self._seats())
-        policies = other_seats(self.scenario, seat, customer)
+        policies = self._others(self.scenario, seat, customer, models)
         self._batch = ConversationBatch(self.scenario, seat, 1, policies, split, debug)
         self.action_space, self.observation_space = self._spaces()
 
     def close(self) -> None:
         """Leave the servers that the environment opened."""
-        if self._owns_scenario:
-            self.scenario.close()
+        self._leave_servers()
 
     def _seats(self) -> tuple[str, ...]:
         """Return the seats that the learner may have."""

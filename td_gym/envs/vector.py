@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,21 +19,23 @@ from td_gym.envs.arguments import (
     as_seeds,
     as_texts,
     check_reset_options,
-    other_seats,
 )
 from td_gym.envs.base import SEEDS
 from td_gym.envs.batch import ConversationBatch, Step
+from td_gym.envs.served import Served
 from td_gym.envs.spaces import action_space, observation_space
-from td_gym.envs.specified import Specified
 from td_gym.envs.transcript import render
 from td_gym.errors import TdGymError, unknown
 from td_gym.scenario import Scenario
+
+if TYPE_CHECKING:
+    from td_gym.llm.models import Models
 
 Array = npt.NDArray[Any]
 _INT64 = 2**63
 
 
-class DialogueVectorEnv(Specified, VectorEnv[dict[str, Any], Sequence[str], Array]):
+class DialogueVectorEnv(Served, VectorEnv[dict[str, Any], Sequence[str], Array]):
     """``num_envs`` conversations at once; equal, step by step, to as many ``DialogueEnv`` in a ``SyncVectorEnv``.
 
     ``autoreset_mode`` is ``NEXT_STEP`` (default), ``SAME_STEP`` (``final_obs`` and ``final_info`` in
@@ -52,19 +54,19 @@ class DialogueVectorEnv(Specified, VectorEnv[dict[str, Any], Sequence[str], Arra
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         split: str = "train",
         customer: str | None = None,
+        models: Models | None = None,
         seat: str = "service",
         debug: bool = False,
         render_mode: str | None = None,
         **options: Any,
     ) -> None:
         super().__init__()
-        self._owns_scenario = isinstance(scenario, str)
         self.scenario = as_scenario(scenario, options, type(self))
         self.render_mode = as_render_mode(render_mode)
         self.num_envs = num_envs
         self.autoreset_mode = _as_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
-        policies = other_seats(self.scenario, seat, customer)
+        policies = self._others(self.scenario, seat, customer, models)
         self._batch = ConversationBatch(self.scenario, seat, num_envs, policies, split, debug)
         self.single_action_space = action_space(self.scenario)
         self.single_observation_space = observation_space(self.scenario)
@@ -75,8 +77,7 @@ class DialogueVectorEnv(Specified, VectorEnv[dict[str, Any], Sequence[str], Arra
 
     def close_extras(self, **kwargs: Any) -> None:
         """Leave the servers that the environment opened."""
-        if self._owns_scenario:
-            self.scenario.close()
+        self._leave_servers()
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None

@@ -8,19 +8,19 @@ a reply.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from td_gym.draws import uniform
 from td_gym.errors import TdGymError
 from td_gym.llm.endpoint import KEY_VARIABLE, Endpoint, key
 from td_gym.llm.messages import Completion, Request, ToolCall
-from td_gym.llm.settings import Settings
-from td_gym.llm.tape import Tape
 
 if TYPE_CHECKING:
     import openai
+
+    from td_gym.llm.models import Models
 
 _PASSING = frozenset((408, 409, 425, 429))
 _NO_SCHEMA = frozenset((400, 422))
@@ -49,31 +49,13 @@ class _PassingError(Exception):
         self.wait = wait
 
 
-class Runner(Protocol):
-    """Runs coroutines, and counts what all of a run's requests cost."""
-
-    @property
-    def spent(self) -> int:
-        """Tokens that servers have read and written so far."""
-
-    def count(self, role: str, **amounts: int) -> None:
-        """Add to what ``role`` has cost: ``requests``, ``attempts``, tokens ``read`` and ``written``."""
-
-    def spend(self, tokens: int) -> None:
-        """Add to what is ``spent``."""
-
-    def run(self, work: Coroutine[Any, Any, Completion]) -> Future[Completion]:
-        """Start ``work`` beside whatever else runs."""
-
-
 class Client:
     """Asks one model; from any thread."""
 
-    def __init__(self, endpoint: Endpoint, settings: Settings, tape: Tape | None, runner: Runner) -> None:
+    def __init__(self, endpoint: Endpoint, models: Models) -> None:
         self.endpoint = endpoint
-        self.settings = settings
-        self._tape = tape
-        self._runner = runner
+        self.settings = models.settings
+        self._models = models
         self._server: openai.AsyncOpenAI | None = None
         self._slots: asyncio.Semaphore | None = None
         self._takes_schemas = True
@@ -89,22 +71,23 @@ class Client:
         ``TdGymError`` where a replayed recording holds no reply.
         """
         request = request._replace(messages=[_clean(message) for message in request.messages])
-        if self._tape is None:
+        tape = self._models.tape
+        if tape is None:
             return self._ask(request)
         digest = request.digest(*self.endpoint, self.settings.max_tokens)
-        answer, is_new = self._tape.answer(digest, request.role, lambda: self._ask(request))
+        answer, is_new = tape.answer(digest, request.role, lambda: self._ask(request))
         if not is_new:
             answer.add_done_callback(lambda given: self._count_again(request.role, given))
         return answer
 
     def _ask(self, request: Request) -> Future[Completion]:
-        return self._runner.run(self._complete(request))
+        return self._models.run(self._complete(request))
 
     def _count_again(self, role: str, given: Future[Completion]) -> None:
         """Count an answer that another request of the same words brought, or a recording holds."""
         if not given.cancelled() and given.exception() is None:
             reply = given.result()
-            self._runner.count(role, requests=1, read=reply.read, written=reply.written)
+            self._models.count(role, requests=1, read=reply.read, written=reply.written)
 
     async def _complete(self, request: Request) -> Completion:
         if self._slots is None:
@@ -114,9 +97,9 @@ class Client:
             try:
                 async with self._slots:
                     self._check_budget()
-                    self._runner.count(request.role, attempts=1)
+                    self._models.count(request.role, attempts=1)
                     reply = await self._attempt(request, attempt)
-                self._runner.count(request.role, requests=1)
+                self._models.count(request.role, requests=1)
                 return reply
             except _PassingError as error:
                 fault, wait = str(error), self._wait(request, attempt, error)
@@ -127,7 +110,7 @@ class Client:
         raise ServerError(f"{self.endpoint} {fault}, {attempts} times in a row; see to the server, then run again.")
 
     def _check_budget(self) -> None:
-        budget, spent = self.settings.token_budget, self._runner.spent
+        budget, spent = self.settings.token_budget, self._models.spent
         if budget is not None and spent >= budget:
             raise TdGymError(f"The budget of {budget} tokens is spent ({spent} read and written); raise it to go on.")
 
@@ -176,8 +159,8 @@ class Client:
     def _read(self, request: Request, answer: Any) -> Completion:
         """Return the reply of an answer, of which the library has checked nothing, and count its tokens."""
         read, written = self._tokens(answer)
-        self._runner.spend(read + written)
-        self._runner.count(request.role, read=read, written=written)
+        self._models.spend(read + written)
+        self._models.count(request.role, read=read, written=written)
         choices = getattr(answer, "choices", None)
         if not isinstance(choices, list) or not choices:
             raise _PassingError("gives answers without a reply")

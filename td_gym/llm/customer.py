@@ -14,7 +14,8 @@ from personas.packaged import packaged_toml
 from td_gym.draws import mix
 from td_gym.episode import Episode
 from td_gym.llm.client import Client
-from td_gym.llm.messages import Completion, Request
+from td_gym.llm.futures import then
+from td_gym.llm.messages import Request
 from td_gym.llm.quoting import quoted
 
 ROLE = "customer"
@@ -34,7 +35,7 @@ class LLMCustomer:
 
     def start_batch(self, episodes: Sequence[Episode]) -> list[Future[str]]:
         """Ask for the next message of each conversation and return at once."""
-        return [_then_read(self.client.submit(request(episode))) for episode in episodes]
+        return [then(self.client.submit(request(each)), lambda reply: message(reply.text)) for each in episodes]
 
 
 def request(episode: Episode) -> Request:
@@ -61,17 +62,3 @@ def _heard(words: str) -> str:
 def message(reply: str) -> str:
     """Return a model's reply as the customer's message: with its end mark, if any, in the form that counts."""
     return _END.sub(lambda mark: f"[{mark[1].lower()}:{mark[2]}]", reply.strip())
-
-
-def _then_read(answer: Future[Completion]) -> Future[str]:
-    """Return the future of the message that a model's reply will hold."""
-    said: Future[str] = Future()
-
-    def pass_on(done: Future[Completion]) -> None:
-        try:
-            said.set_result(message(done.result().text))
-        except BaseException as error:  # an answer that was given up is an error too
-            said.set_exception(error)
-
-    answer.add_done_callback(pass_on)
-    return said

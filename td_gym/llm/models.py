@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from threading import RLock, Thread, current_thread
 from typing import Any
 
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, installed_extras
 from td_gym.llm.client import Client
 from td_gym.llm.endpoint import Endpoint
 from td_gym.llm.messages import Completion
@@ -53,10 +53,11 @@ class Models:
         """
         endpoint = Endpoint.parse(spec)
         if not (self.tape and self.tape.replays):
-            _check_installed()
+            with installed_extras():
+                import openai  # noqa: F401
         with self._lock:
             if endpoint not in self._clients:
-                self._clients[endpoint] = Client(endpoint, self.settings, self.tape, self)
+                self._clients[endpoint] = Client(endpoint, self)
             return self._clients[endpoint]
 
     def run(self, work: Coroutine[Any, Any, Completion]) -> Future[Completion]:
@@ -133,12 +134,3 @@ class Models:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _check_installed() -> None:
-    try:
-        import openai  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise TdGymError(
-            f'Models on a server need {error.name}, which is not installed; run `pip install "td-gym[llm]"`.'
-        ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, as_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in ("concurrency", "attempts", "max_tokens", "token_budget"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise TdGymError(f"{name} must be at least 1, not {value}.")
+            if (value := getattr(self, name)) is not None:
+                as_count(name, value)
         for name in ("timeout", "first_wait", "longest_wait"):
             if not 0 < (value := getattr(self, name)) < float("inf"):
                 raise TdGymError(f"{name} must be a number of seconds above 0, not {value}.")

@@ -14,7 +14,8 @@ from threading import Lock
 from typing import Any, BinaryIO
 
 from td_gym.errors import TdGymError
-from td_gym.json_data import as_list, as_object, field_of
+from td_gym.json_data import as_list, as_object, field_of, text_of
+from td_gym.llm.futures import then
 from td_gym.llm.messages import Completion, ToolCall
 
 _BEGINNING = b'{"request": "'
@@ -28,6 +29,7 @@ class Tape:
         self._file = file
         self._answers: dict[str, Future[Completion]] = {}
         self._lock = Lock()
+        self._writing = Lock()
 
     @classmethod
     def record(cls, path: Path) -> Tape:
@@ -74,7 +76,7 @@ class Tape:
                 raise TdGymError(f"{where} is no JSON; it is no recording, or was cut off.") from error
             answer: Future[Completion] = Future()
             answer.set_result(_completion(entry, where))
-            self._answers.setdefault(str(field_of(entry, "request", where)), answer)
+            self._answers.setdefault(text_of(entry, "request", where), answer)
 
     @property
     def replays(self) -> bool:
@@ -95,38 +97,31 @@ class Tape:
                     f"The recording {str(self.path)!r} has no answer to a request of the {role}; it is of other "
                     "agents, customers, settings or another version. Record anew."
                 )
-            given = ask()
-            kept = self._answers[digest] = Future()
-        given.add_done_callback(lambda done: self._keep(digest, role, done, kept))
+            kept = self._answers[digest] = then(ask(), lambda reply: self._write(digest, role, reply))
+        kept.add_done_callback(lambda done: self._forget(digest) if done.exception() else None)
         return kept, True
 
-    def _keep(self, digest: str, role: str, given: Future[Completion], kept: Future[Completion]) -> None:
-        """Write an answer down, then let it be known."""
-        error: BaseException | None = None
-        try:
-            reply = given.result()
-            with self._lock:
-                self._write({"request": digest, "role": role, **_entry(reply)})
-        except OSError as fault:
-            error = TdGymError(f"Cannot record into {str(self.path)!r}: {fault.strerror or fault}.")
-        except BaseException as fault:  # whatever it is, who waits for the answer is told
-            error = fault
-        if error is None:
-            kept.set_result(reply)
-            return
-        with self._lock:
-            self._answers.pop(digest, None)
-        kept.set_exception(error)
-
-    def _write(self, entry: dict[str, Any]) -> None:
+    def _write(self, digest: str, role: str, reply: Completion) -> Completion:
+        """Write an answer down and return it."""
         if self._file is None or self._file.closed:
             raise TdGymError(f"The recording {str(self.path)!r} is closed.")
-        self._file.write(json.dumps(entry).encode() + b"\n")
-        self._file.flush()
+        calls = [call._asdict() for call in reply.calls]
+        line = json.dumps({"request": digest, "role": role, **reply._asdict(), "calls": calls}).encode()
+        try:
+            with self._writing:
+                self._file.write(line + b"\n")
+                self._file.flush()
+        except OSError as error:
+            raise TdGymError(f"Cannot record into {str(self.path)!r}: {error.strerror or error}.") from error
+        return reply
+
+    def _forget(self, digest: str) -> None:
+        with self._lock:
+            self._answers.pop(digest, None)
 
     def close(self) -> None:
         """End the recording."""
-        with self._lock:
+        with self._writing:
             if self._file is not None:
                 self._file.close()
 
@@ -143,17 +138,10 @@ def _claim(file: BinaryIO, path: Path) -> None:
         raise TdGymError(f"Another run is recording into {str(path)!r}; take another file.") from error
 
 
-def _entry(reply: Completion) -> dict[str, Any]:
-    calls = [{"name": call.name, "arguments": call.arguments} for call in reply.calls]
-    return {"text": reply.text, "calls": calls, "read": reply.read, "written": reply.written}
-
-
 def _completion(entry: dict[str, Any], where: str) -> Completion:
-    calls = []
-    for call in as_list(field_of(entry, "calls", where), f"{where}, field 'calls'"):
-        fields = as_object(call, f"{where}, field 'calls'")
-        calls.append(ToolCall(*(str(field_of(fields, name, where)) for name in ("name", "arguments"))))
-    text, read, written = (field_of(entry, name, where) for name in ("text", "read", "written"))
-    if not isinstance(text, str) or not isinstance(read, int) or not isinstance(written, int):
-        raise TdGymError(f"{where}: text, read or written is of another kind; record anew.")
-    return Completion(text, tuple(calls), read, written)
+    listed = as_list(field_of(entry, "calls", where), f"{where}.calls")
+    calls = [ToolCall(*(text_of(call, name, f"{where}.calls") for name in ToolCall._fields)) for call in listed]
+    read, written = (field_of(entry, name, where) for name in ("read", "written"))
+    if not isinstance(read, int) or not isinstance(written, int):
+        raise TdGymError(f"{where}: read and written must be whole numbers; record anew.")
+    return Completion(text_of(entry, "text", where), tuple(calls), read, written)

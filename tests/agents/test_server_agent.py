@@ -34,11 +34,11 @@ def reply(answer: Answer, native: bool = True) -> tuple[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("words", "arguments", "message"),
     [
-        ("Here.", '{"amount": "5"}', '<action>voucher amount="5"</action><response>Here.</response>'),
-        ("", '{"amount": 5}', '<action>voucher amount="5"</action>'),
+        ("Here.", '{"amount": "5"}', "<action>voucher amount=5</action><response>Here.</response>"),
+        ("", '{"amount": 5}', "<action>voucher amount=5</action>"),
         ("<response>Here.</response>", "{}", "<action>voucher</action><response>Here.</response>"),
         ("Here.", "", "<action>voucher</action><response>Here.</response>"),
-        ("", '{"amount": null, "note": "\\ud800"}', '<action>voucher note="?"</action>'),
+        ("", '{"amount": null, "note": "\\ud800"}', "<action>voucher note=?</action>"),
         ("", '{"note": "for \\"you\\" only"}', "<action>voucher note=\"for 'you' only\"</action>"),
     ],
 )
@@ -97,7 +97,7 @@ def test_plain_text_is_sent_and_taken_as_it_is() -> None:
 def test_own_calls_stand_in_the_history_as_the_protocol_has_them() -> None:
     own = '<think>Hm.</think><action>query domain="hotel"</action>'
     result = "<tool_result>query: 3 found</tool_result>"
-    call = '<action>voucher amount="5"</action><response>Here.</response>'
+    call = "<action>voucher amount=5</action><response>Here.</response>"
     plain = "<think>Hm.</think><response>Anything else?</response>"
     chat = native_messages(
         [
@@ -134,7 +134,6 @@ def test_own_calls_stand_in_the_history_as_the_protocol_has_them() -> None:
 def test_tools_are_found_by_the_briefing() -> None:
     scenario = make_scenario("Sales")
     with serving(lambda payload, number: Answer("Hello.")) as server, Models() as models:
-        scenario.models = models
         agent = ServerAgent(models.client(f"fake@{server.url}"), native=True)
         assert agent.act(None, scenario.begin(3).messages("service")) == "Hello."
         names = {tool["function"]["name"] for tool in server.seen[0].payload["tools"]}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td_gym.protocol import ParsedMessage, Tool, parse_message
+from td_gym.protocol import ParsedMessage, Tool, format_call, parse_message
 
 TOOLS = {"voucher": Tool("voucher", frozenset({"amount", "note"}), ""), "transfer": Tool("transfer", frozenset(), "")}
 
@@ -94,3 +94,11 @@ def test_text_without_tags_is_a_response(text: str) -> None:
 @given(st.permutations(["<think>t</think>", "<response>r</response>", "<action>voucher amount=2</action>"]))
 def test_parts_come_in_any_order(parts: list[str]) -> None:
     assert parse_message("\n".join(parts), TOOLS) == ParsedMessage("r", "t", "voucher", {"amount": "2"})
+
+
+@given(st.dictionaries(st.sampled_from(["amount", "note"]), ANY_TEXT.filter(lambda text: not set("<>") & set(text))))
+def test_a_written_call_is_read_as_it_was_meant(arguments: dict[str, str]) -> None:
+    tools = {"voucher": Tool("voucher", frozenset({"amount", "note"}), "credit a voucher")}
+    read = parse_message(f"<action>{format_call('voucher', arguments)}</action>", tools)
+    assert (read.error, read.action) == ("", "voucher")
+    assert read.arguments == {name: value.replace('"', "'") for name, value in arguments.items()}

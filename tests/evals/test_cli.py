@@ -176,7 +176,7 @@ def test_a_base_install_evaluates_scripted_agents(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", BASE_ONLY]
     done = subprocess.run([*command, *words], capture_output=True, text=True, env=environment, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     board = [*command, "leaderboard", str(tmp_path / "o"), "--out", str(tmp_path / "board.md")]
     done = subprocess.run(board, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -194,7 +194,7 @@ def test_a_base_install_evaluates_scripted_agents(tmp_path: Path) -> None:
 def test_evaluate_as_a_user_would(tmp_path: Path) -> None:
     words = ["evaluate", "--env", ENV, "--agent", "scripted", "--agent", "do_nothing", "--episodes", "5", "--seed", "7"]
     done = shell(*words, "--out", str(tmp_path / "one"), "--save-transcripts", "2")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     assert "satisfaction [t]" in done.stdout
     assert "bootstrap over dialogues" in done.stdout
     results = json.loads((tmp_path / "one" / "results.json").read_text(encoding="utf-8"))
@@ -276,7 +276,7 @@ def test_an_own_agent_and_its_crash(tmp_path: Path) -> None:
     )
     words = ["evaluate", "--env", ENV, "--episodes", "2", "--out", str(tmp_path / "o"), "--agent"]
     fine = shell(*words, "mine:A", cwd=tmp_path)
-    assert (fine.returncode, fine.stderr) == (0, "")
+    assert fine.returncode == 0, fine.stderr
     assert "mine:A" in fine.stdout
     crash = shell(*words, "mine:B", "--force", cwd=tmp_path)
     assert crash.returncode == 2
@@ -298,7 +298,7 @@ def test_the_console_script_finds_an_agent_in_the_working_folder(tmp_path: Path)
     done = subprocess.run(
         [sys.executable, str(script), *words], capture_output=True, text=True, cwd=work, env=environment, check=False
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
     assert "my_agents:A" in done.stdout
 
 

@@ -45,9 +45,8 @@ def played(name: str, behave: Behaviour, text: str = "Hello.") -> Episode:
     """Return a conversation of scenario ``name`` with a customer on a server, to its end."""
     scenario = make_scenario(name)
     with serving(behave) as server, Models() as models:
-        scenario.models = models
         episode = scenario.begin(3)
-        play_on(episode, {"customer": scenario.customer(f"llm:fake@{server.url}"), "service": Says(text)})
+        play_on(episode, {"customer": scenario.customer(f"llm:fake@{server.url}", models), "service": Says(text)})
     return episode
 
 
@@ -170,8 +169,7 @@ def test_a_reply_is_read_as_a_message(reply: str, said: str) -> None:
 def test_an_outage_is_an_error_and_no_end_of_the_conversation() -> None:
     scenario = make_scenario("FoodDispute")
     with serving(lambda payload, number: Answer("", "500")) as server, Models(Settings(attempts=1)) as models:
-        scenario.models = models
-        episode, customer = scenario.begin(3), scenario.customer(f"llm:fake@{server.url}")
+        episode, customer = scenario.begin(3), scenario.customer(f"llm:fake@{server.url}", models)
         with pytest.raises(ServerError, match="answers 500"):
             play_on(episode, {"customer": customer})
     assert episode.outcome is None
@@ -200,10 +198,8 @@ def test_it_is_a_customer_of_the_gymnasium_views() -> None:
 
 def test_servers_that_were_given_stay_open_when_an_environment_is_closed() -> None:
     with serving(says("It was spilled.")) as server, Models() as models:
-        scenario = make_scenario("FoodDispute")
-        scenario.models = models
         for _ in range(2):
-            env = gymnasium.make("td_gym/FoodDispute-v0", scenario=scenario, customer=f"llm:fake@{server.url}")
+            env = gymnasium.make("td_gym/FoodDispute-v0", customer=f"llm:fake@{server.url}", models=models)
             env.reset(seed=3)
             env.close()
         assert len(server.seen) == 2

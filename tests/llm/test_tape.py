@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,15 +82,20 @@ def test_a_failure_is_not_kept(tmp_path: Path) -> None:
         assert ask(models, server.url).text == "Hi."
 
 
+class FullDisk(io.BytesIO):
+    """A file on a device with no space left."""
+
+    def write(self, data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
 def test_an_answer_that_cannot_be_written_down_is_an_error(
     server: ChatServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Tape, entry: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with Models(tape=Tape.record(tmp_path / "tape.jsonl")) as models:
+    tape = Tape.record(tmp_path / "tape.jsonl")
+    with Models(tape=tape) as models:
         with monkeypatch.context() as patch:
-            patch.setattr(Tape, "_write", full)
+            patch.setattr(tape, "_file", FullDisk())
             with pytest.raises(TdGymError, match=r"Cannot record into .*No space"):
                 ask(models, server.url)
         assert ask(models, server.url).text
