@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from agents.token_policy import TokenPolicy
+from agents.token_policy import DTYPES, TokenPolicy
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.registration import make_scenario
@@ -63,6 +63,14 @@ class TrainConfig:
     """Tokens, padding included, that one forward pass holds; a matter of memory, not of results."""
     max_new_tokens: int | None = None
     """Longest reply; the model's own default when none."""
+    lora_rank: int = 0
+    """Rank of the adapter that is trained in the model's place (LoRA), 0 to train all weights."""
+    dtype: str = "float32"
+    """What the weights beside an adapter are held in: ``float32``, ``bfloat16`` or ``float16``.  What is trained is
+    always float32."""
+    gradient_checkpointing: bool = False
+    """Keep between the blocks of the model what they read and compute the rest again for the gradient: less memory for
+    a third more time, the same results."""
     population: str = ""
     """Population of personas; the environment's default when empty."""
     data: Path | None = None
@@ -105,6 +113,12 @@ class TrainConfig:
             raise TdGymError(f"betas must be two numbers of at least 0 and below 1, not {list(self.betas)}.")
         if not self.max_grad_norm > 0:
             raise TdGymError(f"max_grad_norm must be above 0, it is {self.max_grad_norm}.")
+        if self.lora_rank < 0:
+            raise TdGymError(f"lora_rank must not be negative, it is {self.lora_rank}.")
+        if self.dtype not in DTYPES:
+            raise unknown("dtype", self.dtype, DTYPES)
+        if self.dtype != DTYPES[0] and not self.lora_rank:
+            raise TdGymError(f"Weights that are trained are float32; to hold them in {self.dtype}, train an adapter.")
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise TdGymError(f"max_new_tokens must be at least 1, it is {self.max_new_tokens}.")
 

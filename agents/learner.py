@@ -5,17 +5,19 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from agents import distributed
 from agents.advantages import batch_mean, turn_mask, zero_variance_share
 from agents.config import TrainConfig
 from agents.folding import shared_and_ends
+from agents.lora import Frozen
 from agents.losses import TokenScores, forward_log_probs, k3_kl, token_weights, value_loss
 from agents.methods import Method
 from agents.preferences import Pairs, loss_and_gradient
@@ -43,11 +45,18 @@ class Learner:
         self.optimizer = torch.optim.Adam(self.parameters, lr=config.lr, betas=config.betas)
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self._mean = [p.detach().clone() for p in self._trained] if config.average else []
-        self._frozen: list[nn.Parameter] = []
+        self._frozen: list[Tensor] = []
+        if config.gradient_checkpointing:
+            # Newer releases of transformers call it by the first name, and warn of the second.
+            enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+            enable({"use_reentrant": False})
 
     def freeze(self) -> None:
         """Let the policy as it stands be the reference from here on."""
-        if self.reference is not None:
+        if isinstance(self.reference, Frozen):
+            self.reference = Frozen(self.model)
+            self._frozen = self.reference.weights
+        elif self.reference is not None:
             self.reference = copy.deepcopy(self.model).requires_grad_(False)
             self._frozen = list(self.reference.parameters())
 
@@ -193,16 +202,17 @@ class Learner:
             torch.from_numpy(array[rows, :length]).to(self.device)
             for array in (batch.tokens, batch.agent_mask, batch.allowed)
         )
-        return forward_log_probs(
-            model,
-            tokens,
-            mask,
-            allowed,
-            torch.from_numpy(batch.allowed_sets).to(self.device),
-            histories=batch.group[rows] if batch.one_history else None,
-            want_entropy=want_entropy,
-            want_hidden=self.method.value_head is not None,
-        )
+        with recomputed(model) if torch.is_grad_enabled() else nullcontext():
+            return forward_log_probs(
+                model,
+                tokens,
+                mask,
+                allowed,
+                torch.from_numpy(batch.allowed_sets).to(self.device),
+                histories=batch.group[rows] if batch.one_history else None,
+                want_entropy=want_entropy,
+                want_hidden=self.method.value_head is not None,
+            )
 
     def values(self, batch: Trajectories) -> Tensor:
         """Return ``[B, L]``, the value head's values of the agent's tokens."""
@@ -290,6 +300,22 @@ def _read_together(batch: Trajectories, rows: Ints) -> list[tuple[int, Ints]]:
         shared, ends = shared_and_ends(batch.agent_mask[together])
         found.append((shared + int((ends - shared).sum()), together))
     return found
+
+
+@contextmanager
+def recomputed(model: nn.Module) -> Iterator[None]:
+    """Let the blocks of ``model`` keep what they read alone, if gradient checkpointing is enabled.
+
+    They do it in training mode only; what is in them stays in evaluation mode, without dropout.
+    """
+    blocks = [block for block in model.modules() if isinstance(block, GradientCheckpointingLayer)]
+    for block in blocks:
+        block.training = True
+    try:
+        yield
+    finally:
+        for block in blocks:
+            block.training = False
 
 
 def last_block(model: Any) -> list[nn.Parameter]:

@@ -111,8 +111,8 @@ def forward_log_probs(
         entropy = empty.masked_scatter(mask, -(log_softmax.exp() * log_softmax.clamp(min=-1e9)).sum(-1))
     if want_hidden:
         shape = (*tokens.shape, chosen[0].shape[-1])
-        hidden = torch.zeros(shape, dtype=chosen[0].dtype, device=logits.device)
-        hidden = hidden.masked_scatter(mask[..., None], chosen[0])
+        hidden = torch.zeros(shape, dtype=logits.dtype, device=logits.device)
+        hidden = hidden.masked_scatter(mask[..., None], chosen[0].to(logits.dtype))
     return TokenScores(log_probs, entropy, hidden)
 
 

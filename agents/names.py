@@ -17,9 +17,13 @@ OF_LEARNING = (
     "minibatches",
     "micro_tokens",
     "checkpoint_every",
+    "lora_rank",
+    "gradient_checkpointing",
 )
 """Fields of a training configuration that mean nothing to a memory, which refuses and does not record them."""
 CASES = "memory.jsonl"
 """What a run directory holds whose agent remembers."""
+ADAPTER = "adapter_config.json"
+"""What a model directory holds that has an adapter of weights instead of all of them."""
 STRATEGY = "strategy.json"
 """What a run directory holds whose agent chooses strategies."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import resources
 from itertools import pairwise
@@ -23,9 +24,10 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
-from agents.names import PLANNED, SHIPPED, TINY
+from agents import lora
+from agents.names import ADAPTER, PLANNED, SHIPPED, TINY
 from agents.plans import Planning
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, unknown
 from td_gym.json_data import as_object, read_json
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.scenario import Scenario
@@ -33,6 +35,8 @@ from td_gym.slots import fill_slots
 
 Message = Mapping[str, str]
 VERSIONS = "td_gym.json"
+DTYPES = ("float32", "bfloat16", "float16")
+"""What weights may be held in that are not trained."""
 _REPLY = "@@reply@@"
 
 
@@ -41,7 +45,8 @@ class TokenPolicy:
 
     ``scenario`` fills the service seat's slots; without one they stay as written.  ``max_new_tokens`` is
     the longest reply the model was made for, a default for whoever samples from it.  ``seat`` is the one
-    that it plays.  ``planning`` says how it plans, ``None`` that it does not.
+    that it plays.  ``planning`` says how it plans, ``None`` that it does not.  ``base`` names what it was loaded
+    from, or, where that is an adapter, the model that it belongs to.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class TokenPolicy:
         self.tokenizer = tokenizer
         self.scenario = scenario
         self.seat = seat
+        self.base = ""
         self.max_new_tokens = max_new_tokens
         self.versions = dict(versions or {})
         self.planning = Planning.from_json(self.versions.pop("planning")) if "planning" in self.versions else None
@@ -75,31 +81,27 @@ class TokenPolicy:
         device: str = "cpu",
         *,
         scenario: Scenario | None = None,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         plans: bool = False,
         seat: str = "service",
     ) -> TokenPolicy:
         """Load ``tiny`` (the weights shipped for ``scenario``), a model or run directory, or a hub id.
 
         ``tiny-planned``, and ``tiny`` with ``plans``, are the shipped weights that have learnt to plan.
-        Nothing is downloaded: a hub id must lie in the local Hugging Face cache.  Raises ``TdGymError``
+        ``dtype`` is what the weights are held in: by default float32, and beside an adapter what it was
+        trained with.  Nothing is downloaded: a hub id must lie in the local Hugging Face cache.  Raises ``TdGymError``
         when there is no such model, a file of it is broken, or its protocol, scenario or seat is another
         one; warns when its scenario's version or wording is.
         """
-        source = _locate(PLANNED if plans and path == TINY else path, scenario)
-        enabled = transformers.utils.logging.is_progress_bar_enabled()
-        transformers.utils.logging.disable_progress_bar()
-        try:
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
-            tokenizer = _load_tokenizer(source)
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise TdGymError(f"Cannot load a causal language model from {str(path)!r}: {reason}") from error
-        finally:
-            if enabled:
-                transformers.utils.logging.enable_progress_bar()
+        name = PLANNED if plans and path == TINY else path
+        source = _locate(name, scenario)
         file = source / VERSIONS
         versions = as_object(read_json(file), repr(str(file))) if file.is_file() else {}
+        base = lora.base_of(source) if (source / ADAPTER).is_file() else ""
+        held_in = versions.pop("dtype", DTYPES[0])
+        if held_in not in DTYPES:
+            raise unknown("dtype", str(held_in), DTYPES)
+        model, tokenizer = _load(_locate(base, scenario) if base else source, source, dtype or getattr(torch, held_in))
         policy = cls(
             model.to(device).eval(),
             tokenizer,
@@ -108,25 +110,27 @@ class TokenPolicy:
             seat=versions.pop("seat", "service") if versions else seat,
             versions=versions,
         )
+        policy.base = base or _lasting(name)
         policy.check_seat(seat)
         if scenario is not None:
             policy.check_compatible(scenario)
         return policy
 
     def save(self, path: str | Path, *, half: bool = False) -> None:
-        """Write model (safetensors, float16 if ``half``), tokenizer and version file into ``path``."""
+        """Write model (safetensors, float16 if ``half``), tokenizer and version file into ``path``.
+
+        Of a model with an adapter that alone is written, with the name of the model that it belongs to.
+        """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        model = copy.deepcopy(self.model).to(torch.float16) if half else self.model
-        enabled = transformers.utils.logging.is_progress_bar_enabled()
-        transformers.utils.logging.disable_progress_bar()
-        try:
-            model.save_pretrained(folder)
-        finally:
-            if enabled:
-                transformers.utils.logging.enable_progress_bar()
-        self.tokenizer.save_pretrained(folder)
         versions = {**self.versions, "max_new_tokens": self.max_new_tokens, "seat": self.seat}
+        if lora.is_adapted(self.model):
+            lora.save(self.model, folder, self.base)
+            versions["dtype"] = str(next(self.model.parameters()).dtype).removeprefix("torch.")
+        else:
+            with _no_progress_bars():
+                (copy.deepcopy(self.model).to(torch.float16) if half else self.model).save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
         if self.planning is not None:
             versions["planning"] = asdict(self.planning)
         (folder / VERSIONS).write_text(json.dumps(versions, indent=2, sort_keys=True) + "\n")
@@ -268,8 +272,9 @@ def shipped_weights(scenario_name: str, model: str = TINY) -> Path:
 
 
 def is_model(path: Path) -> bool:
-    """Say whether ``path`` is a Hugging Face model directory."""
-    return (path / "config.json").is_file() and (path / "tokenizer_config.json").is_file()
+    """Say whether ``path`` is a directory of a Hugging Face model, or of an adapter."""
+    described = (path / "config.json").is_file() or (path / ADAPTER).is_file()
+    return described and (path / "tokenizer_config.json").is_file()
 
 
 def _locate(path: str | Path, scenario: Scenario | None) -> Path:
@@ -298,6 +303,34 @@ def _locate(path: str | Path, scenario: Scenario | None) -> Path:
             f"There is no model {str(path)!r}: no such directory here, and no such model in the local Hugging Face "
             "cache; a hub model must be downloaded first, with `hf download ID`."
         ) from error
+
+
+def _lasting(name: str | Path) -> str:
+    """Return a model's name as it can be found again from another working directory."""
+    return str(Path(name).resolve()) if Path(name).is_dir() else str(name)
+
+
+def _load(source: Path, described: Path, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Return the model in ``source`` with its tokenizer, and with the adapter in ``described`` if that is another."""
+    with _no_progress_bars():
+        try:
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True)
+            tokenizer = _load_tokenizer(described)
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise TdGymError(f"Cannot load a causal language model from {str(source)!r}: {reason}") from error
+    return (model if source == described else lora.attach(model, described)), tokenizer
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    enabled = transformers.utils.logging.is_progress_bar_enabled()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if enabled:
+            transformers.utils.logging.enable_progress_bar()
 
 
 def _load_tokenizer(source: Path) -> Any:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from agents import checkpoint, distributed
+from agents import checkpoint, distributed, lora
 from agents.config import TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
 from agents.learner import Learner, describe
 from agents.methods import Method, budget_methods, build_method, customer_methods
@@ -25,6 +25,7 @@ from agents.progress import TrainingProgress
 from agents.replies import merged_source, task_source, turn_source
 from agents.sources import Seats, Source, expert_source, partners, policy_source
 from agents.token_policy import TokenPolicy
+from td_gym.draws import mix
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
 
@@ -112,7 +113,10 @@ def starting_policy(config: TrainConfig, method: Method, scenario: Scenario, dev
     Raises ``TdGymError`` for a policy that plans and a method that cannot train one.
     """
     plans = method.planning is not None
-    policy = TokenPolicy.load(config.model, device, scenario=scenario, plans=plans, seat=config.seat)
+    dtype = getattr(torch, config.dtype)
+    policy = TokenPolicy.load(config.model, device, scenario=scenario, dtype=dtype, plans=plans, seat=config.seat)
+    if lora.is_adapted(policy.model) and not config.lora_rank:
+        raise TdGymError(f"{config.model!r} is an adapter; train it further with lora_rank, or start from its model.")
     if method.planning is not None:
         policy.planning = method.planning
     if policy.planning is not None and not method.may_plan:
@@ -132,8 +136,8 @@ def train_policy(
 ) -> None:
     """Train ``start`` by ``method`` on batches from the ``sources`` that its phases name; see ``train``.
 
-    The weights of ``start`` stay as they are: they are the frozen reference.  ``opponent`` is the policy in the other
-    seat, of which a run keeps the fingerprint.
+    The weights of ``start`` stay as they are: they are the frozen reference.  Where an adapter is trained, it is put
+    into ``start`` itself.  ``opponent`` is the policy in the other seat, of which a run keeps the fingerprint.
     """
     run, first = config.out, distributed.rank() == 0
     versions = versions_of(scenario)
@@ -141,14 +145,8 @@ def train_policy(
     settings = record(config, method.config, budgets, versions, start, processes, opponent)
     _on_first(lambda: _open(config, settings, start, method))
     found = checkpoint.load(run) if config.resume else None
-    if found is not None:
-        policy = TokenPolicy.load(run / checkpoint.MODEL, str(start.device), scenario=scenario, seat=config.seat)
-    else:
-        policy = copy.copy(start)
-        policy.model = copy.deepcopy(start.model)
-        policy.versions = versions
-    start.model.requires_grad_(False)
-    learner = Learner(policy.model, start.model, method, config)
+    policy, reference = _learning(config, scenario, start, versions, resumed=found is not None)
+    learner = Learner(policy.model, reference, method, config)
     if found is not None:
         method.load_state_dict(found.state["method"])
         learner.load_tensors(found.tensors)
@@ -192,6 +190,26 @@ def train_policy(
                 with learner.averaged():
                     checkpoint.save(run, update, policy.save, state, tensors)
     distributed.wait_for_all()
+
+
+def _learning(
+    config: TrainConfig, scenario: Scenario, start: TokenPolicy, versions: dict[str, str], *, resumed: bool
+) -> tuple[TokenPolicy, Any]:
+    """Return the policy that learns, as the run's checkpoint has it if it is ``resumed``, and its frozen reference."""
+    policy = copy.copy(start)
+    policy.versions = versions
+    kept = config.out / checkpoint.MODEL
+    if config.lora_rank:
+        policy.model = lora.adapted(start.model, config.lora_rank, mix(config.seed, "adapter") >> 1)
+        reference: Any = lora.Frozen(policy.model)
+        if resumed:
+            lora.load(policy.model, kept)
+        return policy, reference
+    if resumed:
+        policy = TokenPolicy.load(kept, str(start.device), scenario=scenario, seat=config.seat)
+    else:
+        policy.model = copy.deepcopy(start.model)
+    return policy, start.model.requires_grad_(False)
 
 
 def _open(config: TrainConfig, settings: dict[str, Any], start: TokenPolicy, method: Method) -> None:

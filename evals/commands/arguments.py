@@ -161,7 +161,7 @@ def refuse(args: argparse.Namespace, names: Sequence[str]) -> None:
     """Raise ``TdGymError`` where the arguments of ``td-gym train`` state one of ``names``, unknown to their method."""
     for name in names:
         if getattr(args, name) != args.default_of(name):
-            raise TdGymError(f"{args.method} takes no --{name}; leave it out.")
+            raise TdGymError(f"{args.method} takes no --{name.replace('_', '-')}; leave it out.")
 
 
 def check_split(split: str) -> None:

@@ -101,6 +101,18 @@ def add(commands: Any) -> None:
         help="replace one setting of the preset, an unknown NAME lists them; repeatable (default: none)",
     )
     parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
+    parser.add_argument(
+        "--lora-rank", type=positive_int, default=0, metavar="R", help="train an adapter of this rank (LoRA)"
+    )
+    parser.add_argument(
+        "--dtype",
+        default="float32",
+        metavar="NAME",
+        help="of weights beside an adapter: float32, bfloat16, float16",
+    )
+    parser.add_argument(
+        "--gradient-checkpointing", action="store_true", help="compute blocks twice to need less memory"
+    )
     parser.add_argument("--nproc", type=positive_int, default=1, metavar="N", help="processes, one thread each")
     parser.add_argument(
         "--resume",
@@ -218,6 +230,9 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
         "seat": args.seat,
         "opponent": args.opponent,
         "customer": args.customer or "",
+        "lora_rank": args.lora_rank,
+        "dtype": args.dtype,
+        "gradient_checkpointing": args.gradient_checkpointing,
         "resume": args.resume,
     }
     return stated | learning(args)

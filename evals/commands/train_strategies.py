@@ -23,6 +23,9 @@ _OF_LANGUAGE_MODELS = (
     "copies",
     "seat",
     "opponent",
+    "lora_rank",
+    "dtype",
+    "gradient_checkpointing",
 )
 """Arguments of ``td-gym train`` that mean nothing here."""
 

@@ -1,0 +1,135 @@
+"""Low-rank adapters (LoRA, Hu et al. 2021, arXiv 2106.09685): a few trained weights beside a model that stays as it is.
+
+Every linear layer but the head gets one.  With them a model of billions of parameters trains on one GPU, and its
+reference costs no second copy: it is the same model with the adapter of then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from agents.names import ADAPTER
+from td_gym.errors import TdGymError
+from td_gym.json_data import as_object, read_json, text_of
+
+_WEIGHTS = "adapter_model.safetensors"
+_SCALE = 2
+"""What an adapter adds is multiplied by this (``lora_alpha`` is this many times the rank)."""
+
+
+def adapted(model: Any, rank: int, seed: int) -> Any:
+    """Return ``model``, its weights frozen, with an adapter of ``rank`` that changes nothing yet, drawn from ``seed``.
+
+    It is put into ``model`` itself.  Where that has an adapter already, it is trained further; raises ``TdGymError`` if
+    its rank is another.
+    """
+    if is_adapted(model):
+        if (known := _config(model).r) != rank:
+            raise TdGymError(f"This model has an adapter of rank {known}; train that further, not one of rank {rank}.")
+        return model
+    config = LoraConfig(r=rank, lora_alpha=_SCALE * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _inject(model, config)
+
+
+def _inject(model: Any, config: LoraConfig) -> Any:
+    """Put an adapter into ``model``, in float32 whatever it is beside, the only weights that are trained."""
+    found = inject_adapter_in_model(config, model).eval()
+    for weights in found.parameters():
+        if weights.requires_grad:
+            weights.data = weights.data.float()
+    return found
+
+
+def is_adapted(model: Any) -> bool:
+    """Say whether ``model`` has an adapter."""
+    return hasattr(model, "peft_config")
+
+
+def save(model: Any, folder: Path, base: str) -> None:
+    """Write the adapter of ``model`` into ``folder``; ``base`` names the model that it belongs to."""
+    config = _config(model)
+    config.base_model_name_or_path = base
+    config.save_pretrained(folder)
+    weights = get_peft_model_state_dict(model, save_embedding_layers=False)
+    save_file({name: values.detach().cpu().contiguous() for name, values in weights.items()}, folder / _WEIGHTS)
+
+
+def base_of(folder: Path) -> str:
+    """Return the name of the model that the adapter in ``folder`` belongs to."""
+    where = repr(str(folder / ADAPTER))
+    return text_of(as_object(read_json(folder / ADAPTER), where), "base_model_name_or_path", where)
+
+
+def attach(model: Any, folder: Path) -> Any:
+    """Return ``model`` with the adapter in ``folder``; ``TdGymError`` for one that is broken, or of another model."""
+    try:
+        found = _inject(model, LoraConfig.from_pretrained(folder))
+        load(found, folder)
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise TdGymError(f"Cannot load the adapter in {str(folder)!r}: {reason}") from error
+    return found
+
+
+def load(model: Any, folder: Path) -> None:
+    """Let the adapter of ``model`` be the one in ``folder``."""
+    weights = load_file(folder / _WEIGHTS)
+    expected = get_peft_model_state_dict(model, save_embedding_layers=False)
+    if weights.keys() != expected.keys():
+        raise ValueError("it is of another model")
+    set_peft_model_state_dict(model, weights)
+
+
+def _config(model: Any) -> LoraConfig:
+    return model.peft_config["default"]
+
+
+class Frozen:
+    """A model with the adapter that it has now, whatever becomes of it later.
+
+    It is called as the model is; while it is, the weights of then stand in for those of now.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._trained: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
+        self.weights = [p.detach().clone() for p in self._trained]
+
+    def __call__(self, **given: Any) -> Any:
+        """Return what the model of then makes of ``given``."""
+        with self._in_place():
+            return self._model(**given)
+
+    def get_output_embeddings(self) -> nn.Module:
+        """Return the model's head."""
+        head: nn.Module = self._model.get_output_embeddings()
+        return head
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Yield the model's parameters, of whose adapters the present values are not those of then."""
+        yield from self._model.parameters()
+
+    @contextmanager
+    def _in_place(self) -> Iterator[None]:
+        now = [p.detach().clone() for p in self._trained]
+        self._put(self.weights)
+        try:
+            yield
+        finally:
+            self._put(now)
+
+    def _put(self, values: list[Tensor]) -> None:
+        with torch.no_grad():
+            for weights, value in zip(self._trained, values, strict=True):
+                weights.copy_(value)
