@@ -63,6 +63,9 @@ class TrainConfig:
     """Tokens, padding included, that one forward pass holds; a matter of memory, not of results."""
     max_new_tokens: int | None = None
     """Longest reply; the model's own default when none."""
+    max_context: int | None = None
+    """Tokens of a conversation that the policy may read, its reply included; of a longer one it reads the briefing and
+    the latest exchanges.  The model's own limit when none."""
     lora_rank: int = 0
     """Rank of the adapter that is trained in the model's place (LoRA), 0 to train all weights."""
     dtype: str = "float32"
@@ -113,6 +116,8 @@ class TrainConfig:
             raise TdGymError(f"betas must be two numbers of at least 0 and below 1, not {list(self.betas)}.")
         if not self.max_grad_norm > 0:
             raise TdGymError(f"max_grad_norm must be above 0, it is {self.max_grad_norm}.")
+        if self.max_context is not None and self.max_context < 1:
+            raise TdGymError(f"max_context must be at least 1, it is {self.max_context}.")
         if self.lora_rank < 0:
             raise TdGymError(f"lora_rank must not be negative, it is {self.lora_rank}.")
         if self.dtype not in DTYPES:

@@ -1,7 +1,10 @@
-"""Rows that share a history, folded: one row a group holds the history once and then what each row has of its own.
+"""Rows as a model reads them, where that is not as they stand.
 
-A row's own tokens see the history and what comes before them in their own row, at the positions that they have there,
-so a model says of them what it says of each row by itself, having read the history once.
+Rows that share a history are folded: one row a group holds the history once and then what each row has of its own.  A
+row's own tokens see the history and what comes before them in their own row, at the positions that they have there, so
+a model says of them what it says of each row by itself, having read the history once.
+
+Rows whose conversation was read anew on the way are taken apart: each part is a row that sees nothing of the others.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from agents.trajectories import Bools, Ints, pad_rows
 
@@ -71,3 +75,18 @@ def fold(tokens: Tensor, mask: Tensor, groups: Ints) -> Folded:
         positions=torch.from_numpy(pad_rows(positions, np.int64)).to(tokens.device),
         hidden=~seen[:, None],
     )
+
+
+def take_apart(tokens: Tensor, mask: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the parts of the rows of ``tokens`` ``[B, L]`` as rows ``[N, S]``, and their part of ``mask``.
+
+    ``parts`` ``[B, L]`` numbers them from 0, -1 for padding.  Agent tokens stand in the order in which they stand in
+    the rows; padding is on the right, and 0.
+    """
+    rows: list[Tensor] = []
+    masks: list[Tensor] = []
+    for row, own, numbers in zip(tokens, mask, parts, strict=True):
+        sizes = torch.unique_consecutive(numbers[numbers >= 0], return_counts=True)[1].tolist()
+        rows += row[: sum(sizes)].split(sizes)
+        masks += own[: sum(sizes)].split(sizes)
+    return pad_sequence(rows, batch_first=True), pad_sequence(masks, batch_first=True)

@@ -210,6 +210,7 @@ class Learner:
                 allowed,
                 torch.from_numpy(batch.allowed_sets).to(self.device),
                 histories=batch.group[rows] if batch.one_history else None,
+                parts=None if batch.parts is None else torch.from_numpy(batch.parts[rows, :length]).to(self.device),
                 want_entropy=want_entropy,
                 want_hidden=self.method.value_head is not None,
             )

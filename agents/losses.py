@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from agents.advantages import Reduce, identity
 from agents.attention import additive_mask
-from agents.folding import fold
+from agents.folding import fold, take_apart
 from agents.trajectories import Ints
 from td_gym.errors import TdGymError, unknown
 
@@ -71,6 +71,7 @@ def forward_log_probs(
     allowed_sets: Tensor | None = None,
     *,
     histories: Ints | None = None,
+    parts: Tensor | None = None,
     want_entropy: bool = False,
     want_hidden: bool = False,
 ) -> TokenScores:
@@ -80,8 +81,9 @@ def forward_log_probs(
     right, so that causal attention alone keeps padding out.  ``allowed`` ``[B, L]`` points into
     ``allowed_sets`` ``[S, V]``, -1 for the whole vocabulary.  ``histories`` ``[B]`` says that
     neighbours with one number have read the same before their first agent token: it is then read
-    once for all of them, see ``agents.folding``.  Raises ``ValueError`` when the first
-    token of a row is an agent token: nothing predicts it.
+    once for all of them; ``parts`` ``[B, L]`` that rows were read in parts: see ``agents.folding``
+    for both.  Raises ``ValueError`` when the first token of a row is an agent token: nothing
+    predicts it.
     """
     if bool(mask[:, 0].any()):
         raise ValueError("The first token of a row cannot be an agent token.")
@@ -94,7 +96,7 @@ def forward_log_probs(
         chosen.append(states)
         return (states[None],)
 
-    given, scored = _input(model, tokens, mask, histories)
+    given, scored = _input(model, tokens, mask, histories, parts)
     hook = head.register_forward_pre_hook(keep_agent_states)
     try:
         logits = model(**given, use_cache=False).logits[0].float()
@@ -116,8 +118,12 @@ def forward_log_probs(
     return TokenScores(log_probs, entropy, hidden)
 
 
-def _input(model: nn.Module, tokens: Tensor, mask: Tensor, histories: Ints | None) -> tuple[dict[str, Tensor], Tensor]:
+def _input(
+    model: nn.Module, tokens: Tensor, mask: Tensor, histories: Ints | None, parts: Tensor | None
+) -> tuple[dict[str, Tensor], Tensor]:
     """Return what the model is to read, and which of it the agent wrote."""
+    if parts is not None:
+        tokens, mask = take_apart(tokens, mask, parts)
     if histories is None:
         positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         return {"input_ids": tokens, "position_ids": positions}, mask

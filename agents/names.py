@@ -17,6 +17,7 @@ OF_LEARNING = (
     "minibatches",
     "micro_tokens",
     "checkpoint_every",
+    "max_context",
     "lora_rank",
     "gradient_checkpointing",
 )

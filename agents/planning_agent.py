@@ -29,6 +29,7 @@ class PlanningAgent(TokenAgent):
         if policy.planning is None:
             raise TdGymError("This model does not plan; take a TokenAgent.")
         self._planner = Planner(policy, scenario, policy.planning)
+        self._room -= self._planner.longest
         self.planned: list[str] = []
         """The strategies in force for the messages last written."""
 
@@ -86,8 +87,8 @@ class PlanningAgent(TokenAgent):
         line.read(self._planner.request())
         self._begin(line, messages)
 
-    def _history(self, messages: Sequence[Message]) -> list[int]:
-        return self.policy.render_history(self._planner.opening(messages))
+    def _shown(self, messages: Sequence[Message]) -> Sequence[Message]:
+        return self._planner.opening(messages)
 
 
 def agent_of(policy: TokenPolicy, scenario: Scenario, *, temperature: float = 1.0) -> TokenAgent:

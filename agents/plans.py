@@ -65,6 +65,8 @@ class Planner:
         self._names = {tokens: name for name, tokens in self._tokens.items()}
         self._choices: dict[tuple[str, ...], Choices] = {}
         self._request = policy.render_reply([_WRITE])
+        self.longest = max(map(len, self._names)) + len(self._request)
+        """Tokens that a strategy and the request for the message take up at most."""
 
     def opening(self, messages: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
         """Return ``messages`` with the note on planning at the end of the briefing."""

@@ -129,7 +129,7 @@ class Replies:
             for turn in self._turns(int(held.turns[i]), number, group):
                 snapshot = self._dialogues.snapshots[i][turn]
                 messages = self.scenario.restore(snapshot).messages("service")
-                read = held.tokens[i, : int(np.argmax(held.turn[i] == turn))].tolist()
+                read = held.read_before(i, turn)
                 histories.append(_History(read, messages, mix(self.config.seed, "reply", number, group, turn)))
                 snapshots += [snapshot] * self.config.copies
                 outcomes.append({"turn": turn})

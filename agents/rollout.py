@@ -109,15 +109,19 @@ class _Talk:
         self.policy, self.batch, self.dialogues = policy, batch, dialogues
         self.longest = longest
         self.planner = Planner(policy, batch.scenario, policy.planning) if policy.planning is not None else None
+        self.room = policy.context - longest - (self.planner.longest if self.planner is not None else 0)
 
     def open(self, seeds: Sequence[int]) -> None:
         """Start every conversation and begin its first message."""
         for i, step in enumerate(self.batch.reset(list(range(len(seeds))), list(seeds))):
             dialogue = self.dialogues[i]
             dialogue.observe(step)
-            opening = dialogue.messages if self.planner is None else self.planner.opening(dialogue.messages)
-            dialogue.line.read(self.policy.render_opening(opening))
+            dialogue.line.read(self.policy.render_opening(self._shown(dialogue)))
             self._begin(i)
+
+    def _shown(self, dialogue: _Dialogue) -> Sequence[Mapping[str, str]]:
+        """Return the messages of a dialogue as the policy is shown them."""
+        return dialogue.messages if self.planner is None else self.planner.opening(dialogue.messages)
 
     def answer(self, ended: list[int]) -> list[int]:
         """Take what was written on the lines ``ended``; return those that go on."""
@@ -137,7 +141,11 @@ class _Talk:
             dialogue.judge(step)
             if dialogue.outcome is None:
                 closed = dialogue.line.reply[-1] == self.policy.end_id
-                dialogue.line.read(self.policy.render_reply(dialogue.messages[seen + 1 :], ended=closed))
+                heard = self.policy.render_reply(dialogue.messages[seen + 1 :], ended=closed)
+                if dialogue.line.width + len(heard) <= self.room:
+                    dialogue.line.read(heard)
+                else:
+                    dialogue.line.read_anew(self.policy.render_recent(self._shown(dialogue), self.room))
                 self._begin(i)
                 going_on.append(i)
         return going_on
@@ -197,6 +205,7 @@ def token_arrays(lines: Sequence[Line], seat: int, pad_id: int) -> dict[str, Any
         "log_probs": log_probs,
         "allowed": pad_rows([line.allowed for line in lines], np.int64, FREE),
         "lengths": np.array([len(line.tokens) for line in lines], dtype=np.int64),
+        "parts": pad_rows([line.parts for line in lines], np.int64, -1) if any(line.origin for line in lines) else None,
     }
 
 

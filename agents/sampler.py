@@ -56,7 +56,7 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor, 
 class Line:
     """One conversation as tokens.
 
-    ``log_probs``, ``turns`` and ``allowed`` run beside ``tokens``; a token read has turn -1.
+    ``log_probs``, ``turns``, ``allowed`` and ``parts`` run beside ``tokens``; a token read has turn -1.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -64,6 +64,10 @@ class Line:
     turns: list[int] = field(default_factory=list)
     allowed: list[int] = field(default_factory=list)
     """Numbers of the sets that tokens were drawn from, see ``agents.constraints``."""
+    parts: list[int] = field(default_factory=list)
+    """How often the conversation had been read anew when a token came: the model sees nothing of an earlier part."""
+    origin: int = 0
+    """Where the present part begins."""
     turn: int = -1
     """The turn being sampled, or the last one."""
     uniforms: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -72,9 +76,10 @@ class Line:
     choices: Choices | None = None
     """What the turn may be; ``None`` for anything."""
     cached: int = 0
-    """Tokens already in the cache."""
+    """Tokens of the present part that are already in the cache."""
     past: Past | None = None
     """What the cache held of them when ``sample`` let go of the line."""
+    _part: int = 0
 
     def read(self, tokens: Sequence[int]) -> None:
         """Append tokens that others wrote."""
@@ -82,6 +87,14 @@ class Line:
         self.log_probs += [0.0] * len(tokens)
         self.turns += [-1] * len(tokens)
         self.allowed += [FREE] * len(tokens)
+        self.parts += [self._part] * len(tokens)
+
+    def read_anew(self, tokens: Sequence[int]) -> None:
+        """Read ``tokens`` in the place of everything so far."""
+        self.origin = len(self.tokens)
+        self.cached, self.past = 0, None
+        self._part += 1
+        self.read(tokens)
 
     def begin(self, uniforms: npt.NDArray[np.float64], choices: Choices | None = None) -> None:
         """Start the next turn: one uniform for each token it may have; with ``choices`` it is one of those.
@@ -101,11 +114,17 @@ class Line:
         self.log_probs.append(log_prob)
         self.turns.append(self.turn)
         self.allowed.append(allowed)
+        self.parts.append(self._part)
 
     @property
     def sampled(self) -> int:
         """Tokens of the current turn so far."""
         return len(self.tokens) - self.start
+
+    @property
+    def width(self) -> int:
+        """Tokens of the present part."""
+        return len(self.tokens) - self.origin
 
     @property
     def reply(self) -> list[int]:
@@ -156,11 +175,11 @@ class _Sampling:
     def _read(self, waiting: Iterable[int], row_of: Mapping[int, int]) -> Iterator[tuple[list[int], Tensor]]:
         """Let lines read what is new to them, those with alike much together; yield them and their next logits."""
         lines = self.lines
-        order = sorted(waiting, key=lambda i: (len(lines[i].tokens) - lines[i].cached, i))
+        order = sorted(waiting, key=lambda i: (lines[i].width - lines[i].cached, i))
         for first in range(0, len(order), _PREFILL_ROWS):
             part = order[first : first + _PREFILL_ROWS]
             starts = [lines[i].cached for i in part]
-            chunks = [lines[i].tokens[start:] for i, start in zip(part, starts, strict=True)]
+            chunks = [lines[i].tokens[lines[i].origin + start :] for i, start in zip(part, starts, strict=True)]
             yield part, self.decoder.read([row_of[i] for i in part], chunks, starts)
 
     def step(self) -> None:
@@ -170,7 +189,7 @@ class _Sampling:
         part = [i for i in self.line_of if i in self.decoding]
         rows = [self.row_of[i] for i in part]
         tokens[rows] = [self.lines[i].tokens[-1] for i in part]
-        positions[rows] = [len(self.lines[i].tokens) - 1 for i in part]
+        positions[rows] = [self.lines[i].width - 1 for i in part]
         logits = self.decoder.step(tokens, positions)
         self._take(part, logits if len(part) == len(self.line_of) else logits[rows])
 
@@ -180,7 +199,7 @@ class _Sampling:
         tokens, log_probs = draw(logits, torch.from_numpy(uniforms).to(self.device), self.temperature)
         for i, token, log_prob, number in zip(part, tokens.tolist(), log_probs.tolist(), allowed, strict=True):
             line = self.lines[i]
-            line.cached = len(line.tokens)
+            line.cached = line.width
             line.take(token, log_prob, number)
             if token == self.end_id or line.sampled == len(line.uniforms):
                 self.decoding.discard(i)

@@ -138,6 +138,10 @@ def encode(policy: TokenPolicy, demonstration: Demonstration, planner: Planner |
         if t < len(demonstration.answers):
             parts.append((policy.render_reply(demonstration.answers[t]), False))
     tokens = np.concatenate([np.array(part, dtype=np.int64) for part, _ in parts])
+    if len(tokens) > policy.context:
+        raise TdGymError(
+            f"A demonstration has {len(tokens)} tokens, the model reads {policy.context}; take one that reads more."
+        )
     return Example(tokens, np.repeat([own for _, own in parts], [len(part) for part, _ in parts]))
 
 

@@ -34,6 +34,8 @@ class TokenAgent:
         self.temperature = temperature
         self.kept = kept
         self._together = BATCH
+        self._room = policy.context - policy.max_new_tokens
+        """Tokens that it may have read when a reply begins."""
         self._seed = 0
         self._histories: OrderedDict[int, list[int]] = OrderedDict()
         self._pasts: OrderedDict[int, tuple[int, Past]] = OrderedDict()
@@ -74,12 +76,14 @@ class TokenAgent:
         replies = [i for i, message in enumerate(messages) if message["role"] == "assistant"]
         said = digest(messages[: replies[-1] + 1]) if replies else None
         tokens = self._histories.get(said) if said is not None else None
-        if said is None or tokens is None:
-            line.read(self._history(messages))
-            return line
-        closed = tokens[-1] == self.policy.end_id
-        line.read(tokens + self.policy.render_reply(messages[replies[-1] + 1 :], ended=closed))
-        line.cached, line.past = self._pasts.pop(said, (0, None))
+        if said is not None and tokens is not None:
+            closed = tokens[-1] == self.policy.end_id
+            known = tokens + self.policy.render_reply(messages[replies[-1] + 1 :], ended=closed)
+            if len(known) <= self._room:
+                line.read(known)
+                line.cached, line.past = self._pasts.pop(said, (0, None))
+                return line
+        line.read(self._history(messages))
         return line
 
     def _begin(self, line: Line, messages: Sequence[Message]) -> None:
@@ -111,8 +115,14 @@ class TokenAgent:
         return text
 
     def _history(self, messages: Sequence[Message]) -> list[int]:
-        """Return the tokens of a conversation that it does not remember."""
-        return self.policy.render_history(messages)
+        """Return the tokens of a conversation that it does not remember, of a long one the latest exchanges."""
+        shown = self._shown(messages)
+        tokens = self.policy.render_history(shown)
+        return tokens if len(tokens) <= self._room else self.policy.render_recent(shown, self._room)
+
+    def _shown(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Return the messages of a conversation as the policy is shown them."""
+        return messages
 
     def _remember(self, said: int, line: Line) -> None:
         self._histories[said] = line.tokens

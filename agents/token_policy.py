@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import resources
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ VERSIONS = "td_gym.json"
 DTYPES = ("float32", "bfloat16", "float16")
 """What weights may be held in that are not trained."""
 _REPLY = "@@reply@@"
+_ENDLESS = 1 << 30
 
 
 class TokenPolicy:
@@ -46,7 +47,9 @@ class TokenPolicy:
     ``scenario`` fills the service seat's slots; without one they stay as written.  ``max_new_tokens`` is
     the longest reply the model was made for, a default for whoever samples from it.  ``seat`` is the one
     that it plays.  ``planning`` says how it plans, ``None`` that it does not.  ``base`` names what it was loaded
-    from, or, where that is an adapter, the model that it belongs to.
+    from, or, where that is an adapter, the model that it belongs to.  ``max_context`` is how many tokens of a
+    conversation it may read, reply included, ``None`` for as many as the model can; of a longer one it reads the
+    briefing and the latest exchanges.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class TokenPolicy:
         self.scenario = scenario
         self.seat = seat
         self.base = ""
+        self.max_context: int | None = None
         self.max_new_tokens = max_new_tokens
         self.versions = dict(versions or {})
         self.planning = Planning.from_json(self.versions.pop("planning")) if "planning" in self.versions else None
@@ -98,7 +102,7 @@ class TokenPolicy:
         file = source / VERSIONS
         versions = as_object(read_json(file), repr(str(file))) if file.is_file() else {}
         base = lora.base_of(source) if (source / ADAPTER).is_file() else ""
-        held_in = versions.pop("dtype", DTYPES[0])
+        held_in, max_context = versions.pop("dtype", DTYPES[0]), versions.pop("max_context", None)
         if held_in not in DTYPES:
             raise unknown("dtype", str(held_in), DTYPES)
         model, tokenizer = _load(_locate(base, scenario) if base else source, source, dtype or getattr(torch, held_in))
@@ -111,6 +115,7 @@ class TokenPolicy:
             versions=versions,
         )
         policy.base = base or _lasting(name)
+        policy.max_context = max_context
         policy.check_seat(seat)
         if scenario is not None:
             policy.check_compatible(scenario)
@@ -131,6 +136,8 @@ class TokenPolicy:
             with _no_progress_bars():
                 (copy.deepcopy(self.model).to(torch.float16) if half else self.model).save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        if self.max_context is not None:
+            versions["max_context"] = self.max_context
         if self.planning is not None:
             versions["planning"] = asdict(self.planning)
         (folder / VERSIONS).write_text(json.dumps(versions, indent=2, sort_keys=True) + "\n")
@@ -169,6 +176,12 @@ class TokenPolicy:
         device: torch.device = next(self.model.parameters()).device
         return device
 
+    @property
+    def context(self) -> int:
+        """Tokens of a conversation that the policy can read at once, its reply included."""
+        limit: int = getattr(self.model.config, "max_position_embeddings", None) or _ENDLESS
+        return min(limit, self.max_context or _ENDLESS)
+
     # Text to tokens.
 
     def render_opening(self, messages: Sequence[Message]) -> list[int]:
@@ -194,6 +207,27 @@ class TokenPolicy:
             tokens += self.encode_reply(messages[here]["content"])
             tokens += self.render_reply(messages[here + 1 : following])
         return tokens
+
+    def render_recent(self, messages: Sequence[Message], room: int) -> list[int]:
+        """Return the tokens of the briefing and of the latest exchanges: as many as half of ``room`` holds, or one.
+
+        Half, so that the rest is there for what follows.  Raises ``TdGymError`` where ``room`` does not hold one.
+        """
+        briefing = [*takewhile(lambda message: message["role"] == "system", messages)]
+        roles = [message["role"] for message in messages]
+        asked = [i for i in range(1, len(roles)) if roles[i - 1] == "assistant" != roles[i]]
+        found: list[int] = []
+        for start in reversed(asked):
+            tokens = self.render_history([*briefing, *messages[start:]])
+            if len(tokens) > (room // 2 if found else room):
+                break
+            found = tokens
+        if not found:
+            raise TdGymError(
+                f"The briefing and the last message do not fit into the {self.context} tokens that the model reads, "
+                "with its reply; let it read more (max_context), or take one that does."
+            )
+        return found
 
     def encode_reply(self, text: str) -> list[int]:
         """Return the tokens of a reply to learn from, end-of-turn token included."""

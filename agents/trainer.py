@@ -117,6 +117,7 @@ def starting_policy(config: TrainConfig, method: Method, scenario: Scenario, dev
     policy = TokenPolicy.load(config.model, device, scenario=scenario, dtype=dtype, plans=plans, seat=config.seat)
     if lora.is_adapted(policy.model) and not config.lora_rank:
         raise TdGymError(f"{config.model!r} is an adapter; train it further with lora_rank, or start from its model.")
+    policy.max_context = config.max_context or policy.max_context
     if method.planning is not None:
         policy.planning = method.planning
     if policy.planning is not None and not method.may_plan:

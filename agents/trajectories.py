@@ -94,6 +94,9 @@ class Trajectories:
     """How the dialogues went, where they were held and not only read."""
     one_history: bool = False
     """Whether the rows of a group have read the same before the agent's first token."""
+    parts: Ints | None = None
+    """``[B, L]`` how often the conversation had been read anew when a token came, -1 for padding: nothing of an earlier
+    part was seen any more.  ``None`` where every row was read in one go."""
 
     def __post_init__(self) -> None:
         b, length = self.tokens.shape
@@ -111,6 +114,8 @@ class Trajectories:
             "costs": (b, len(self.cost_names)),
             "group": (b,),
         }
+        if self.parts is not None:
+            expected["parts"] = (b, length)
         for name, shape in expected.items():
             found = getattr(self, name).shape
             if found != shape:
@@ -163,7 +168,15 @@ class Trajectories:
             seats=self.seats,
             conduct=self.conduct and self.conduct.select(index, t),
             one_history=self.one_history,
+            parts=None if self.parts is None else self.parts[index, :length],
         )
+
+    def read_before(self, row: int, turn: int) -> list[int]:
+        """Return the tokens that the seat had before it when it wrote the message ``turn`` of a row."""
+        end = int(np.argmax(self.turn[row] == turn))
+        start = 0 if self.parts is None else int(np.argmax(self.parts[row] == self.parts[row, end]))
+        found: list[int] = self.tokens[row, start:end].tolist()
+        return found
 
     def writers(self) -> set[str]:
         """Return the seats that wrote the tokens to learn from."""

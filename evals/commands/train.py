@@ -102,6 +102,12 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
     parser.add_argument(
+        "--max-context",
+        type=positive_int,
+        metavar="N",
+        help="tokens of a conversation to read: briefing and latest exchanges (default: what the model can)",
+    )
+    parser.add_argument(
         "--lora-rank", type=positive_int, default=0, metavar="R", help="train an adapter of this rank (LoRA)"
     )
     parser.add_argument(
@@ -230,6 +236,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
         "seat": args.seat,
         "opponent": args.opponent,
         "customer": args.customer or "",
+        "max_context": args.max_context,
         "lora_rank": args.lora_rank,
         "dtype": args.dtype,
         "gradient_checkpointing": args.gradient_checkpointing,

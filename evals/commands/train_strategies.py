@@ -23,6 +23,7 @@ _OF_LANGUAGE_MODELS = (
     "copies",
     "seat",
     "opponent",
+    "max_context",
     "lora_rank",
     "dtype",
     "gradient_checkpointing",

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agents.folding import fold
+from agents.folding import fold, take_apart
 from agents.losses import forward_log_probs
 from agents.trajectories import pad_rows
 from tests.agents.micro import micro_model
@@ -89,3 +89,34 @@ def test_a_group_by_hand() -> None:
 def test_rows_with_other_histories_are_refused(tokens: Any, mask: Any) -> None:
     with pytest.raises(ValueError, match="must have read the same"):
         fold(torch.tensor(tokens), torch.tensor(mask).bool(), np.array([0, 0]))
+
+
+def test_rows_are_taken_apart_where_they_were_read_anew() -> None:
+    tokens = torch.tensor([[1, 2, 3, 4, 5], [6, 7, 8, 0, 0]])
+    mask = torch.tensor([[False, True, False, False, True], [False, True, True, False, False]])
+    parts = torch.tensor([[0, 0, 1, 1, 1], [0, 0, 0, -1, -1]])
+    rows, masks = take_apart(tokens, mask, parts)
+    assert rows.tolist() == [[1, 2, 0], [3, 4, 5], [6, 7, 8]]
+    assert masks.tolist() == [[False, True, False], [False, False, True], [False, True, True]]
+    assert rows[masks].tolist() == tokens[mask].tolist()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(rows, min_size=1, max_size=3), st.integers(0, 99))
+def test_parts_score_as_rows_of_their_own(shapes: Any, seed: int) -> None:
+    """Each row of ``shapes`` is read as one row in as many parts as it has turns, and as so many rows."""
+    model = micro_model()
+    apart, apart_mask, _ = batch_of([[[turn]] for row in shapes for turn in row], seed)
+    lengths = (apart_mask | (apart_mask.flip(1).cummax(1).values.flip(1) > 0)).sum(1).tolist()
+    pieces = [(t[:n], m[:n]) for t, m, n in zip(apart, apart_mask, lengths, strict=True)]
+    joined, masks, parts, place = [], [], [], 0
+    for row in shapes:
+        mine = pieces[place : place + len(row)]
+        place += len(row)
+        joined.append(torch.cat([t for t, _ in mine]).tolist())
+        masks.append(torch.cat([m for _, m in mine]).tolist())
+        parts.append([number for number, (t, _) in enumerate(mine) for _ in t])
+    tokens, mask = torch.from_numpy(pad_rows(joined, np.int64)), torch.from_numpy(pad_rows(masks, np.bool_))
+    found = forward_log_probs(model, tokens, mask, parts=torch.from_numpy(pad_rows(parts, np.int64, -1)))
+    wanted = forward_log_probs(model, apart, apart_mask)
+    torch.testing.assert_close(found.log_probs[mask], wanted.log_probs[apart_mask], atol=2e-5, rtol=1e-4)

@@ -183,6 +183,30 @@ def test_company_in_the_batch_does_not_matter() -> None:
         assert run(model, [i])[0].tokens == together[i].tokens
 
 
+def test_a_line_that_is_read_anew_sees_nothing_of_before() -> None:
+    model = random_model("qwen2")
+
+    def read_anew(lines: list[Line], numbers: list[int]) -> list[int]:
+        again = [k for k in numbers if lines[k].turn == 0]
+        for k in again:
+            lines[k].read_anew(opening(k + 7))
+            lines[k].begin(uniforms(k, 1))
+        return again
+
+    twice, once = [Line() for _ in range(6)], [Line() for _ in range(6)]
+    for k in range(6):
+        twice[k].read(opening(k))
+        twice[k].begin(uniforms(k, 0))
+        once[k].read(opening(k + 7))
+        once[k].begin(uniforms(k, 1))
+    sample(model, twice, lambda ended: read_anew(twice, ended), end_id=END, pad_id=PAD)
+    sample(model, once, lambda ended: [], end_id=END, pad_id=PAD)
+    for both, alone in zip(twice, once, strict=True):
+        assert both.tokens[both.origin :] == alone.tokens
+        assert both.parts == [0] * both.origin + [1] * len(alone.tokens)
+        np.testing.assert_allclose(both.log_probs[both.origin :], alone.log_probs, atol=1e-4)
+
+
 def test_some_turns_end_by_themselves_and_some_are_cut() -> None:
     lines = run(random_model("qwen2"), list(range(24)))
     ends = [line.tokens[-1] == END for line in lines]
