@@ -49,6 +49,7 @@ def build_parser() -> Parser:
     would fail in ways that say nothing to a user.
     """
     from evals.commands import (
+        audit,
         data,
         envs,
         evaluate,
@@ -63,7 +64,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="td-gym", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"td-gym {_version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for command in (envs, play, train, self_play, evaluate, leaderboard, data, respond_multiwoz, score_multiwoz):
+    for command in (envs, play, train, self_play, evaluate, audit, leaderboard, data, respond_multiwoz, score_multiwoz):
         command.add(commands)
     return parser
 

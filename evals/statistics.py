@@ -1,4 +1,4 @@
-"""Intervals: bootstrap over dialogues, Student's t over training seeds.
+"""Intervals: bootstrap over dialogues, Student's t over training seeds, Wilson's of a share.
 
 Student's t is inverted here (regularised incomplete beta by Lentz's continued fraction, Numerical
 Recipes 6.4; then bisection), so that evaluation needs numpy only.
@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from td_gym.errors import TdGymError
 
+_Z95 = 1.959963984540054
+"""The 97.5 % quantile of the standard normal distribution."""
 Numbers = Sequence[float] | npt.NDArray[np.float64]
 
 
@@ -45,6 +47,16 @@ def bootstrap_mean(values: Numbers, seed: int, n: int = 2000) -> Interval:
     )
     low, high = np.percentile(means, [2.5, 97.5])
     return Interval(float(data.mean()), float(low), float(high), len(data))
+
+
+def wilson(hits: int, n: int) -> Interval:
+    """Return the share ``hits / n`` with its 95 % Wilson score interval, which is no point where there are no hits."""
+    if not 0 <= hits <= n or n == 0:
+        raise TdGymError(f"{hits} of {n} is no share.")
+    share, z2 = hits / n, _Z95**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return Interval(share, min(share, middle - half), max(share, middle + half), n)
 
 
 def mean_t(values: Numbers, level: float = 0.95) -> Interval:

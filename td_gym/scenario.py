@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, final
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 LLM = "llm:"
 """What the names of customers begin with that a language model plays; ``MODEL@URL`` follows."""
+CustomerCheck = Callable[[Any], str | None]
+"""Given a conversation right after a message of the customer, says in a few words what is wrong with that message;
+empty for nothing, ``None`` where it cannot be told of this customer."""
 _SNAPSHOT = ("scenario", "version", "case", "seed", "split", "row", "messages", "memory")
 
 
@@ -96,6 +99,9 @@ class Scenario(ABC):
     """Names of the agents that show what no skill earns; ``random`` and ``do_nothing`` are among them."""
     feature_names: ClassVar[tuple[str, ...]]
     """What the numbers of ``Episode.features`` are, in order."""
+
+    customer_checks: ClassVar[Mapping[str, CustomerCheck]] = {}
+    """What can be told of how true a customer is to its case, by the fault that is found; for audits alone."""
 
     tools: Mapping[str, Tool]
     """The service seat's tools by name; none is called ``chat``."""

@@ -18,13 +18,13 @@ def repetition(dialogue: Dialogue) -> float:
     NaN when the agent never wrote a second sentence.
     """
     wording = [words(sentence) for turn in dialogue.service_turns for sentence in sentences(turn.shown)]
-    said = [_ngrams(each, min(ORDER, len(each))) for each in wording if each]
+    said = [ngrams(each, min(ORDER, len(each))) for each in wording if each]
     earlier = set(said[0]) if said else set()
     again = total = 0
-    for ngrams in said[1:]:
-        again += sum(ngram in earlier for ngram in ngrams)
-        total += len(ngrams)
-        earlier.update(ngrams)
+    for runs in said[1:]:
+        again += sum(run in earlier for run in runs)
+        total += len(runs)
+        earlier.update(runs)
     return again / total if total else math.nan
 
 
@@ -34,11 +34,12 @@ def distinct_2(dialogue: Dialogue) -> float:
         bigram
         for turn in dialogue.service_turns
         for sentence in sentences(turn.shown)
-        for bigram in _ngrams(words(sentence), 2)
+        for bigram in ngrams(words(sentence), 2)
     ]
     return len(set(bigrams)) / len(bigrams) if bigrams else math.nan
 
 
-def _ngrams(tokens: Sequence[str], order: int) -> list[tuple[str, ...]]:
+def ngrams(tokens: Sequence[str], order: int) -> list[tuple[str, ...]]:
+    """Return the runs of ``order`` words in ``tokens``, in order and in lower case."""
     lowered = [token.lower() for token in tokens]
     return [tuple(lowered[at : at + order]) for at in range(len(lowered) - order + 1)]

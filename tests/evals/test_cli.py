@@ -22,6 +22,7 @@ COMMANDS = (
     "train",
     "self-play",
     "evaluate",
+    "audit",
     "leaderboard",
     "data",
     "respond-multiwoz",

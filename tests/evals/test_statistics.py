@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from evals.statistics import bootstrap_mean, mean_t, paired_t, step_spread, t_cdf, t_quantile
+from evals.statistics import bootstrap_mean, mean_t, paired_t, step_spread, t_cdf, t_quantile, wilson
 from td_gym.errors import TdGymError
 
 # Two-sided 95 % and 99 % critical values as printed in statistical tables.
@@ -89,3 +89,24 @@ def test_impossible_input_is_refused() -> None:
     ):
         with pytest.raises(TdGymError):
             call()
+
+
+def test_wilson_agrees_with_hand_worked_examples() -> None:
+    """10 of 50: centre (0.2 + 1.9208/50) / (1 + 3.8415/50) = 0.22139, half 0.10890."""
+    share = wilson(10, 50)
+    assert (share.mean, share.n) == (0.2, 50)
+    assert (share.low, share.high) == pytest.approx((0.11244, 0.33037), abs=1e-4)
+
+
+def test_wilson_is_no_point_at_the_ends_and_stays_within_them() -> None:
+    none, all_of_them = wilson(0, 100), wilson(100, 100)
+    assert (none.mean, none.low) == (0.0, 0.0)
+    assert none.high == pytest.approx(3.8415 / 103.8415, abs=1e-5)
+    assert (all_of_them.mean, all_of_them.high) == (1.0, 1.0)
+    assert all_of_them.low == pytest.approx(1 - none.high)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 0), (3, 2), (-1, 5)])
+def test_wilson_refuses_what_is_no_share(hits: int, n: int) -> None:
+    with pytest.raises(TdGymError, match="is no share"):
+        wilson(hits, n)

@@ -14,12 +14,13 @@ from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.judges import principles
 from td_gym.protocol import MAX_CHARS, Messages, Tool
-from td_gym.scenario import CostSpec, ScaffoldTask, TermSpec
+from td_gym.scenario import CostSpec, CustomerCheck, ScaffoldTask, TermSpec
 from td_gym.scenarios.desk import FORMAT_COST, TRANSFER, TRANSFER_COST, Briefing, Desk, Procedure
 from td_gym.scenarios.food_dispute import briefing, sop
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.food_dispute.episode import NEUTRAL_RATING, FoodDisputeEpisode
 from td_gym.scenarios.food_dispute.orders import amount_owed, case_of_row, draw_case, menu
+from td_gym.scenarios.food_dispute.truth import CHECKS
 from td_gym.scenarios.scripted import CustomerPolicy
 from td_gym.seats import Demonstrator, SeatPolicy
 
@@ -62,6 +63,7 @@ class FoodDispute(Desk[Persona]):
     reward_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"service": (0.0, 5.0), "customer": (-2.0, 1.0)}
     strategies: ClassVar[tuple[str, ...]] = sop.STRATEGIES
     fallback_strategy: ClassVar[str] = sop.FALLBACK
+    customer_checks: ClassVar[Mapping[str, CustomerCheck]] = CHECKS
     populations: ClassVar[tuple[str, ...]] = ("hard", "easy")
     customers: ClassVar[tuple[str, ...]] = ("scripted", "scripted_b")
     floors: ClassVar[tuple[str, ...]] = ("random", "do_nothing", "always_apologise", "always_voucher")

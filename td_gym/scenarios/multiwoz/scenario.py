@@ -12,7 +12,7 @@ from td_gym.draws import choice
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.protocol import MAX_CHARS, Messages, Tool
-from td_gym.scenario import CostSpec, ScaffoldTask, Scenario, TermSpec
+from td_gym.scenario import CostSpec, CustomerCheck, ScaffoldTask, Scenario, TermSpec
 from td_gym.scenarios.desk import FORMAT_COST, TRANSFER_COST, Briefing, Desk, Procedure
 from td_gym.scenarios.multiwoz import sop
 from td_gym.scenarios.multiwoz.briefing import DeskTexts
@@ -21,6 +21,7 @@ from td_gym.scenarios.multiwoz.episode import CUSTOMER_ACTS, MultiWOZEpisode
 from td_gym.scenarios.multiwoz.files import load_dialogues
 from td_gym.scenarios.multiwoz.schema import DOMAINS
 from td_gym.scenarios.multiwoz.service_desk import TOOLS
+from td_gym.scenarios.multiwoz.truth import CHECKS
 from td_gym.scenarios.scripted import CustomerPolicy
 from td_gym.seats import Demonstrator, SeatPolicy
 
@@ -62,6 +63,7 @@ class MultiWOZ(Desk[Persona]):
     reward_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"service": (0.0, 1.0), "customer": (-1.0, 1.0)}
     strategies: ClassVar[tuple[str, ...]] = sop.STRATEGIES
     fallback_strategy: ClassVar[str] = sop.FALLBACK
+    customer_checks: ClassVar[Mapping[str, CustomerCheck]] = CHECKS
     populations: ClassVar[tuple[str, ...]] = ("easy", "hard")
     customers: ClassVar[tuple[str, ...]] = ("agenda", "checklist")
     feature_names: ClassVar[tuple[str, ...]] = (

@@ -10,7 +10,7 @@ from personas.prospect_population import Prospects
 from td_gym.draws import choice
 from td_gym.episode import Episode
 from td_gym.protocol import Messages, Tool
-from td_gym.scenario import CostSpec, ScaffoldTask, TermSpec
+from td_gym.scenario import CostSpec, CustomerCheck, ScaffoldTask, TermSpec
 from td_gym.scenarios.desk import FORMAT_COST, TRANSFER, TRANSFER_COST, Briefing, Desk, Procedure
 from td_gym.scenarios.sales import briefing, sop
 from td_gym.scenarios.sales.credit import interest
@@ -18,6 +18,7 @@ from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.manners import RULES
 from td_gym.scenarios.sales.offers import draw_case
+from td_gym.scenarios.sales.truth import CHECKS
 from td_gym.scenarios.scripted import CustomerPolicy
 from td_gym.seats import Demonstrator, SeatPolicy
 
@@ -73,6 +74,7 @@ class Sales(Desk[Prospect]):
     reward_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"service": (0.0, 1.0), "customer": (-1.0, 1.0)}
     strategies: ClassVar[tuple[str, ...]] = sop.STRATEGIES
     fallback_strategy: ClassVar[str] = sop.FALLBACK
+    customer_checks: ClassVar[Mapping[str, CustomerCheck]] = CHECKS
     populations: ClassVar[tuple[str, ...]] = ("standard", "hard")
     customers: ClassVar[tuple[str, ...]] = ("scripted", "scripted_b")
     floors: ClassVar[tuple[str, ...]] = ("random", "do_nothing", "always_coupon", "presser", "repeater")
