@@ -28,28 +28,34 @@ _WISH = {
 """What each demand is for, as ``truth.toml`` calls it."""
 _SETTLED = frozenset(("explain", "refuse_refund", "admit_fault", "promise_refund", "promise_callback"))
 """Service acts that judge the matter, rightly or not."""
-_NEVER_ISSUED = re.compile(r"\bFD[0-9A-F]{4,}\b|\border (?:number|no\.?|#)\s*(?:is\s*)?#?\w*\d\w*", re.IGNORECASE)
-_FIGURE = re.compile(r"\b\d{1,2}:\d\d\b|\b\d+(?:\.\d+)?(?= ?(?:SAR|riyals?)\b)|(?<=SAR )\d+(?:\.\d+)?", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"\border (?:number|no\.?|#)(?: is)? ?#?(\w*\d\w*)|\b(fd[0-9a-f]{4,}|\d{1,2}:\d\d)\b"
+    r"|\b(?:paid|cost|costs|charged|total|price)\b[^.?!]{0,20}?\b(\d+(?:\.\d+)?)(?= ?(?:sar|riyals?)\b)"
+)
+"""The number of an order, a time of day, a sum that was paid."""
 
 
 def off_card(episode: FoodDisputeEpisode) -> str:
     """Return what in the last message goes against the persona card.
 
-    A customer that is upset or calm insults nobody; none states outright at the start what it wants.
+    A customer that is upset or calm insults nobody, one that is hostile may whatever its style; none states outright at
+    the start what it wants.
     """
     persona, turn = episode.case.persona, episode.transcript[-1]
     if persona.emotional_style != "hostile" and insults(turn.shown):
         return f"is {persona.emotional_style} by its card, and insults"
     if len(episode.transcript) == 1 and _WISH[persona.demand] in _wishes(turn.shown):
         return "states its demand at the start"
-    return "" if persona.emotional_style == "hostile" else against_style(persona.communication_style, turn.shown)
+    if persona.emotional_style == "hostile" and persona.communication_style == "polite":
+        return ""
+    return against_style(persona.communication_style, turn.shown)
 
 
 def contradicts_facts(episode: FoodDisputeEpisode) -> str | None:
     """Return what the last message of an honest customer states that is not so, or that it cannot know.
 
-    Judged are the photo, dishes of the menus, the kind of complaint, and numbers of orders, times and sums, which a
-    customer's briefing does not hold: it can know them from the agent alone.
+    Judged are the photo, dishes of the menus, the kind of complaint, and the numbers of orders, times and sums paid,
+    which no briefing of a customer holds: it can know them from the agent alone.
     """
     case, turn = episode.case, episode.transcript[-1]
     if case.persona.honesty != "honest":
@@ -59,7 +65,7 @@ def contradicts_facts(episode: FoodDisputeEpisode) -> str | None:
     text = turn.shown.lower()
     if any(re.search(rf"\b{re.escape(dish)}\b", text) for dish in _dishes() - _ordered(case)):
         return "names a dish that it did not order"
-    if _invented(episode, turn.shown):
+    if _invented(episode, text):
         return "states a number, time or sum that nobody told it"
     kinds = _kinds(text)
     if kinds and case.order.issue in _table("complaint") and case.order.issue not in kinds:
@@ -111,11 +117,11 @@ def _ordered(case: Case) -> frozenset[str]:
 
 def _invented(episode: FoodDisputeEpisode, text: str) -> bool:
     """Return whether ``text`` states a number that stands in nothing the customer has read."""
-    stated = [*_NEVER_ISSUED.findall(text), *_FIGURE.findall(text)]
+    stated = [next(filter(None, groups)) for groups in _NUMBER.findall(text)]
     if not stated:
         return False
     read = " ".join([episode.briefing("customer"), episode.sees("customer"), *episode.said()]).lower()
-    return any(number.lower() not in read for number in stated)
+    return any(number not in read for number in stated)
 
 
 @cache
