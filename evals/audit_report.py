@@ -13,13 +13,18 @@ from evals.dialogue import Dialogue
 from evals.metrics import columns_of, compute, summarise
 from evals.scores import entry
 from evals.statistics import Interval
-from evals.tables import cell, heading, markdown, printable, text
+from evals.tables import NOTE_BOOTSTRAP, cell, heading, markdown, note_trained_on, printable, text
 from evals.transcripts import escape_markdown, said, who
 
 NOTE = (
-    "Rate: share of dialogues with the fault, with its 95 % Wilson interval; n/a where rules cannot tell. Rules see only "
+    "Rate: share of dialogues with the fault, with its 95 % Wilson interval; n/a where rules cannot tell. Rules see "
     "what they were written for, so a rate is no upper bound."
 )
+
+
+def notes(env: str) -> str:
+    """Return what the figures of an audit in environment ``env`` are."""
+    return f"{NOTE}\nScores: {NOTE_BOOTSTRAP.removeprefix('Intervals: ')} {note_trained_on([env])}"
 
 
 def scores(dialogues: Sequence[Dialogue]) -> dict[str, dict[str, Any]]:
@@ -63,7 +68,7 @@ def as_text(rates: Rates, env: str, scored: Mapping[str, Mapping[str, Any]]) -> 
 
 def as_markdown(env: str, split: str, found: Sequence[tuple[Rates, Mapping[str, Mapping[str, Any]]]]) -> str:
     """Return the page of an audit: what the faults are, then scores, rates and examples by customer and agent."""
-    parts = [f"# Customers of {escape_markdown(env)}, split {escape_markdown(split)}", NOTE]
+    parts = [f"# Customers of {escape_markdown(env)}, split {escape_markdown(split)}", notes(env)]
     parts.append("\n".join(f"- `{fault}`: {definition}" for fault, definition in FAULTS.items()))
     for rates, scored in found:
         parts += [

@@ -60,7 +60,7 @@ class Recorder:
             costs={name: float(self._costs.get(name, 0.0)) for name in episode.scenario.costs},
             outcome=dict(episode.outcome),
             terms={name: float(total) / len(self._notes) for name, total in sorted(self._terms.items())},
-            persona=_persona(episode.case),
+            persona=traits(episode.case),
             max_turns=episode.scenario.max_turns,
             succeeded=episode.scenario.succeeded(episode.outcome),
         )
@@ -92,7 +92,7 @@ def _service_turn(turn: Turn, note: _Note, episode: Episode) -> DialogueTurn:
     )
 
 
-def _persona(case: Any) -> dict[str, Any]:
+def traits(case: Any) -> dict[str, Any]:
     """Return the traits of the persona: its words and numbers, without identity and free facts."""
     persona = getattr(case, "persona", None)
     if not isinstance(persona, Customer):

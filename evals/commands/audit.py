@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     for dialogues in held:
         rates = summed_up([audit(dialogue, scenario) for dialogue in dialogues], args.examples)
         found.append((rates, audit_report.scores(dialogues)))
-    print(f"{env}, split {split}.\n{audit_report.NOTE}")
+    print(f"{env}, split {split}.\n{audit_report.notes(env)}")
     for rates, scored in found:
         print(f"\n{audit_report.as_text(rates, env, scored)}")
     if out is not None:
