@@ -8,9 +8,10 @@ TERSE = 30
 """Words of a message from which one does not write in few words."""
 _WORD = re.compile(r"\w")
 _GREETING = re.compile(
-    r"\s*(?:(?:hi|hello|hey|greetings|dear)\b(?!\s*\?)|good (?:morning|day|afternoon|evening)\b)", re.IGNORECASE
+    r"\s*(?:(?:hi|hello|hey|greetings|dear)\b(?!\s*\?)|good (?:morning|day|afternoon|evening)\b)(?!.*\bgoodbye\b)",
+    re.IGNORECASE,
 )
-"""A lone "Hello?" asks whether anybody is there."""
+"""A lone "Hello?" asks whether anybody is there, and "good day and goodbye" parts."""
 _INSULT = re.compile(
     r"\b(?:idiots?|morons?|imbeciles?|stupid|dumb|useless|liars?|scum|crooks?|thieves|thief|clowns?|pathetic|"
     r"incompetent|bastards?|jerks?|scammers?|shut up|get lost|go to hell|shame on you|screw you|fuck)\b",

@@ -258,6 +258,8 @@ def test_a_customer_that_is_not_true_to_its_case(text: str, fault: str, what: st
         ("Hello? Is anybody there?", {"communication_style": "terse"}),
         ("It was cold. Give me 20 SAR and we are even.", {}),
         ("It came cold, and then it was spilled.", {}),
+        ("Good day and goodbye.", {"communication_style": "terse"}),
+        ("Credit for another meal is not the point.", {"demand": "refund_insistence"}),
     ],
 )
 def test_what_is_no_fault(text: str, traits: dict[str, str]) -> None:
@@ -395,6 +397,43 @@ def test_a_visitor_that_leaves_satisfied_without_half_of_its_goal() -> None:
     episode = visitor("restaurant", "train")
     found = faults(audited(episode, "I am looking for a restaurant.", "What else?", "Nothing, bye. [end:5]"))
     assert found["unearned_end"] == ["is satisfied, and has never spoken of the train"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("For how many people is it?", "Can you recommend one?"),
+        ("Shall I book it?", "No thanks, no booking for me."),
+        ("What stars should it have?", "I do not mind."),
+        ("Do you need anything else?", "Does it have {own}?"),
+    ],
+)
+def test_words_of_a_visitor_that_are_no_fault(asked: str, answer: str) -> None:
+    def fits(episode: Episode) -> bool:
+        part = episode.case.goal.domains.get("hotel")
+        return part is not None and not part.book and "parking" in part.inform and "parking" not in part.request
+
+    said = ("I am looking for a hotel.", asked, answer.format(own="parking"), "I see.", "Bye. [end:1]")
+    assert audited(episode_of(CITY, fits), *said).findings == ()
+
+
+def test_a_visitor_that_asks_to_book_and_to_know_what_its_goal_does_not() -> None:
+    def fits(episode: Episode) -> bool:
+        part = episode.case.goal.domains.get("hotel")
+        return part is not None and not part.book and "phone" not in part.request
+
+    said = (
+        "I am looking for a hotel.",
+        "Which?",
+        "Book it, please.",
+        "Hm.",
+        "What is its phone number?",
+        "Hm.",
+        "[end:1]",
+    )
+    found = faults(audited(episode_of(CITY, fits), *said, "Bye. [end:1]"))
+    assert found["contradicts_goal"][0] == "wants to book the hotel, which its goal does not"
+    assert "asks for the phone of the hotel, which its goal does not" in found["contradicts_goal"]
 
 
 @pytest.mark.parametrize("name", scenario_names())

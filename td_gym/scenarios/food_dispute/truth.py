@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from personas.packaged import packaged_toml
 from td_gym.reading.sentences import sentences
 from td_gym.scenarios.card_checks import against_style, insults
-from td_gym.scenarios.food_dispute.orders import Case, menu
+from td_gym.scenarios.food_dispute.orders import menu
 from td_gym.turns import split_end_mark
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def contradicts_facts(episode: FoodDisputeEpisode) -> str | None:
     if "show_photo" in turn.acts and not case.has_photo:
         return "sends a photo that it does not have"
     text = turn.shown.lower()
-    if any(re.search(rf"\b{re.escape(dish)}\b", text) for dish in _dishes() - _ordered(case)):
+    own = episode.briefing("customer").lower()
+    if any(dish not in own and re.search(rf"\b{re.escape(dish)}\b", text) for dish in _dishes()):
         return "names a dish that it did not order"
     if _invented(episode, text):
         return "states a number, time or sum that nobody told it"
@@ -109,10 +110,6 @@ def _dishes() -> frozenset[str]:
     """Return every dish and drink of the menus, in small letters."""
     dishes = {dish for restaurant in menu()["restaurants"] for dish in restaurant["menu"]}
     return frozenset(name.lower() for name in dishes | set(menu()["drinks"]))
-
-
-def _ordered(case: Case) -> frozenset[str]:
-    return frozenset(item.name.lower() for item in case.order.items)
 
 
 def _invented(episode: FoodDisputeEpisode, text: str) -> bool:

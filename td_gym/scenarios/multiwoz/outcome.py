@@ -140,12 +140,12 @@ def _is_booked(domain: str, part: DomainGoal, told: Told) -> bool:
         return False
     if domain == "taxi":
         wanted = {**part.inform, **_places(part, told)}
-        return all(_is_same_end(slot, booking.details.get(slot, ""), value) for slot, value in wanted.items())
+        return all(is_same_end(slot, booking.details.get(slot, ""), value) for slot, value in wanted.items())
     details = all(same_value(slot, booking.details.get(slot, ""), value) for slot, value in part.book.items())
     return details and booking.entity in told.desk.database.query(domain, part.inform)
 
 
-def _is_same_end(slot: str, booked: str, wanted: str) -> bool:
+def is_same_end(slot: str, booked: str, wanted: str) -> bool:
     """Return whether a ride was booked as wanted; "Leicester" does for "Leicester train station"."""
     if slot not in ("departure", "destination"):
         return same_value(slot, booked, wanted)

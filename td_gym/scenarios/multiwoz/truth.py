@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from td_gym.scenarios.card_checks import against_style
 from td_gym.scenarios.multiwoz.goals import DomainGoal
-from td_gym.scenarios.multiwoz.outcome import same_value
-from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE
+from td_gym.scenarios.multiwoz.outcome import is_same_end
+from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, TIME_SLOTS
 from td_gym.scenarios.multiwoz.state import Need
 from td_gym.turns import split_end_mark
 
@@ -25,7 +25,7 @@ SATISFIED = 4.0
 _COUNTS = ("people", "stay", "stars")
 _ALONE = re.compile(r"\b(?:1|one (?:person|night|star|guest|ticket|seat)|just me|myself|alone)\b", re.IGNORECASE)
 """Words of a single one; the belief state takes the pronoun for a number where one was asked for."""
-_BOOKS = re.compile(r"\b(?:book|reserv)", re.IGNORECASE)
+_BOOKS = re.compile(r"(?!.*\b(?:no|not|without|never|n't) .{0,30}\bbook).*\b(?:book|reserv)", re.IGNORECASE | re.DOTALL)
 """Words of a booking; the belief state takes a ticket's price for the wish to have one."""
 
 
@@ -84,13 +84,15 @@ def _misstated(episode: MultiWOZEpisode) -> Iterator[str]:
                 continue
             if value == DONTCARE or (slot in _COUNTS and value == "1" and not _ALONE.search(text)):
                 continue
-            if not any(same_value(slot, one, value) for one in wanted):
+            if not any(is_same_end(slot, value, one) for one in wanted):
                 yield f"states another {domain} {slot} than its goal" if wanted else f"adds a {domain} {slot}"
 
 
 def _values(goal: DomainGoal, slot: str) -> list[str]:
+    """Return what ``slot`` is in ``goal``; which of two times is meant is left open."""
+    meant = TIME_SLOTS if slot in TIME_SLOTS else {slot}
     parts = (goal.inform, goal.fail_inform, goal.book, goal.fail_book)
-    return [part[slot] for part in parts if slot in part]
+    return [value for part in parts for each, value in part.items() if each in meant]
 
 
 def _unwanted(episode: MultiWOZEpisode) -> Iterator[str]:
@@ -100,7 +102,7 @@ def _unwanted(episode: MultiWOZEpisode) -> Iterator[str]:
             if need != Need():
                 yield f"wants a {domain}, which its goal does not hold"
             continue
-        if need.wants_booking and not goal.book and domain != "taxi" and _BOOKS.search(episode.transcript[-1].shown):
+        if need.wants_booking and not goal.book and domain != "taxi" and _BOOKS.match(episode.transcript[-1].shown):
             yield f"wants to book the {domain}, which its goal does not"
         known = {*goal.request, *goal.inform, *goal.fail_inform, *DOMAINS[domain].confirmed, DOMAINS[domain].key}
         for slot in need.asked:
