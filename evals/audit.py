@@ -37,6 +37,8 @@ FAULTS: Mapping[str, str] = {
     "loops": "Says one message three times, or what it said before in two messages running.",
 }
 """Every fault in one sentence; docs/audit.md defines them."""
+_SCENARIOS_OWN = frozenset(("off_card", "contradicts_facts", "contradicts_goal", "unearned_end"))
+"""Faults that only a scenario can tell."""
 SAME_MESSAGE = 3
 """How often a message is said that makes a loop."""
 RUN = 6
@@ -102,10 +104,6 @@ def audit(dialogue: Dialogue, scenario: Scenario) -> Audit:
     return Audit(dialogue, tuple(findings), untold - {finding.fault for finding in findings})
 
 
-_SCENARIOS_OWN = frozenset(("off_card", "contradicts_facts", "contradicts_goal", "unearned_end"))
-"""Faults that only a scenario can tell."""
-
-
 def _begun(dialogue: Dialogue, scenario: Scenario) -> Episode:
     episode = scenario.begin(dialogue.seed, dialogue.split, dialogue.row)
     another_person = dialogue.persona and dialogue.persona != traits(episode.case)  # older records name none
@@ -157,7 +155,7 @@ def early_end(dialogue: Dialogue) -> Iterator[Finding]:
     if said and split_end_mark(said[0][1].text)[1] is not None:
         yield Finding("early_end", "ends in its first message", (said[0][0],))
     served = [(place, turn) for place, turn in enumerate(dialogue.turns) if turn.seat == "service"]
-    if len(served) != 1 or dialogue.outcome["ended_by"] not in _CLOSED_BY_CUSTOMER:
+    if len(served) != 1 or dialogue.outcome.get("ended_by") not in _CLOSED_BY_CUSTOMER:
         return
     place, only = served[0]
     if not only.action and not says(only.shown, "closes"):

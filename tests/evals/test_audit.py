@@ -429,9 +429,9 @@ def test_a_visitor_that_asks_to_book_and_to_know_what_its_goal_does_not() -> Non
         "Hm.",
         "What is its phone number?",
         "Hm.",
-        "[end:1]",
+        "Bye. [end:1]",
     )
-    found = faults(audited(episode_of(CITY, fits), *said, "Bye. [end:1]"))
+    found = faults(audited(episode_of(CITY, fits), *said))
     assert found["contradicts_goal"][0] == "wants to book the hotel, which its goal does not"
     assert "asks for the phone of the hotel, which its goal does not" in found["contradicts_goal"]
 
@@ -545,10 +545,11 @@ def misbehaves(payload: dict[str, Any], number: int) -> Answer:
 
 
 def test_a_customer_on_a_server_that_commits_every_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "audit"
+    out, again, tape = tmp_path / "audit", tmp_path / "again", str(tmp_path / "tape.jsonl")
     with serving(misbehaves) as server:
         words = ["--env", env_id(FOOD), "--agent", "do_nothing", "--episodes", "6"]
-        assert run(*words, "--customer", f"llm:fake@{server.url}", "--customer", "scripted", "--out", str(out)) == 0
+        words += ["--customer", f"llm:fake@{server.url}", "--customer", "scripted"]
+        assert run(*words, "--record", tape, "--out", str(out)) == 0
     assert "speaks as a language model: 6" in capsys.readouterr().out
     llm, scripted = json.loads((out / "audit.json").read_text())["audits"]
     assert (llm["customer"], scripted["customer"]) == (f"llm:fake@{server.url}", "scripted")
@@ -562,6 +563,9 @@ def test_a_customer_on_a_server_that_commits_every_fault(tmp_path: Path, capsys:
     assert "\n# Heading" not in page
     assert "&lt;script&gt;" in page
     assert len(read_dialogues(out / "dialogues.jsonl")) == 12
+    assert run(*words, "--replay", tape, "--out", str(again)) == 0
+    for name in ("audit.md", "dialogues.jsonl"):
+        assert (again / name).read_bytes() == (out / name).read_bytes()
 
 
 def test_nothing_that_was_said_reaches_a_terminal_or_page_unescaped() -> None:
@@ -589,6 +593,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "unknown agent": (["--env", env_id(FOOD), "--agent", "scriptd", "--episodes", "2"], "scriptd"),
     "no episodes": (["--env", env_id(FOOD), "--episodes", "0"], "'0'"),
     "results in the way": (["--env", env_id(FOOD), "--out", "HELD"], "already holds results.json"),
+    "a recording in the way": (["--env", env_id(FOOD), "--out", "OUT", "--record", "OUT/audit.md"], "take another"),
     "output in a file": (["--env", env_id(FOOD), "--out", "FILE/deep"], "'FILE/deep'"),
 }
 
