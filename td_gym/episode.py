@@ -183,7 +183,7 @@ class Episode(ABC):
     def _record(self, turn: Turn) -> None:
         self.transcript.append(turn)
         for seat, messages in self._messages.items():
-            messages += _as_messages(turn, seat)
+            messages += as_messages(turn, seat)
 
     @final
     def messages(self, seat: str) -> list[dict[str, str]]:
@@ -199,7 +199,7 @@ class Episode(ABC):
                 raise unknown("seat", seat, self.scenario.seats)
             known = [{"role": "system", "content": self.briefing(seat)}]
             for turn in self.transcript:
-                known += _as_messages(turn, seat)
+                known += as_messages(turn, seat)
             self._messages[seat] = known
         return list(map(dict.copy, known))
 
@@ -232,7 +232,7 @@ def describe_case(episode: Episode) -> Any:
     return describe() if describe is not None else repr(episode.case)
 
 
-def _as_messages(turn: Turn, seat: str) -> tuple[dict[str, str], ...]:
+def as_messages(turn: Turn, seat: str) -> tuple[dict[str, str], ...]:
     """Return a turn as ``seat`` has it in its chat: not at all, as one message, or with a tool's answer behind."""
     if turn.seat == seat:
         own = {"role": "assistant", "content": turn.text}

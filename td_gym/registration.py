@@ -80,6 +80,27 @@ def register_envs() -> None:
             pettingzoo.register("parallel", known, "td_gym.envs.aec:parallel_env", kwargs={"scenario": name})
 
 
+def register_tau2() -> str:
+    """Register the environment over a tau2-bench checkout and return its id; calling it again changes nothing.
+
+    Raises ``TdGymError`` where tau2 cannot be used: Python too old, ``TAU2_DATA_DIR`` not set, the package missing, or
+    without a name that is needed of it.
+    """
+    from td_gym.tau2.checkout import check_checkout
+
+    check_checkout()
+    name = env_id("Tau2")
+    if name not in gymnasium.registry:
+        gymnasium.register(
+            name,
+            entry_point="td_gym.tau2.env:Tau2Env",
+            nondeterministic=True,  # its customers are language models, but for the one that is none
+            disable_env_checker=True,
+            order_enforce=False,
+        )
+    return name
+
+
 def scenario_class(name: str) -> type[Scenario]:
     """Return the class of a scenario, given its name or its environment id.
 
