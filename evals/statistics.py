@@ -88,6 +88,20 @@ def paired_t(a: Numbers, b: Numbers, level: float = 0.95) -> Interval:
     return mean_t(left - right, level)
 
 
+def pass_hat_k(trials: Sequence[Sequence[bool]], k: int) -> float:
+    """Return pass^k, the chance that ``k`` trials of a task all succeed, as the mean over tasks.
+
+    ``trials[i]`` says which trials of task i succeeded.  Of n trials with c successes the unbiased estimate is
+    C(c, k) / C(n, k) (tau-bench, arXiv 2406.12045).  Raises ``TdGymError`` for a task with fewer than ``k`` trials.
+    """
+    if not trials:
+        raise TdGymError("There are no tasks to average.")
+    fewest = min(map(len, trials))
+    if not 1 <= k <= fewest:
+        raise TdGymError(f"pass^{k} needs a k from 1 to the {fewest} trials of the task that has fewest.")
+    return sum(math.comb(sum(each), k) / math.comb(len(each), k) for each in trials) / len(trials)
+
+
 def t_quantile(p: float, df: int) -> float:
     """Return the ``p`` quantile of Student's t with ``df`` degrees of freedom, 0 < p < 1."""
     if not 0.0 < p < 1.0 or df < 1:

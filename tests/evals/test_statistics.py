@@ -1,9 +1,10 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
 
-from evals.statistics import bootstrap_mean, mean_t, paired_t, step_spread, t_cdf, t_quantile, wilson
+from evals.statistics import bootstrap_mean, mean_t, paired_t, pass_hat_k, step_spread, t_cdf, t_quantile, wilson
 from td_gym.errors import TdGymError
 
 # Two-sided 95 % and 99 % critical values as printed in statistical tables.
@@ -110,3 +111,25 @@ def test_wilson_is_no_point_at_the_ends_and_stays_within_them() -> None:
 def test_wilson_refuses_what_is_no_share(hits: int, n: int) -> None:
     with pytest.raises(TdGymError, match="is no share"):
         wilson(hits, n)
+
+
+def test_pass_hat_k_by_hand() -> None:
+    trials = [[True, True, False, True], [False, True, False, True], [True] * 4]
+    assert pass_hat_k(trials, 1) == pytest.approx((3 / 4 + 2 / 4 + 1) / 3)
+    assert pass_hat_k(trials, 2) == pytest.approx((3 / 6 + 1 / 6 + 1) / 3)
+    assert pass_hat_k(trials, 4) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_pass_hat_k_is_unbiased(k: int) -> None:
+    """Over all ways in which four trials that each succeed with probability .7 may go, it comes to .7 ** k."""
+    expected = 0.0
+    for trials in itertools.product([True, False], repeat=4):
+        expected += 0.7 ** sum(trials) * 0.3 ** (4 - sum(trials)) * pass_hat_k([trials], k)
+    assert expected == pytest.approx(0.7**k)
+
+
+@pytest.mark.parametrize(("trials", "k"), [([], 1), ([[True]], 0), ([[True, True], [True]], 2), ([[]], 1)])
+def test_pass_hat_k_refuses_what_it_cannot_estimate(trials: list[list[bool]], k: int) -> None:
+    with pytest.raises(TdGymError):
+        pass_hat_k(trials, k)
