@@ -85,6 +85,10 @@ def test_a_name_that_a_checkout_lacks_is_named_with_the_commit(installed: dict[s
     assert checkout.COMMIT[:12] in message
 
 
+def test_the_guide_names_the_commit() -> None:
+    assert checkout.COMMIT in (Path(__file__).parents[2] / "docs" / "tau2.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("options", "line"),
     [
