@@ -119,12 +119,13 @@ class Tau2Env(gymnasium.Env[dict[str, Any], str]):
         check_reset_options(options, ("scenario",))
         row = as_row(options)
         super().reset(seed=None if seed is None else as_seed(seed))
-        self._seed = int(self.np_random.integers(SEEDS)) if seed is None else as_seed(seed)
-        self._row = choice(self.rows, self._seed, self.domain, "task") if row is None else row
-        task = self._task(self._row)
-        self._conversation = None
-        it = Conversation(self.domain, task, self._user, *self._model, self._seed, *self._limits)
-        self._conversation = it
+        drawn = int(self.np_random.integers(SEEDS)) if seed is None else as_seed(seed)
+        row = choice(self.rows, drawn, self.domain, "task") if row is None else row
+        task = self._task(row)
+        self._seed, self._row, self._conversation = drawn, row, None
+        it = self._conversation = Conversation(
+            self.domain, task, self._user, *self._model, drawn % SEEDS, *self._limits
+        )  # fmt: skip
         self._text, self._shown = it.briefing, 0
         return self._observe(it), self._info(it, dict.fromkeys(COSTS, 0.0))
 

@@ -140,14 +140,14 @@ class Kiosk:
     def __init__(self, solo_mode: bool = False) -> None:
         self.solo_mode = solo_mode
         self.refunds: dict[str, Any] = {}
-        text = {"type": "string"}
+        text = {"anyOf": [{"type": "string"}, {"type": "null"}]}
         amount = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
         refund = {"code": text, "amount": amount, "notes": {"type": "array"}}
         self._tools = [Tool("refund", self.refund, refund), Tool("find", lambda code: code == "T1", {"code": text})]
         self._user_tools = [Tool("look", lambda: CANARY, {})]
 
     def refund(self, code: str, amount: int | None = None, notes: Iterable[str] = ()) -> str:
-        if code == "T9" or not isinstance(amount, int | None):
+        if code == "T9" or not isinstance(code, str) or not isinstance(amount, int | None):
             raise ValueError("no such ticket, or amount")
         self.refunds[code] = [amount, *notes]
         return ""

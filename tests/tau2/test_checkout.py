@@ -92,7 +92,7 @@ def test_the_guide_names_the_commit() -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"domain": "kisok"}, "Did you mean 'kiosk'"),
+        ({"domain": "kisok"}, "Did you mean 'kiosk'? Known: counter, kiosk, opinions."),
         ({"domain": "banking_knowledge"}, "private functions"),
         ({"domain": "kiosk", "split": "trian"}, "Did you mean 'train'"),
         ({"domain": "counter"}, "has no splits; pass split=None"),

@@ -116,6 +116,7 @@ def test_a_conversation_cut_short_is_worth_nothing_in_every_part(tau2: str) -> N
     *_, (_, reward, terminated, truncated, info) = _hold(env, "refund", REFUND, "refunded")
     assert (reward, terminated, truncated) == (0.0, False, True)
     assert info["outcome"]["ended_by"] == "max_steps"
+    assert info["messages"][-1] == {"role": "assistant", "content": "refunded"}  # the sixth step
     assert (info["outcome"]["db"], info["outcome"]["communicate"], info["outcome"]["action"]) == (0.0, 0.0, None)
     assert _outcome(_make(tau2, max_steps=4), "free", "hm")["reward"] == 0.0
 
@@ -160,7 +161,7 @@ def test_words_are_words(tau2: str, text: str) -> None:
     *_, (_, _, terminated, truncated, info) = _hold(_make(tau2), "refund", text)
     assert not terminated
     assert not truncated
-    assert info["messages"][-1]["content"].startswith("You said: ")
+    assert info["messages"][-1]["content"].encode().startswith(b"You said: ")
 
 
 def test_words_beside_a_call_reach_nobody_and_earn_nothing(tau2: str) -> None:
@@ -232,9 +233,12 @@ def test_tasks_are_drawn_by_seed_from_the_split(tau2: str) -> None:
     everything = _make(tau2)
     drawn = {everything.reset(seed=seed)[1]["scenario"] for seed in range(60)}
     assert drawn == set(range(len(fake.TASKS))) - {fake.ROWS["manners"]}
+    env.reset(seed=3, options={"scenario": 2})
     for row in (-1, len(fake.TASKS)):
         with pytest.raises(TdGymError, match="has no task"):
-            env.reset(options={"scenario": row})
+            env.reset(seed=4, options={"scenario": row})
+    info = env.step("goodbye")[-1]
+    assert (info["scenario"], info["seed"]) == (2, 3)
 
 
 def test_the_floor_is_what_closing_at_once_earns(tau2: str) -> None:
