@@ -84,9 +84,14 @@ def hold(
     policy: TokenPolicy, batch: ConversationBatch, config: TrainConfig, update: int, groups: Sequence[int]
 ) -> Trajectories:
     """Let the policy hold one dialogue in ``batch`` for each of ``groups``, of which equal ones share a customer."""
-    seeds = [mix(config.seed, "customer", update, group) >> 1 for group in groups]
+    seeds = [case_seed(config, update, group) for group in groups]
     generator = torch.Generator().manual_seed(mix(config.seed, "sampling", update) >> 1)
     return rollout(policy, batch, seeds, groups, generator=generator, max_new_tokens=config.max_new_tokens)
+
+
+def case_seed(config: TrainConfig, update: int, group: int) -> int:
+    """Return the seed of the case that a group of an update's dialogues are about."""
+    return mix(config.seed, "customer", update, group) >> 1
 
 
 def expert_source(config: TrainConfig, scenario: Scenario, others: Seats, recorded: bool = False) -> Source:

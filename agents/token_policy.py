@@ -128,14 +128,19 @@ class TokenPolicy:
         """
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        versions = {**self.versions, "max_new_tokens": self.max_new_tokens, "seat": self.seat}
         if lora.is_adapted(self.model):
             lora.save(self.model, folder, self.base)
-            versions["dtype"] = str(next(self.model.parameters()).dtype).removeprefix("torch.")
         else:
             with _no_progress_bars():
                 (copy.deepcopy(self.model).to(torch.float16) if half else self.model).save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+        self.save_versions(folder)
+
+    def save_versions(self, folder: Path) -> None:
+        """Write the version file beside weights that lie in ``folder``."""
+        versions = {**self.versions, "max_new_tokens": self.max_new_tokens, "seat": self.seat}
+        if lora.is_adapted(self.model):
+            versions["dtype"] = str(next(self.model.parameters()).dtype).removeprefix("torch.")
         if self.max_context is not None:
             versions["max_context"] = self.max_context
         if self.planning is not None:

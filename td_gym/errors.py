@@ -25,6 +25,11 @@ _EXTRAS = {
     "openai": "llm",
     "stable_baselines3": "sb3",
     "sb3_contrib": "sb3",
+    "trl": "trl",
+    "datasets": "trl",
+    "verifiers": "verifiers",
+    "httpx": "verifiers",
+    "openenv": "openenv",
 }
 """By third-party module the extra that brings it."""
 

@@ -27,7 +27,9 @@ class MessageAction(Action):
 class DialogueObservation(Observation):
     """What the seat reads when it is asked again; ``reward``, ``done`` and ``metadata`` are the base class's."""
 
-    messages: list[dict[str, str]] = Field(description="The conversation as chat messages, the seat's own as assistant.")
+    messages: list[dict[str, str]] = Field(
+        description="The conversation as chat messages, the seat's own as assistant."
+    )
     screen: list[float] = Field(description="The seat's screen as numbers between 0 and 1.")
     truncated: bool = Field(default=False, description="Whether the conversation ended at the turn limit.")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -106,3 +108,12 @@ def test_a_bad_option_is_one_sentence() -> None:
     assert not held.ok
     assert "nobody" in held.errors[0].message
     assert server.seen == []
+
+
+def test_the_page_s_example_runs() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page.partition("## verifiers")[2].partition("\n## ")[0], re.DOTALL)
+    names: dict[str, Any] = {}
+    with serving(says(VOUCHER)) as server:
+        exec(compile(example.replace("http://127.0.0.1:8000/v1", server.url), "adapters.md", "exec"), names)
+    assert [episode.ok for episode in names["episodes"]] == [True] * 8

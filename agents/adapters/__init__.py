@@ -1,0 +1,1 @@
+"""The methods under other libraries' trainers, each behind an extra of its own."""
