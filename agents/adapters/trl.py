@@ -138,10 +138,12 @@ class ConversationTrainer(GRPOTrainer):
         }
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """Save as TRL does, with what ``td-gym evaluate`` has to know of the weights."""
+        """Save as TRL does, with what ``td-gym evaluate`` has to know of the weights and without pickled settings."""
         super().save_model(output_dir, _internal_call)
         if self.args.should_save:
-            self.policy.save_versions(Path(output_dir or self.args.output_dir))
+            folder = Path(output_dir or self.args.output_dir)
+            (folder / "training_args.bin").unlink(missing_ok=True)
+            self.policy.save_versions(folder)
 
 
 def grpo_config(config: TrainConfig, method: Method, policy: TokenPolicy, **arguments: Any) -> GRPOConfig:

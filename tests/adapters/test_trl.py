@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 pytest.importorskip("trl", reason='needs the extra: pip install "td-gym[trl]"')
+
+import torch
+from torch import Tensor
 
 import agents.adapters.trl
 from agents.adapters.trl import ConversationTrainer
@@ -157,6 +158,7 @@ def test_a_run_learns_from_dialogues_with_costs_and_is_evaluated(tmp_path: Path)
     assert logged[0]["charts/turns"] > 1
 
     trainer.save_model(str(tmp_path / "model"))
+    assert not list((tmp_path / "model").glob("*.bin"))
     assert json.loads((tmp_path / "model" / "td_gym.json").read_text())["scenario"] == "FoodDispute"
     loaded = TokenPolicy.load(tmp_path / "model", scenario=scenario_of(config))
     for was, p in zip(trainer.policy.model.parameters(), loaded.model.parameters(), strict=True):
