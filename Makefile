@@ -10,7 +10,7 @@ JOBS ?= 2
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test install lint types imports tests test-verifiers bench clean
+.PHONY: demo test install lint types imports tests test-adapters test-openenv test-verifiers bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -40,11 +40,13 @@ imports: install
 tests: install
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-# verifiers cannot be installed beside openenv, so its adapter is tested in an environment of its own.
-test-verifiers:
-	test -d $(VENV)-verifiers || $(PYTHON) -m venv $(VENV)-verifiers
-	$(VENV)-verifiers/bin/pip install -q -e ".[verifiers]" "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100"
-	$(VENV)-verifiers/bin/python -m pytest tests/adapters
+# Each in an environment of its own: they bring scores of packages, and cannot be installed beside each other.
+test-adapters: test-openenv test-verifiers
+
+test-openenv test-verifiers: test-%:
+	test -d $(VENV)-$* || $(PYTHON) -m venv $(VENV)-$*
+	$(VENV)-$*/bin/pip install -q -e ".[$*]" "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100"
+	$(VENV)-$*/bin/python -m pytest tests/adapters
 
 bench: install
 	$(BIN)/python -m td_gym.bench

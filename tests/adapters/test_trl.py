@@ -204,6 +204,8 @@ def test_only_what_the_policy_wrote_is_learnt_from(
         ("cmpo", {"model": "tiny-planned"}, "cannot constrain"),
         ("cmpo", {"options": {"loss": {"normalisation": "constant"}}}, "normalisation under TRL"),
         ("cmpo", {"resume": True}, "train anew"),
+        ("cmpo", {"lora_rank": 4}, "lora_rank does nothing"),
+        ("cmpo", {"max_context": 4000}, "max_context does nothing"),
         ("cmpo", {"customers": 3, "minibatches": 4}, "shared out evenly"),
         ("cmpo", {"copies": 1}, "copies of at least"),
     ],
