@@ -19,6 +19,13 @@ Messages = Sequence[Mapping[str, str]]
 _TAG = re.compile(r"<(/?)(think|response|action)>")
 _ARGUMENT = re.compile(r"\s*([A-Za-z_]\w*)=(\"[^\"]*\"|[^\s\"]+)")
 
+_FORMAT = """
+Format
+<think>notes nobody sees</think><action>NAME key=value</action><response>what the customer reads</response>
+All three parts are optional; plain text is a response. Actions:
+- chat: no action.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -41,6 +48,11 @@ class ParsedMessage:
     """Tool name, or empty for none (``chat`` also reads as none)."""
     arguments: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+
+
+def describe_format(tools: Mapping[str, Tool]) -> str:
+    """Return how a message is written, and ``tools``, in words for the briefing of the seat that writes."""
+    return _FORMAT + "\n".join(f"- {tool.name}: {tool.description}" for tool in tools.values())
 
 
 def parse_message(text: str, tools: Mapping[str, Tool], max_chars: int = MAX_CHARS) -> ParsedMessage:

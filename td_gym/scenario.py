@@ -6,11 +6,13 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
 
+from personas.checks import PersonaError
+from personas.population import Population
 from td_gym.episode import Episode
-from td_gym.errors import TdGymError, as_seed, unknown
-from td_gym.protocol import MAX_CHARS, Tool
+from td_gym.errors import TdGymError, as_count, as_seed, unknown
+from td_gym.protocol import MAX_CHARS, Tool, describe_format
 from td_gym.seats import Demonstrator, SeatPolicy
 
 if TYPE_CHECKING:
@@ -36,6 +38,10 @@ class CostSpec:
     def budgeted(self) -> bool:
         """Whether the cost has a limit to keep."""
         return self.limit is not None
+
+
+FORMAT_COST = CostSpec("a message that is no valid message (0/1 a dialogue)")
+"""The cost ``format``, which every scenario has and the engine counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +70,23 @@ class ScaffoldTask:
         return f"A question about your briefing, to be answered directly: {self.question}"
 
 
+class People(Protocol):
+    """A population: the customer of every conversation, by seed and split."""
+
+    @property
+    def name(self) -> str:
+        """Its name among the scenario's ``populations``."""
+
+    def sample(self, seed: int, split: str) -> Any:
+        """Return the customer of ``seed`` in ``split``; PersonaError for a bad seed or split."""
+
+
 class Scenario(ABC):
     """The rules of one kind of conversation; stateless once built, so many episodes share one.
 
-    A scenario fills in all that has no value here; the conformance suite holds it to that.
+    A scenario fills in all that has no value here; the conformance suite holds it to that.  The arguments are options
+    that all of them have: ``population``, one of ``populations``, by default the first; ``max_turns``, the limit on
+    service turns; ``max_chars``, the limit on the length of a message.  Raises ``TdGymError`` for a bad value.
     """
 
     name: ClassVar[str]
@@ -90,7 +109,7 @@ class Scenario(ABC):
     """Names of what a service message may set out to do, all different.  At least one is always admissible."""
     fallback_strategy: ClassVar[str]
     """One of ``strategies``, which takes the place of a choice that the procedure does not admit."""
-    populations: ClassVar[tuple[str, ...]]
+    populations: ClassVar[tuple[str, ...]] = ("hard", "easy")
     """Names of the populations of customers, the first the default."""
     customers: ClassVar[tuple[str, ...]]
     """Names of the simulated customers: the default and at least a second, independent one.  All but the first are
@@ -110,10 +129,23 @@ class Scenario(ABC):
     max_chars: int = MAX_CHARS
     """Limit on the length of a message: a longer one is a format error of the service seat, the customer's is cut."""
 
+    def __init__(self, population: str = "", max_turns: int = 15, max_chars: int = MAX_CHARS) -> None:
+        name = population or self.populations[0]
+        if name not in self.populations:
+            raise unknown("population", name, self.populations)
+        self.population = self.people(name)
+        self.max_turns = as_count("max_turns", max_turns)
+        self.max_chars = as_count("max_chars", max_chars)
+
     @property
     def zero_terms(self) -> dict[str, float]:
         """Every turn term at the worst end of its range."""
         return {name: spec.low for name, spec in self.terms.items()}
+
+    @property
+    def message_format(self) -> str:
+        """How the service seat writes a message, and its tools, in words for its briefing."""
+        return describe_format(self.tools)
 
     @property
     def budgeted_cost(self) -> str:
@@ -134,9 +166,28 @@ class Scenario(ABC):
         """
         return self.make_episode(as_seed(seed), split, row)
 
+    def people(self, population: str) -> People:
+        """Return the population of this name: of personas, where a scenario has no people of its own."""
+        return Population.load(population)
+
+    def person(self, seed: int, split: str, row: int | None) -> Any:
+        """Return the customer of a conversation without a scenario file; ``TdGymError`` for a row, or a bad seed."""
+        if row is not None:
+            raise TdGymError(
+                "There is no scenario file to pick a row from; leave the row out, or pass scenarios=FILE where "
+                "the scenario takes one."
+            )
+        try:
+            return self.population.sample(seed, split)
+        except PersonaError as error:
+            raise TdGymError(str(error)) from error
+
     @abstractmethod
     def make_episode(self, seed: int, split: str, row: int | None) -> Episode:
-        """Return the conversation that ``begin`` starts, before the first word."""
+        """Return the conversation that ``begin`` starts, before the first word.
+
+        The customer is that of ``person``, or of a row of the scenario file.
+        """
 
     @abstractmethod
     def admissible(self, episode: Episode) -> tuple[str, ...]:

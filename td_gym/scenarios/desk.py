@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
+from typing import Any, ClassVar, Protocol, final
 
-from personas.checks import PersonaError
 from td_gym.episode import Episode
-from td_gym.errors import TdGymError, as_count, as_flag, unknown
+from td_gym.errors import as_flag, unknown
 from td_gym.protocol import MAX_CHARS, Messages, Tool
 from td_gym.scenario import CostSpec, Scenario
 
@@ -20,27 +18,6 @@ DISCLOSURES = {
 """How the rule on talking like a person goes on, by option."""
 TRANSFER = Tool("transfer", frozenset(), "hand the conversation over to a colleague; it ends for you.")
 TRANSFER_COST = CostSpec("handed over to a colleague (0/1 a dialogue)")
-FORMAT_COST = CostSpec("a message that is no valid message (0/1 a dialogue)")
-_FORMAT = """
-Format
-<think>notes nobody sees</think><action>NAME key=value</action><response>what the customer reads</response>
-All three parts are optional; plain text is a response. Actions:
-- chat: no action.
-"""
-
-Person_co = TypeVar("Person_co", covariant=True)
-Person = TypeVar("Person")
-
-
-class People(Protocol[Person_co]):
-    """A population: the customer of every conversation, by seed and split."""
-
-    @property
-    def name(self) -> str:
-        """Its name among the scenario's ``populations``."""
-
-    def sample(self, seed: int, split: str) -> Person_co:
-        """Return the customer of ``seed`` in ``split``; PersonaError for a bad seed or split."""
 
 
 class Briefing(Protocol):
@@ -69,7 +46,7 @@ class Procedure(Protocol):
 class DeskEpisode(Episode):
     """A conversation of a desk that works by a procedure."""
 
-    scenario: Desk[Any]
+    scenario: Desk
     progress: Any
     """How far the procedure has come."""
 
@@ -92,7 +69,7 @@ class DeskEpisode(Episode):
         return [turn.shown for turn in self.transcript if turn.seat == "service" and turn.shown]
 
 
-class Desk(Scenario, Generic[Person]):
+class Desk(Scenario):
     """A desk with tools and rules, and the customers of a named population.
 
     ``population``: one of ``populations``, by default the first.  ``transfer``: offer the hand-over
@@ -114,39 +91,13 @@ class Desk(Scenario, Generic[Person]):
         max_turns: int = 15,
         max_chars: int = MAX_CHARS,
     ) -> None:
-        name = population or self.populations[0]
-        if name not in self.populations:
-            raise unknown("population", name, self.populations)
         if disclosure not in DISCLOSURES:
             raise unknown("disclosure", disclosure, DISCLOSURES)
-        self.population = self.people(name)
+        super().__init__(population, max_turns, max_chars)
         self.transfer = as_flag("transfer", transfer)
         self.disclosure = disclosure
-        self.max_turns = as_count("max_turns", max_turns)
-        self.max_chars = as_count("max_chars", max_chars)
         self.tools = {name: tool for name, tool in self.desk_tools.items() if name != "transfer" or transfer}
-        tools = "\n".join(f"- {tool.name}: {tool.description}" for tool in self.tools.values())
-        self.service_rules = self.texts.ROLE.format(disclosure=DISCLOSURES[disclosure]) + _FORMAT + tools
-
-    # What a scenario supplies beside what every scenario does.
-
-    @abstractmethod
-    def people(self, population: str) -> People[Person]:
-        """Return the population of this name."""
-
-    # What all of them share.
-
-    def person(self, seed: int, split: str, row: int | None) -> Person:
-        """Return the customer of a conversation without a scenario file; ``TdGymError`` for a row, or a bad seed."""
-        if row is not None:
-            raise TdGymError(
-                "There is no scenario file to pick a row from; leave the row out, or pass scenarios=FILE where "
-                "the scenario takes one."
-            )
-        try:
-            return self.population.sample(seed, split)
-        except PersonaError as error:
-            raise TdGymError(str(error)) from error
+        self.service_rules = self.texts.ROLE.format(disclosure=DISCLOSURES[disclosure]) + self.message_format
 
     @final
     def admissible(self, episode: Episode) -> tuple[str, ...]:

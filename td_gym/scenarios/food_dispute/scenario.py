@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from personas.fds import FdsRow, load_rows
-from personas.persona import Persona
-from personas.population import Population
 from td_gym.draws import choice
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.judges import principles
 from td_gym.protocol import MAX_CHARS, Messages, Tool
-from td_gym.scenario import CostSpec, CustomerCheck, ScaffoldTask, TermSpec
-from td_gym.scenarios.desk import FORMAT_COST, TRANSFER, TRANSFER_COST, Briefing, Desk, Procedure
+from td_gym.scenario import FORMAT_COST, CostSpec, CustomerCheck, ScaffoldTask, TermSpec
+from td_gym.scenarios.desk import TRANSFER, TRANSFER_COST, Briefing, Desk, Procedure
 from td_gym.scenarios.food_dispute import briefing, sop
 from td_gym.scenarios.food_dispute.customer_acts import CUSTOMER_ACTS
 from td_gym.scenarios.food_dispute.episode import NEUTRAL_RATING, FoodDisputeEpisode
@@ -34,7 +32,7 @@ TOOLS = {
 }
 
 
-class FoodDispute(Desk[Persona]):
+class FoodDispute(Desk):
     """The rules of FoodDispute.
 
     ``population``: ``hard`` or ``easy``.  ``scenarios``: a published FDS parquet file whose rows
@@ -101,10 +99,6 @@ class FoodDispute(Desk[Persona]):
                 self.rows = load_rows(scenarios)
             except ValueError as error:
                 raise TdGymError(str(error)) from error
-
-    def people(self, population: str) -> Population:
-        """Return the population of this name."""
-        return Population.load(population)
 
     def make_episode(self, seed: int, split: str, row: int | None) -> FoodDisputeEpisode:
         """Start conversation ``seed``; with a scenario file, on ``row`` or on a row drawn from ``split``."""

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from personas.persona import Persona
-from personas.population import Population
 from td_gym.draws import choice
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.protocol import MAX_CHARS, Messages, Tool
-from td_gym.scenario import CostSpec, CustomerCheck, ScaffoldTask, Scenario, TermSpec
-from td_gym.scenarios.desk import FORMAT_COST, TRANSFER_COST, Briefing, Desk, Procedure
+from td_gym.scenario import FORMAT_COST, CostSpec, CustomerCheck, ScaffoldTask, Scenario, TermSpec
+from td_gym.scenarios.desk import TRANSFER_COST, Briefing, Desk, Procedure
 from td_gym.scenarios.multiwoz import sop
 from td_gym.scenarios.multiwoz.briefing import DeskTexts
 from td_gym.scenarios.multiwoz.cases import draw_case, load_city
@@ -28,7 +26,7 @@ from td_gym.seats import Demonstrator, SeatPolicy
 _OF_DOMAIN = ("active", "constraints", "asked", "looked_up", "found", "offered", "wants_booking", "booked")
 
 
-class MultiWOZ(Desk[Persona]):
+class MultiWOZ(Desk):
     """The rules of MultiWOZ.
 
     Success is session reward 1, else 0: in every domain what was offered and booked satisfies the goal, every
@@ -91,10 +89,6 @@ class MultiWOZ(Desk[Persona]):
         self.database = self.city.database
         self.texts = DeskTexts(self.database)
         super().__init__(population, transfer, disclosure, max_turns, max_chars)
-
-    def people(self, population: str) -> Population:
-        """Return the population of this name."""
-        return Population.load(population)
 
     def make_episode(self, seed: int, split: str, row: int | None) -> MultiWOZEpisode:
         """Start conversation ``seed``; ``row`` picks a published goal of the split."""

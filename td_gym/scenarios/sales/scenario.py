@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from personas.prospect import Prospect
 from personas.prospect_population import Prospects
 from td_gym.draws import choice
 from td_gym.episode import Episode
 from td_gym.protocol import Messages, Tool
-from td_gym.scenario import CostSpec, CustomerCheck, ScaffoldTask, TermSpec
-from td_gym.scenarios.desk import FORMAT_COST, TRANSFER, TRANSFER_COST, Briefing, Desk, Procedure
+from td_gym.scenario import FORMAT_COST, CostSpec, CustomerCheck, ScaffoldTask, TermSpec
+from td_gym.scenarios.desk import TRANSFER, TRANSFER_COST, Briefing, Desk, Procedure
 from td_gym.scenarios.sales import briefing, sop
 from td_gym.scenarios.sales.credit import interest
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS
@@ -37,7 +36,7 @@ TOOLS = {
 }
 
 
-class Sales(Desk[Prospect]):
+class Sales(Desk):
     """The rules of Sales.
 
     A sale is an order confirmed after the customer has agreed to an offer: session reward 1, else 0.
