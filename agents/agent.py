@@ -6,7 +6,6 @@ here needs torch until a spec names a language model.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from pathlib import Path
@@ -16,7 +15,7 @@ from agents.names import CASES, SHIPPED, STRATEGY
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError, installed_extras, unknown
 from td_gym.protocol import Messages
-from td_gym.registration import make_scenario, scenario_names
+from td_gym.registration import import_named, make_scenario, scenario_names
 from td_gym.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -224,16 +223,13 @@ def _strategies(folder: Path, scenario: Scenario | None, temperature: float) -> 
 
 def _from_factory(spec: str) -> Agent:
     module_name, _, factory_name = spec.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the user's module raises becomes one line
-        raise TdGymError(f"Cannot import agent {spec!r}: {type(error).__name__}: {error}.") from error
+    module = import_named(module_name, f"agent {spec!r}")
     factory = getattr(module, factory_name, None)
     if not callable(factory):
         raise TdGymError(f"Module {module_name!r} has no factory {factory_name!r}; write package.module:factory.")
     try:
         agent = factory()
-    except Exception as error:  # as above
+    except Exception as error:  # whatever the user's code raises becomes one line
         raise TdGymError(f"The factory {spec!r} failed: {type(error).__name__}: {error}.") from error
     if not isinstance(agent, Agent):
         raise TdGymError(f"The factory {spec!r} made a {type(agent).__name__}, which has no reset() and act().")

@@ -70,6 +70,8 @@ class Dialogue:
     """Limit on service turns; ``None`` in a record from before strategies and relevance were kept."""
     succeeded: bool = False
     """Whether the service seat reached its goal."""
+    session_reward: float | None = None
+    """What the service seat earned; ``None`` in a record from before it was kept."""
     verdict: Mapping[str, Any] = field(default_factory=dict)
     """Marks of a language model by principle, and its reason; empty where none was asked."""
 
@@ -109,6 +111,7 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "persona": Mapping,
     "max_turns": (int, NoneType),
     "succeeded": bool,
+    "session_reward": (int, float, NoneType),
     "verdict": Mapping,
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ from evals.judges.sources import sourced
 from evals.llm_judge import WEIGHTS, score
 from evals.statistics import Interval, bootstrap_mean
 from td_gym.errors import TdGymError, unknown
+from td_gym.registration import scenario_class, scenario_names, without_module
+from td_gym.scenario import Scenario
 
 Values = npt.NDArray[np.float64]
 FAILURES = ("turn_limit", "format_error")
@@ -143,6 +145,20 @@ def handed_off(dialogue: Dialogue) -> float:
     return float(dialogue.outcome.get("ended_by") == "transferred")
 
 
+def session_reward(dialogue: Dialogue) -> float:
+    """What the service seat earned; NaN in a record from before it was kept."""
+    return math.nan if dialogue.session_reward is None else float(dialogue.session_reward)
+
+
+def goal_reached(dialogue: Dialogue) -> float:
+    """1 when the service seat reached its goal, else 0."""
+    return float(dialogue.succeeded)
+
+
+def _spent(cost: str, dialogue: Dialogue) -> float:
+    return _number(dialogue, "costs", cost, 0.0)
+
+
 def _mark(principle: str, dialogue: Dialogue) -> float:
     return float(dialogue.verdict[principle]) if dialogue.verdict else math.nan
 
@@ -170,6 +186,10 @@ REPETITION = MetricSpec(
 DISTINCT_2 = MetricSpec(
     "distinct_2", distinct_2, 0, 1, "share", False,
     "Mean share of word bigrams in the agent's text that are different ones; more is better.",
+)  # fmt: skip
+FINISHED = MetricSpec(
+    "finish_rate", finished, 0, 1, "share of dialogues", True,
+    "Share of dialogues that end without format error and before the turn limit.",
 )  # fmt: skip
 TURNS = MetricSpec(
     "turns", turns_taken, 0, math.inf, "messages", False,
@@ -223,10 +243,7 @@ FOOD_DISPUTE: tuple[MetricSpec, ...] = (
         "Share of dialogues in which a voucher is issued, also by what the customer wants.",
         budget="voucher", by="demand", compared=True,
     ),
-    MetricSpec(
-        "finish_rate", finished, 0, 1, "share of dialogues", True,
-        "Share of dialogues that end without format error and before the turn limit.",
-    ),
+    FINISHED,
     MetricSpec(
         "voucher_spend", voucher_spend, 0, math.inf, "SAR", True,
         "Mean money issued in vouchers per dialogue.", shown=False,
@@ -341,11 +358,51 @@ def metrics_version(scenario_name: str) -> str:
 
 
 def metrics_of(env: str) -> tuple[MetricSpec, ...]:
-    """Return the metrics of environment id ``env``; ``TdGymError`` when none are defined for its scenario."""
-    for scenario, specs in BY_SCENARIO.items():
-        if env.rpartition("/")[2].startswith(scenario):
-            return specs
-    raise TdGymError(f"No metrics are defined for {env!r}; defined: {', '.join(BY_SCENARIO)}.")
+    """Return the metrics of environment id ``env``, or of the scenario of that name.
+
+    A scenario without a list of its own has those that any can have.  Raises ``TdGymError`` where it is not registered.
+    """
+    name = env.rpartition("/")[2].partition("-v")[0]
+    for scenario in (name, name.removesuffix("Strategy")):
+        if scenario in BY_SCENARIO:
+            return BY_SCENARIO[scenario]
+        if scenario in scenario_names():
+            return _of_any(scenario_class(scenario))
+    raise TdGymError(
+        f"No metrics are defined for {env!r}; defined: {', '.join(BY_SCENARIO)}, and those of a scenario of your own "
+        f"once --env module:{without_module(env)} names the module that registers it."
+    )
+
+
+@lru_cache
+def _of_any(scenario: type[Scenario]) -> tuple[MetricSpec, ...]:
+    """Return the metrics that any scenario can have: what it pays, what it costs, and how it is talked."""
+    low, high = scenario.reward_ranges["service"]
+    costs = (
+        MetricSpec(
+            f"cost_{name}", partial(_spent, name), 0, math.inf, "a dialogue", True,
+            f"Mean sum per dialogue of the cost {name}: {cost.description}.",
+            budget=name if cost.budgeted else "", compared=cost.budgeted, shown=cost.budgeted,
+        )
+        for name, cost in scenario.costs.items()
+    )  # fmt: skip
+    return (
+        MetricSpec(
+            "session_reward", session_reward, low, high, "points", True, "Mean session reward of the service seat.",
+            compared=True,
+        ),
+        MetricSpec(
+            "success_rate", goal_reached, 0, 1, "share of dialogues", True,
+            "Share of dialogues in which the service seat reached its goal.",
+        ),
+        *costs,
+        FINISHED,
+        DISTINCT_2,
+        FLUENCY,
+        TURNS,
+        *JUDGED,
+        *CONDUCT,
+    )  # fmt: skip
 
 
 def columns_of(env: str, more: Collection[str] = ()) -> list[MetricSpec]:

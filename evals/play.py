@@ -49,7 +49,7 @@ def converse(
         if episode.next_seat == "service":
             recorder.before(episode, planned)
         result = episode.submit(episode.next_seat, text)
-        recorder.after(result.costs, result.terms, result.relevance)
+        recorder.after(result.costs, result.terms, result.relevance, result.rewards.get("service", 0.0))
         turn = episode.transcript[-1]
         if turn.seat != seat:
             print(f"{turn.seat}: {_lines(turn.shown)}", file=write, flush=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from agents.agent import Agent
 from evals.calibration import add_options, agents_of, publish, setting_of
-from evals.commands.arguments import Parser
+from evals.commands.arguments import Parser, add_env
 from evals.errors import guarded
 from evals.files import read_toml
 from evals.provenance import public_path
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     parser = Parser(prog="python -m evals.probe", description=__doc__, epilog=EPILOG)
     parser.add_argument("scripts", type=Path, metavar="SCRIPTS.toml", help="scripts to play")
-    parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
+    add_env(parser)
     add_options(parser, episodes=500, split="test")
     options = parser.parse_args(argv)
     setting = setting_of(options)

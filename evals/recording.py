@@ -31,13 +31,20 @@ class Recorder:
         self._costs: Counter[str] = Counter()
         self._terms: Counter[str] = Counter()
         self._notes: list[_Note] = []
+        self._reward = 0.0
 
     def before(self, episode: Episode, planned: str = "") -> None:
         """Note what the procedure admits and what was planned; called before every message of the service seat."""
         self._notes.append(_Note(planned, episode.scenario.admissible(episode)))
 
-    def after(self, costs: Mapping[str, float], terms: Mapping[str, float], relevance: int | None) -> None:
-        """Take in what one message or step brought about; ``relevance`` is that of the service message before."""
+    def after(
+        self, costs: Mapping[str, float], terms: Mapping[str, float], relevance: int | None, reward: float
+    ) -> None:
+        """Take in what one message or step brought about.
+
+        ``relevance`` is that of the service message before, ``reward`` what was paid to the service seat.
+        """
+        self._reward += reward
         self._costs.update(costs)
         self._terms.update(terms)
         if self._notes and relevance is not None:
@@ -63,6 +70,7 @@ class Recorder:
             persona=traits(episode.case),
             max_turns=episode.scenario.max_turns,
             succeeded=episode.scenario.succeeded(episode.outcome),
+            session_reward=float(self._reward),
         )
 
     def _turns(self, episode: Episode) -> Iterator[DialogueTurn]:

@@ -24,7 +24,7 @@ from td_gym.envs.stream import ConversationStream
 from td_gym.errors import TdGymError, unknown
 from td_gym.llm.client import Client
 from td_gym.llm.models import Models
-from td_gym.registration import make_scenario
+from td_gym.registration import make_scenario, without_module
 from td_gym.scenario import SPLITS, Scenario
 from td_gym.seats import SeatPolicy, SlowPolicy
 
@@ -154,7 +154,7 @@ def converse(
 ) -> list[Dialogue]:
     """Return the dialogues of one agent, in the order of their seeds."""
     customer = setting.simulated(scenario)
-    known = {"env": setting.env, "agent": name, "customer": setting.customer_name(scenario)}
+    known = {"env": without_module(setting.env), "agent": name, "customer": setting.customer_name(scenario)}
     if answers_together(agent):
         size = min(CHUNK, setting.episodes)
         batch = ConversationBatch(scenario, "service", size, {"customer": customer}, setting.split)
@@ -236,7 +236,7 @@ def _side_by_side(
 
 
 def _note(recorder: Recorder, step: Step) -> None:
-    recorder.after(step.info["costs"], step.info["rewards"], step.relevance)
+    recorder.after(step.info["costs"], step.info["rewards"], step.relevance, step.reward)
 
 
 def _is_over(step: Step) -> bool:

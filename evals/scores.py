@@ -11,6 +11,7 @@ from evals.metrics import Values, compute, metrics_version, summarise
 from evals.provenance import provenance
 from evals.statistics import Interval
 from td_gym.protocol import PROTOCOL_VERSION
+from td_gym.registration import without_module
 from td_gym.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def results(
     values = {name: compute(each) for name, each in dialogues.items()}
     held = [dialogue for each in dialogues.values() for dialogue in each]
     return {
-        "env": setting.env,
+        "env": without_module(setting.env),
         "split": setting.split,
         "customer": held[0].customer if held else setting.customer_name(scenario),
         "agents": {name: {"metrics": entries(each)} for name, each in values.items()},

@@ -4,8 +4,16 @@ Importing this package registers its environments with Gymnasium and PettingZoo.
 """
 
 from td_gym.errors import TdGymError
-from td_gym.registration import env_ids, make_scenario, register_envs, register_tau2, scenario_names, strategy_ids
+from td_gym.registration import (
+    env_ids,
+    make_scenario,
+    register,
+    register_envs,
+    register_tau2,
+    scenario_names,
+    strategy_ids,
+)
 
 register_envs()
 
-__all__ = ["TdGymError", "env_ids", "make_scenario", "register_tau2", "scenario_names", "strategy_ids"]
+__all__ = ["TdGymError", "env_ids", "make_scenario", "register", "register_tau2", "scenario_names", "strategy_ids"]

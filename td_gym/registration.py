@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import inspect
+from collections import ChainMap
 from importlib import import_module
 from itertools import product
+from types import ModuleType
 from typing import Any
 
 import gymnasium
 import pettingzoo
 
-from td_gym.errors import unknown
+from td_gym.errors import TdGymError, unknown
 from td_gym.scenario import Scenario
 from td_gym.scenarios import SCENARIOS
 
 NAMESPACE = "td_gym"
 VERSION = 0
+_scenarios: dict[str, str | type[Scenario]] = dict(SCENARIOS)
+"""The classes of the registered scenarios by name, those of this package as ``module:class``."""
 
 
 def env_id(name: str) -> str:
@@ -30,23 +34,23 @@ def strategy_id(name: str) -> str:
 
 def scenario_names() -> tuple[str, ...]:
     """Return the names of all scenarios."""
-    return tuple(SCENARIOS)
+    return tuple(_scenarios)
 
 
 def env_ids() -> tuple[str, ...]:
     """Return all registered environment ids."""
-    return tuple(map(env_id, SCENARIOS))
+    return tuple(map(env_id, _scenarios))
 
 
 def strategy_ids() -> tuple[str, ...]:
     """Return the ids of the Discrete views, one a scenario."""
-    return tuple(map(strategy_id, SCENARIOS))
+    return tuple(map(strategy_id, _scenarios))
 
 
 def strategy_scenario(name: str) -> str:
     """Return the scenario of a Discrete view's id; ``TdGymError`` for any other id."""
-    known = dict(zip(strategy_ids(), SCENARIOS, strict=True))
-    short = name.rpartition(":")[2]
+    short = _load(name)
+    known = dict(zip(strategy_ids(), _scenarios, strict=True))
     if short not in known:
         raise unknown("environment with a Discrete view", short, known)
     return known[short]
@@ -61,7 +65,7 @@ _GYMNASIUM_VIEWS = (
 
 def register_envs() -> None:
     """Register every scenario in Gymnasium's and PettingZoo's registries; calling it again changes nothing."""
-    for name, (id_of, entry_point, vector_entry_point) in product(SCENARIOS, _GYMNASIUM_VIEWS):
+    for name, (id_of, entry_point, vector_entry_point) in product(_scenarios, _GYMNASIUM_VIEWS):
         if id_of(name) not in gymnasium.registry:
             gymnasium.register(
                 id_of(name),
@@ -72,7 +76,7 @@ def register_envs() -> None:
                 disable_env_checker=True,
                 order_enforce=False,
             )
-    for name in SCENARIOS:
+    for name in _scenarios:
         known = env_id(name)
         if known not in pettingzoo.aec_registry:
             pettingzoo.register("aec", known, "td_gym.envs.aec:env", kwargs={"scenario": name})
@@ -101,21 +105,76 @@ def register_tau2() -> str:
     return name
 
 
-def scenario_class(name: str) -> type[Scenario]:
-    """Return the class of a scenario, given its name or its environment id.
+def register(scenario: type[Scenario]) -> None:
+    """Register a scenario of one's own, whose environment id is then ``td_gym/NAME-v0``, in all views.
 
-    Raises ``TdGymError`` naming the known ones when there is none.
+    A class may be registered again, as a notebook does; the latest counts.  Raises ``TdGymError`` naming what the class
+    lacks, and for a name that is no plain word or another scenario's.
     """
-    short = name.rpartition(":")[2]
+    if lacking := _lacking(scenario):
+        (base, *_) = scenario.__bases__
+        raise TdGymError(
+            f"{scenario.__name__} lacks {', '.join(lacking)}; {base.__name__} in {base.__module__} says what each is."
+        )
+    if not scenario.name.isidentifier():
+        raise TdGymError(f"A scenario's name is a word of letters and digits, such as Repairs, not {scenario.name!r}.")
+    if _place(_scenarios.get(scenario.name, scenario)) != _place(scenario):
+        raise TdGymError(f"There is another scenario {scenario.name!r} already; give {scenario.__name__} another name.")
+    _scenarios[scenario.name] = scenario
+    register_envs()
+
+
+def _lacking(scenario: type[Scenario]) -> list[str]:
+    """Return what a scenario's class has to state and does not, by name."""
+    declared = ChainMap(*map(inspect.get_annotations, scenario.__mro__))
+    stated = [name for name, kind in declared.items() if "ClassVar" in str(kind)]
+    return [*(name for name in stated if not hasattr(scenario, name)), *sorted(scenario.__abstractmethods__)]
+
+
+def _place(scenario: str | type[Scenario]) -> str:
+    return scenario if isinstance(scenario, str) else f"{scenario.__module__}:{scenario.__qualname__}"
+
+
+def import_named(module: str, what: str) -> ModuleType:
+    """Import a user's ``module``; ``TdGymError`` that names ``what`` it is needed for, whatever the module raises."""
+    try:
+        return import_module(module)
+    except TdGymError:
+        raise
+    except Exception as error:
+        raise TdGymError(f"Cannot import {what}: {type(error).__name__}: {error}.") from error
+
+
+def without_module(name: str) -> str:
+    """Return the name or id of an environment without the module that registers it, ``module:id``."""
+    return name.rpartition(":")[2]
+
+
+def _load(name: str) -> str:
+    """Import the module in ``module:id``, as ``gymnasium.make`` does, and return the id."""
+    module = name.rpartition(":")[0]
+    if module:
+        import_named(module, f"environment {name!r}")
+    return without_module(name)
+
+
+def scenario_class(name: str) -> type[Scenario]:
+    """Return the class of a scenario, given its name or its environment id, which may name a module to import first.
+
+    Raises ``TdGymError`` naming the known ones when there is none, and for a module that cannot be imported.
+    """
+    short = _load(name)
     if "/" in short:
-        known = {env_id(scenario): scenario for scenario in SCENARIOS}
+        known = {env_id(scenario): scenario for scenario in _scenarios}
         if short not in known:
             raise unknown("environment", short, known)
         short = known[short]
-    if short not in SCENARIOS:
-        raise unknown("environment", short, map(env_id, SCENARIOS))
-    module, _, attribute = SCENARIOS[short].partition(":")
-    found: type[Scenario] = getattr(import_module(module), attribute)
+    if short not in _scenarios:
+        raise unknown("environment", short, map(env_id, _scenarios))
+    found = _scenarios[short]
+    if isinstance(found, str):
+        module, _, attribute = found.partition(":")
+        found = getattr(import_module(module), attribute)
     return found
 
 
@@ -125,7 +184,7 @@ def scenario_options(name: str) -> tuple[str, ...]:
 
 
 def make_scenario(name: str, **options: Any) -> Scenario:
-    """Build a scenario by name (``FoodDispute``) or environment id (``td_gym/FoodDispute-v0``).
+    """Build a scenario by name (``FoodDispute``) or environment id (``td_gym/FoodDispute-v0``, ``module:id``).
 
     An option that is ``None`` counts as not given, even one that the scenario does not have.  Raises ``TdGymError``
     for an unknown name, an option the scenario does not have, or a bad value.

@@ -39,6 +39,13 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return f"{text} (default: %(default)s)" if shown and "default" not in text else text
 
 
+def add_env(parser: argparse.ArgumentParser) -> None:
+    """Add ``--env``, the environment."""
+    parser.add_argument(
+        "--env", required=True, metavar="ID", help="environment, see td-gym envs; module:ID for one of your own"
+    )
+
+
 def add_temperature(parser: argparse.ArgumentParser) -> None:
     """Add ``--temperature``, of agents that sample."""
     parser.add_argument(

@@ -10,6 +10,7 @@ from typing import Any
 from evals import tables, transcripts
 from evals.commands.arguments import (
     add_device,
+    add_env,
     add_servers,
     add_temperature,
     conversations,
@@ -60,7 +61,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "evaluate", help="score agents on the same customers", description=DESCRIPTION, epilog=EXAMPLES
     )
-    parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
+    add_env(parser)
     parser.add_argument(
         "--agent", required=True, action="append", metavar="SPEC", help="agent to score, see above; repeatable"
     )

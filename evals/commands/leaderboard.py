@@ -10,6 +10,7 @@ from typing import Any
 from evals import leaderboard
 from evals.files import write_text
 from td_gym.errors import TdGymError
+from td_gym.registration import scenario_class
 
 DESCRIPTION = """\
 Merge the results.json of several evaluations or studies into one Markdown table.
@@ -37,6 +38,13 @@ def add(commands: Any) -> None:
         help="a results.json, or a folder that holds some, at most three folders down",
     )
     parser.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="MODULE:ID",
+        help="an environment of your own among these results, with the module that registers it; repeatable",
+    )
+    parser.add_argument(
         "--column",
         action="append",
         default=[],
@@ -49,6 +57,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print or write the merged table."""
+    for env in args.env:
+        scenario_class(env)
     board = leaderboard.merge(leaderboard.find(args.paths))
     page = leaderboard.as_markdown(board, args.column)
     if lacking := leaderboard.absent(board, args.column):

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from evals.asking import as_reply, ask, planned_by, restart
-from evals.commands.arguments import add_device, add_servers, conversations, non_negative_int, positive_int, servers
+from evals.commands.arguments import (
+    add_device,
+    add_env,
+    add_servers,
+    conversations,
+    non_negative_int,
+    positive_int,
+    servers,
+)
 from evals.commands.evaluate import show
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.files import check_writable, write_json, write_text
@@ -23,6 +31,7 @@ from td_gym.envs.batch import Ledger
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.json_data import as_object, field_of, read_json
+from td_gym.registration import without_module
 from td_gym.scenario import Scenario
 
 DESCRIPTION = """\
@@ -48,7 +57,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "play", help="talk to a customer or an agent yourself", description=DESCRIPTION, epilog=EXAMPLES
     )
-    parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
+    add_env(parser)
     parser.add_argument("--seat", default="service", choices=("service", "customer"), help="your seat")
     parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the first conversation")
     parser.add_argument(
@@ -80,7 +89,7 @@ def _play(args: argparse.Namespace, setting: Setting) -> int:
     scenario = setting.scenario()
     name, begin = _others(args, setting, scenario)
     customer = "human" if args.seat == "customer" else setting.customer_name(scenario)
-    known = {"env": args.env, "agent": name, "customer": customer}
+    known = {"env": without_module(args.env), "agent": name, "customer": customer}
     earlier: list[Dialogue] = []
     if args.save is not None:
         check_writable(args.save)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from evals import tables
-from evals.commands.arguments import add_learning, check_split, learning, next_evaluation, positive_int
+from evals.commands.arguments import add_env, add_learning, check_split, learning, next_evaluation, positive_int
 from evals.files import check_writable, write_text
 from td_gym.errors import TdGymError
 
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "self-play", help="train service agent and customer in turn", description=DESCRIPTION, epilog=EXAMPLES
     )
-    parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
+    add_env(parser)
     parser.add_argument("--model", default="tiny", metavar="MODEL", help="the service agent's first weights")
     parser.add_argument("--customer-model", required=True, metavar="MODEL", help="the customer's first weights")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder of the run directories")

@@ -15,6 +15,7 @@ from typing import Any
 from agents.names import MEMORY, OF_LEARNING
 from evals.commands import train_strategies
 from evals.commands.arguments import (
+    add_env,
     add_learning,
     budget,
     check_split,
@@ -67,7 +68,7 @@ def add(commands: Any) -> None:
     )
     names = ", ".join(_methods())
     parser.add_argument("method", metavar="METHOD", help=f"one of {names}")
-    parser.add_argument("--env", required=True, metavar="ID", help="environment, see td-gym envs")
+    add_env(parser)
     parser.add_argument(
         "--model",
         default="tiny",

@@ -63,8 +63,9 @@ class DialogueEnv(ConversationEnv[str]):
     - `disclosure="honest"`: `honest` (a sincere question whether one talks to a machine is never denied) or `paper`.
     - `debug=False`: add the hidden case to `info["debug"]`.
     - `render_mode`: `ansi` (the transcript as text) or `None`.
-    - All others are options of the scenario.  FoodDispute takes `scenarios`, a file of cases in place of the
-      synthetic ones; MultiWOZ takes `data_dir`, the folder with its published data.
+    - All others are options of the scenario, `transfer` and `disclosure` of those that are service desks.  FoodDispute
+      takes `scenarios`, a file of cases in place of the synthetic ones; MultiWOZ takes `data_dir`, the folder with its
+      published data.
 
     ## Version History
     - v0: first version.
