@@ -1,4 +1,7 @@
-"""What every registered environment is tested with.  A new scenario gets the whole suite by being registered."""
+"""What every registered environment is tested with.  A new scenario gets the whole suite by being registered.
+
+So does the one of the guide on scenarios of one's own.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,18 @@ from td_gym.episode import Episode
 from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
 from td_gym.seats import SeatPolicy
+from tests import guides
+
+OF_DESKS = {"transfer", "disclosure"}
+"""Options of service desks, which another scenario need not have."""
+ENV_IDS = (*td_gym.env_ids(), guides.OWN_ID)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def own_scenario() -> Iterator[None]:
+    """Register the scenario of the guide while the tests of this folder run."""
+    with guides.own_scenario():
+        yield
 
 
 class Speaker:
@@ -26,7 +41,7 @@ class Speaker:
         return [self._say(episode) for episode in episodes]
 
 
-@pytest.fixture(params=td_gym.env_ids())
+@pytest.fixture(params=ENV_IDS)
 def env_id(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen

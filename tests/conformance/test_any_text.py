@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import td_gym
 from td_gym.envs.aec import env as aec_env
+from tests.conformance.conftest import ENV_IDS
 
 TAGS = ("<think>", "</think>", "<response>", "</response>", "<action>", "</action>", "<tool_result>")
 CALLS = (
@@ -23,6 +23,8 @@ CALLS = (
     "book",
     " domain=train",
     " name=",
+    "goodwill",
+    " day=",
 )
 WORDS = (*CALLS, "nan", "1e309", "-", "1" * 400, "[end:5]", "[hangup:1]", "sorry ", "I will take it. ", "[item]")
 ODD = ("\0", "\ud800", "\n", "x" * 50_000)
@@ -42,6 +44,7 @@ CALL = st.builds(
             "query domain=train leaveat",
             "book domain=hotel name",
             "book domain=taxi departure=a destination=b leaveat",
+            "book day",
         )
     ),
     st.one_of(st.text(st.characters(), max_size=20), st.sampled_from(("nan", "-1", "1e309", "50"))),
@@ -50,7 +53,7 @@ TEXTS = st.lists(st.one_of(TEXT, CALL), min_size=1, max_size=6)
 SLOW = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.mark.parametrize("env_id", td_gym.env_ids())
+@pytest.mark.parametrize("env_id", ENV_IDS)
 @pytest.mark.parametrize("seat", ["service", "customer"])
 @SLOW
 @given(seed=st.integers(0, 2**70), texts=TEXTS)
@@ -66,7 +69,7 @@ def test_single(env_id: str, seat: str, seed: int, texts: list[str]) -> None:
     assert observation in env.observation_space
 
 
-@pytest.mark.parametrize("env_id", td_gym.env_ids())
+@pytest.mark.parametrize("env_id", ENV_IDS)
 @SLOW
 @given(seed=st.integers(0, 2**40), texts=TEXTS)
 def test_aec(env_id: str, seed: int, texts: list[str]) -> None:
@@ -80,7 +83,7 @@ def test_aec(env_id: str, seed: int, texts: list[str]) -> None:
         env.step(text)
 
 
-@pytest.mark.parametrize("env_id", td_gym.env_ids())
+@pytest.mark.parametrize("env_id", ENV_IDS)
 @SLOW
 @given(texts=st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4))
 def test_vector(env_id: str, texts: list[tuple[str, str]]) -> None:

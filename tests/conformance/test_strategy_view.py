@@ -13,6 +13,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
 
 import td_gym
+from td_gym import registration
 from td_gym.errors import TdGymError
 from tests.conformance.conftest import dialogue
 
@@ -20,7 +21,7 @@ DIALOGUES = 24
 """Enough that words which do not say what was chosen show in their mean reward."""
 
 
-@pytest.fixture(params=td_gym.strategy_ids())
+@pytest.fixture(params=(*td_gym.strategy_ids(), registration.strategy_id("Repairs")))
 def strategy_id(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen

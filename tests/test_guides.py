@@ -1,0 +1,205 @@
+"""The guides: what they show is run as a newcomer would run it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import pettingzoo
+import pytest
+
+import td_gym
+from agents import tiny
+from agents.tiny import Recipe
+from agents.trainer import TrainConfig, train
+from evals.cli import main
+from td_gym import registration
+from td_gym.errors import TdGymError
+from td_gym.scenarios.plain import PlainScenario
+from tests import guides
+
+SCENARIO, USE = guides.examples("docs/own_scenario.md")
+REPAIRS = f"repairs:{guides.OWN_ID}"
+
+
+@pytest.fixture
+def repairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The module of the guide, importable, in the working folder; the scenario as it is registered by it."""
+    monkeypatch.chdir(tmp_path)
+    with guides.module("repairs", SCENARIO, tmp_path) as module:
+        yield module
+
+
+def test_a_scenario_takes_less_than_a_hundred_lines() -> None:
+    assert len(SCENARIO.splitlines()) < 100
+    assert max(map(len, SCENARIO.splitlines())) <= 120
+
+
+def test_its_views_are_made_by_module_and_id(repairs: Any) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(USE, "own_scenario.md", "exec"), names)
+    assert names["env"].unwrapped.scenario.population.name == "easy"
+    for made in (names["env"], names["envs"], names["strategies"], names["seats"]):
+        made.reset(seed=1)
+        made.close()
+    assert names["seats"].possible_agents == ["customer", "expert", "service"]
+
+
+def test_a_newcomer_evaluates_it_by_command(tmp_path: Path) -> None:
+    """In a process of its own, which knows the scenario by the name of its module alone."""
+    (tmp_path / "repairs.py").write_text(SCENARIO, encoding="utf-8")
+    words = ["--env", REPAIRS, "--agent", "scripted", "--agent", "random", "--episodes", "60", "--out", "runs/first"]
+    command = [sys.executable, "-m", "evals", "evaluate", *words]
+    shown = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    results = json.loads((tmp_path / "runs" / "first" / "results.json").read_text())
+    assert results["env"] == guides.OWN_ID
+    assert "session_reward [t]" in shown
+    own, floor = (results["agents"][name]["metrics"] for name in ("scripted", "random"))
+    assert own["success_rate"]["mean"] == own["goal_reward"]["mean"] == 1.0
+    assert floor["session_reward"]["mean"] < own["session_reward"]["mean"] == 5.0
+    assert 0 < own["cost_goodwill"]["mean"] < floor["cost_goodwill"]["mean"]
+    assert floor["sop_breaches"]["mean"] > own["sop_breaches"]["mean"] == 0.0
+    assert own["success_rate"]["n"] == 60
+
+
+def test_a_leaderboard_asks_for_its_module(
+    repairs: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated = ["evaluate", "--env", REPAIRS, "--agent", "scripted", "--episodes", "3", "--out", "runs/first"]
+    assert main(evaluated) == 0
+    capsys.readouterr()
+    assert main(["leaderboard", "runs/first", "--env", REPAIRS]) == 0
+    assert "cost_goodwill [t]" in capsys.readouterr().out
+    monkeypatch.delitem(registration._scenarios, "Repairs")
+    assert main(["leaderboard", "runs/first"]) == 2
+    assert f"once --env module:{guides.OWN_ID} names the module" in capsys.readouterr().err
+
+
+def test_a_person_plays_it_and_goes_on_later(
+    repairs: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import io
+
+    for kept in (1, 2):
+        monkeypatch.setattr("sys.stdin", io.StringIO("I am sorry.\n" * 20))
+        assert main(["play", "--env", REPAIRS, "--save", "runs/me"]) == 0
+        assert len(Path("runs/me/dialogues.jsonl").read_text().splitlines()) == kept
+
+
+def test_a_model_learns_its_words_and_is_trained(repairs: Any, tmp_path: Path) -> None:
+    recipe = Recipe(size="micro", vocabulary=512, dialogues=8, tokens=2000)
+    policy, _ = tiny.train(td_gym.make_scenario(REPAIRS), recipe, report=False)
+    policy.save("start")
+    config = TrainConfig("cmpo", REPAIRS, tmp_path / "run", model="start", steps=3, customers=2, copies=2)
+    train(config)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["update"] for line in lines] == [1, 2, 3]
+    assert all(math.isfinite(value) for line in lines for value in line.values())
+    assert "costs/goodwill" in lines[0]
+    assert main(["evaluate", "--env", REPAIRS, "--agent", "run", "--episodes", "2", "--out", "runs/compare"]) == 0
+
+
+def test_the_demonstrator_leaves_slots_to_be_filled(repairs: Any) -> None:
+    scenario = td_gym.make_scenario(REPAIRS)
+    episode = scenario.begin(0)
+    for seat, text in (("customer", "Hello?"), ("service", "Sorry! When are you home?")):
+        episode.submit(seat, text)
+    episode.submit("customer", f"On {episode.facts['home']}.")  # type: ignore[attr-defined]
+    assert "day=[day]" in scenario.demonstrator(0).draft(episode)
+    assert not re.search(r"\[day\]", *scenario.expert().reply_batch([episode]))
+
+
+def test_what_the_procedure_does_not_admit_no_tool_does(repairs: Any) -> None:
+    episode: Any = td_gym.make_scenario(REPAIRS).begin(0)
+    day = next(iter(repairs.days_in(episode.facts["free"])))
+    episode.submit("customer", "Hello?")
+    early = episode.submit("service", f"<action>book day={day}</action><response>It is {day}.</response>")
+    assert episode.transcript[-1].tool_message == "book: this cannot be done now"
+    assert (early.strategy, early.costs) == ("chat", {"false_promise": 1.0})
+    assert early.terms == {"procedure": 0.0, "progress": 0.0, "form": 1.0, "rules": 0.0}
+    assert episode.booked == ""
+
+
+def test_what_the_desk_has_done_is_what_earns(repairs: Any) -> None:
+    """By hand: the angry customer without goodwill, with it, and with it a second time."""
+    scenario = td_gym.make_scenario(REPAIRS)
+    seed = next(seed for seed in range(50) if scenario.begin(seed).persona.emotional_style == "hostile")  # type: ignore[attr-defined]
+    customer = scenario.customer("scripted")
+
+    def mark(*gifts: str) -> tuple[float, float]:
+        episode: Any = scenario.begin(seed)
+        suits = set(repairs.days_in(episode.facts["home"])) & set(repairs.days_in(episode.facts["free"]))
+        costs = 0.0
+        for text in ("I am sorry. When are you at home?", *gifts, f"<action>book day={suits.pop()}</action>"):
+            episode.submit("customer", *customer.reply_batch([episode]))
+            costs += episode.submit("service", text).costs.get("goodwill", 0.0)
+        episode.submit("customer", *customer.reply_batch([episode]))
+        assert scenario.succeeded(episode.outcome)
+        return episode.outcome["mark"], costs
+
+    assert mark() == (3.5, 0.0)
+    assert mark("<action>goodwill</action>Here.") == (5.0, 1.0)
+    assert mark(*["<action>goodwill</action>Here."] * 2) == (5.0, 1.0)
+
+
+def test_a_scenario_that_lacks_something_is_told_what() -> None:
+    class Half(PlainScenario):
+        name = "Half"
+        words = {"chat": ["Well."]}  # noqa: RUF012
+
+    with pytest.raises(TdGymError, match="Half lacks ") as caught:
+        td_gym.register(Half)
+    lacking = str(caught.value).removeprefix("Half lacks ").partition(";")[0].split(", ")
+    stated = {"costs", "fallback_strategy", "briefings", "patterns", "talkers", "episodes"}
+    assert set(lacking) == stated | {"admissible", "draw_facts", "next_strategy", "scaffold_tasks"}
+    assert str(caught.value).endswith("; PlainScenario in td_gym.scenarios.plain says what each is.")
+    assert "Half" not in td_gym.scenario_names()
+
+
+def test_a_name_belongs_to_one_scenario(repairs: Any) -> None:
+    td_gym.register(repairs.Repairs)  # again, as a notebook does
+    assert td_gym.scenario_names().count("Repairs") == 1
+    taken = type("Sales", (repairs.Repairs,), {"name": "Sales"})
+    with pytest.raises(TdGymError, match="There is another scenario 'Sales' already; give Sales another name"):
+        td_gym.register(taken)
+    with pytest.raises(TdGymError, match="a word of letters and digits, such as Repairs, not 'My repairs'"):
+        td_gym.register(type("Mine", (repairs.Repairs,), {"name": "My repairs"}))
+
+
+def test_a_scenario_whose_name_begins_like_another_has_its_own_metrics(repairs: Any) -> None:
+    from evals.metrics import headline_of
+
+    td_gym.register(type("SalesVisits", (repairs.Repairs,), {"name": "SalesVisits"}))
+    assert headline_of("td_gym/SalesVisits-v0").name == "session_reward"
+    assert headline_of("td_gym/Sales-v0").name == "conversion_rate"
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ("no_such_module:td_gym/Repairs-v0", "Cannot import environment 'no_such_module:td_gym/Repairs-v0': ModuleNot"),
+        ("repairs:td_gym/Repair-v0", "Unknown environment 'td_gym/Repair-v0'. Did you mean 'td_gym/Repairs-v0'?"),
+        ("broken:td_gym/Repairs-v0", "Cannot import environment 'broken:td_gym/Repairs-v0': ZeroDivisionError"),
+    ],
+)
+def test_an_environment_that_cannot_be_found_is_one_line(
+    repairs: Any, env: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("broken.py").write_text("1 / 0\n")
+    assert main(["evaluate", "--env", env, "--agent", "scripted", "--out", "runs/x"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"td-gym: error: {message}")
+    assert error.count("\n") == 1
+
+
+def test_the_registries_know_it(repairs: Any) -> None:
+    assert gymnasium.make(REPAIRS).unwrapped.scenario.name == "Repairs"  # type: ignore[attr-defined]
+    assert pettingzoo.make("parallel", guides.OWN_ID).unwrapped.scenario.name == "Repairs"
+    assert guides.OWN_ID in td_gym.env_ids()
