@@ -24,6 +24,7 @@ from td_gym import registration
 from td_gym.errors import TdGymError
 from td_gym.scenarios.plain import PlainScenario
 from tests import guides
+from tests.llm.server import Answer, serving
 
 SCENARIO, USE = guides.examples("docs/own_scenario.md")
 REPAIRS = f"repairs:{guides.OWN_ID}"
@@ -203,3 +204,109 @@ def test_the_registries_know_it(repairs: Any) -> None:
     assert gymnasium.make(REPAIRS).unwrapped.scenario.name == "Repairs"  # type: ignore[attr-defined]
     assert pettingzoo.make("parallel", guides.OWN_ID).unwrapped.scenario.name == "Repairs"
     assert guides.OWN_ID in td_gym.env_ids()
+
+
+def commands(page: str) -> list[list[str]]:
+    """Return the ``td-gym`` commands that a page shows, without their first word."""
+    text = (guides.ROOT / page).read_text(encoding="utf-8")
+    return [words.split() for words in re.findall(r"^(?:\w+=\S+ )?td-gym (.*)$", text, re.MULTILINE)]
+
+
+def shortened(command: list[str], episodes: int = 3) -> list[str]:
+    """Return an evaluation of few dialogues, no matter how many it names."""
+    if "--episodes" in command:
+        place = command.index("--episodes")
+        command = command[:place] + command[place + 2 :]
+    return [*command, "--episodes", str(episodes)]
+
+
+AGENTS = "docs/own_agent.md"
+CONCIERGE, LOCAL, THRIFTY, LOOP = guides.examples(AGENTS)
+
+
+def metrics(run: str) -> Any:
+    agents = json.loads(Path(run, "results.json").read_text())["agents"]
+    return {name: {metric: each["mean"] for metric, each in agent["metrics"].items()} for name, agent in agents.items()}
+
+
+def test_an_agent_that_calls_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (command,) = [words for words in commands(AGENTS) if "concierge:Concierge" in words]
+    with guides.module("concierge", CONCIERGE, tmp_path):
+        assert main(shortened(command, 20)) == 0
+    dialogues = [json.loads(line) for line in Path("runs/concierge/dialogues.jsonl").read_text().splitlines()]
+    own = [turn for each in dialogues if each["agent"] == "concierge:Concierge" for turn in each["turns"]]
+    looked_up = [turn for turn in own if turn["action"] == "query"]
+    assert looked_up
+    assert all(turn["tool_message"] and not turn["shown"] for turn in looked_up)
+    assert any(turn["shown"].startswith("I would recommend ") for turn in own)
+    assert all(each["outcome"]["ended_by"] != "format_error" for each in dialogues)
+
+
+def test_an_agent_that_wraps_a_model_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = str(guides.ROOT / "agents" / "weights" / "FoodDispute")
+    monkeypatch.setenv("MODEL", folder)
+    (command,) = [words for words in commands(AGENTS) if "local_model:from_environment" in words]
+    with guides.module("local_model", LOCAL.replace("max_new_tokens=200", "max_new_tokens=24"), tmp_path) as module:
+        assert main(shortened(command)) == 0
+        one, other = module.from_environment(), module.LocalModel(folder, advice=" Sorry?")
+        chat = td_gym.make_scenario("FoodDispute").begin(0).messages("service")
+        chat.append({"role": "user", "content": "My soup was cold."})
+        longer = [*chat, {"role": "assistant", "content": "Oh."}, {"role": "user", "content": "Well?"}]
+        together = one.act_batch([None] * 2, [chat, longer])
+        assert together == [one.act(None, chat), one.act(None, longer)]
+        assert all(together)
+        assert other.act(None, chat) != together[0]
+    assert metrics("runs/local").keys() == {"local_model:from_environment", "scripted"}
+
+
+def test_agents_around_others_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    evaluated = [words for words in commands(AGENTS) if "thrifty:scripted" in words]
+    (table,) = [words for words in commands(AGENTS) if words[0] == "leaderboard"]
+    with guides.module("thrifty", THRIFTY, tmp_path):
+        for command in evaluated:
+            assert main(shortened(command, 12)) == 0
+        assert main(table) == 0
+    assert Path("runs/table.md").read_text().count("| thrifty:scripted |") == 2
+    early = {"thrifty:scripted": 0, "scripted": 0}
+    for line in Path("runs/thrifty/dialogues.jsonl").read_text().splitlines():
+        dialogue = json.loads(line)
+        own = [turn for turn in dialogue["turns"] if turn["seat"] == "service"]
+        early[dialogue["agent"]] += any(turn["action"] == "voucher" for turn in own[:3])
+    assert early["thrifty:scripted"] == 0 < early["scripted"]
+
+
+def test_an_agent_around_one_on_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["evaluate", "--env", "td_gym/FoodDispute-v0", "--agent", "thrifty:on_a_server", "--out", "runs/x"]
+    with serving(lambda payload, number: Answer("Here.", calls=(("voucher", "{}"),))) as server:
+        source = THRIFTY.replace("http://localhost:8000/v1", server.url)
+        assert source != THRIFTY
+        with guides.module("thrifty", source, tmp_path):
+            assert main(shortened(words, 2)) == 0
+    actions = [
+        turn["action"]
+        for turn in json.loads(Path("runs/x/dialogues.jsonl").read_text().splitlines()[0])["turns"]
+        if turn["seat"] == "service"
+    ]
+    assert actions[:4] == ["", "", "", "voucher"]
+
+
+def test_an_agent_in_a_loop_of_ones_own() -> None:
+    names: dict[str, Any] = {}
+    exec(compile(LOOP, "own_agent.md", "exec"), names)
+    assert names["info"]["outcome"]["turns"] >= 1
+
+
+def test_commands_on_a_scenario_of_ones_own_are_understood(repairs: Any) -> None:
+    """All but training and playing, which have tests of their own."""
+    shown = [
+        words for words in commands("docs/own_scenario.md") if words[0] == "evaluate" and "runs/compare" not in words
+    ]
+    assert len(shown) == 2
+    for command in shown:
+        assert main(shortened(command)) == 0
+    (table,) = [words for words in commands("docs/own_scenario.md") if words[0] == "leaderboard"]
+    assert main(table) == 0
