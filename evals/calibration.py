@@ -101,10 +101,11 @@ def publish(title: str, command: str, setting: Setting, agents: Mapping[str, Age
     ``title`` goes before the scenario's name; ``command`` is the module and its own arguments.
     """
     scenario = setting.scenario()
+    by = spending_of(scenario.name).by or "customer"
     page = [
         f"# {title} {scenario.name} {scenario.version}",
         "Scripted agents only; nothing was trained. Intervals are bootstrap over dialogues. The last columns show "
-        f"{headline_of(scenario.name).name} / {scenario.budgeted_cost} rate by {spending_of(scenario.name).by}.",
+        f"{headline_of(scenario.name).name} / {scenario.budgeted_cost} rate by {by}.",
         f"Command: `python -m {command} --episodes {setting.episodes} --split {setting.split} --seed {setting.seed}`",
         *sections(setting, agents),
     ]

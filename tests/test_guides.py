@@ -126,6 +126,10 @@ def test_what_the_procedure_does_not_admit_no_tool_does(repairs: Any) -> None:
     assert (early.strategy, early.costs) == ("chat", {"false_promise": 1.0})
     assert early.terms == {"procedure": 0.0, "progress": 0.0, "form": 1.0, "rules": 0.0}
     assert episode.booked == ""
+    assert (episode.sees("customer"), episode.sees("service")) == ("What the desk has done so far: nothing.", "")
+    episode.submit("customer", "Well?")
+    episode.submit("service", "<action>goodwill</action>When are you at home?")
+    assert episode.sees("customer") == "What the desk has done so far: goodwill."
 
 
 def test_what_the_desk_has_done_is_what_earns(repairs: Any) -> None:

@@ -69,6 +69,13 @@ class PlainEpisode(Episode):
         words = self.scenario.briefings[seat].format(persona=self.persona, **self.facts)
         return words + (self.scenario.message_format if seat == "service" else _ENDING)
 
+    def sees(self, seat: str) -> str:
+        """Return to the customer which tools the desk has used, whatever it says."""
+        if seat != "customer":
+            return ""
+        used = [name for name in self.scenario.tools if name in self.done]
+        return f"What the desk has done so far: {', '.join(used) or 'nothing'}."
+
     def features(self, seat: str) -> npt.NDArray[np.float32]:
         """Return the share of turns that are left, never quite 0, and for each strategy whether it was followed."""
         left = 1.0 - self.service_turns / (self.scenario.max_turns + 1)
@@ -110,9 +117,8 @@ class PlainEpisode(Episode):
     def conclude(self, ended_by: str, rating: float | None) -> tuple[dict[str, Any], dict[str, float]]:
         """Return the outcome; the service seat earns the customer's mark, and nothing where it gave none."""
         mark = rating or 0.0
-        return {"ended_by": ended_by, "turns": self.service_turns, "mark": mark, "served": self.served}, {
-            "service": mark
-        }
+        outcome = {"ended_by": ended_by, "turns": self.service_turns, "mark": mark, "served": self.served}
+        return outcome, {"service": mark}
 
 
 class PlainScenario(Scenario):
