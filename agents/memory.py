@@ -33,6 +33,7 @@ from agents.trajectories import Trajectories
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError, as_count, unknown
 from td_gym.json_data import as_object, field_of, read_json
+from td_gym.llm.models import Models
 from td_gym.scenario import Scenario
 
 _KEPT = "memory/cases"
@@ -73,15 +74,16 @@ def starting_policy(config: TrainConfig, scenario: Scenario, device: str) -> Tok
     return policy
 
 
-def train(config: TrainConfig) -> None:
+def train(config: TrainConfig, models: Models | None = None) -> None:
     """Fill a memory as ``config`` says, ``steps`` times with the dialogues of an update, and leave a run directory.
 
+    ``models`` are the servers of a customer that is on one, by default its own.
     Raises ``TdGymError`` for what is wrong with ``config``, and when no dialogue succeeded.
     """
     if config.device == "cpu":
         torch.set_num_threads(1)
     settings, scenario = configured(config), scenario_of(config)
-    customer = scenario.training_customer(config.customer)
+    customer = scenario.training_customer(config.customer, models)
     policy = starting_policy(config, scenario, distributed.local_device(config.device))
     groups = [group for group in range(config.customers) for _ in range(config.copies)]
     batch = ConversationBatch(scenario, "service", len(groups), {"customer": customer}, split=config.split)

@@ -19,6 +19,7 @@ from agents.trajectories import Trajectories, pad_rows
 from td_gym.draws import mix
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
+from td_gym.llm.models import Models
 from td_gym.scenario import Scenario
 from td_gym.seats import SeatPolicy
 
@@ -38,10 +39,13 @@ Seats = Mapping[str, SeatPolicy]
 """Who plays the seats that do not learn."""
 
 
-def partners(config: TrainConfig, scenario: Scenario, opponent: TokenPolicy | None = None) -> Seats:
+def partners(
+    config: TrainConfig, scenario: Scenario, opponent: TokenPolicy | None = None, models: Models | None = None
+) -> Seats:
     """Return who plays the seat that does not learn: ``opponent``, or else a simulated customer or reference agent.
 
     What the opponent says is drawn anew in every conversation, from the run's seed and what has been said there.
+    ``models`` are the servers of a customer that is on one.
     """
     if opponent is not None:
         agent = agent_of(opponent, scenario)
@@ -49,7 +53,7 @@ def partners(config: TrainConfig, scenario: Scenario, opponent: TokenPolicy | No
         return {opponent.seat: agent}
     if config.seat == "customer":
         return {"service": scenario.expert()}
-    return {"customer": scenario.training_customer(config.customer)}
+    return {"customer": scenario.training_customer(config.customer, models)}
 
 
 def share_of(config: TrainConfig, rank: int, processes: int) -> range:

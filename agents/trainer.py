@@ -27,6 +27,7 @@ from agents.sources import Seats, Source, expert_source, partners, policy_source
 from agents.token_policy import TokenPolicy
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
+from td_gym.llm.models import Models
 from td_gym.scenario import Scenario
 
 __all__ = ["SOURCES", "TrainConfig", "train", "train_policy"]
@@ -43,11 +44,12 @@ SOURCES: Mapping[str, Callable[[TrainConfig, Scenario, Seats], Source]] = {
 """By the name that the phases of a method give them."""
 
 
-def train(config: TrainConfig) -> None:
+def train(config: TrainConfig, models: Models | None = None) -> None:
     """Train as ``config`` says and leave a run directory; under ``torchrun``, together with the others.
 
-    Raises ``TdGymError`` before anything is learnt when a name is unknown, the run directory cannot
-    be used, or the model was made for another protocol.
+    ``models`` are the servers of a customer that is on one, by default its own.  Raises ``TdGymError``
+    before anything is learnt when a name is unknown, the run directory cannot be used, or the model
+    was made for another protocol; and later where a server fails.
     """
     if config.device == "cpu":
         torch.set_num_threads(1)
@@ -59,7 +61,7 @@ def train(config: TrainConfig) -> None:
         method = configured_method(config, budgets, scenario)
         start = starting_policy(config, method, scenario, device)
         opponent = opposing_policy(config, scenario, device)
-        others = partners(config, scenario, opponent)
+        others = partners(config, scenario, opponent, models)
         needed = {part.source for update in range(config.steps) for part in method.phases(update + 1, config.steps)}
         sources = {name: SOURCES[name](config, scenario, others) for name in needed}
         train_policy(config, scenario, start, method, budgets, sources, opponent)

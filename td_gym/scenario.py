@@ -230,17 +230,15 @@ class Scenario(ABC):
         """Return the simulated customer ``name``, one of ``customers``."""
 
     @final
-    def training_customer(self, name: str = "") -> SeatPolicy:
-        """Return the simulated customer to train with, by default the first.
+    def training_customer(self, name: str = "", models: Models | None = None) -> SeatPolicy:
+        """Return the simulated customer to train with, by default the first; see ``customer``.
 
         Raises ``TdGymError`` for an unknown one, and for one kept for evaluation: what is reached with it shows
         what an agent has learnt beyond the customer it knows.
         """
-        if name.startswith(LLM):
-            raise TdGymError(f"Nothing is trained with a customer on a server yet; train with {self.customers[0]!r}.")
         if name in self.customers[1:]:
             raise TdGymError(f"Customer {name!r} is kept for evaluation; train with {self.customers[0]!r}.")
-        return self.customer(name or self.customers[0])
+        return self.customer(name or self.customers[0], models)
 
     @abstractmethod
     def expert(self) -> SeatPolicy:

@@ -17,12 +17,14 @@ from evals.commands import train_strategies
 from evals.commands.arguments import (
     add_env,
     add_learning,
+    add_servers,
     budget,
     check_split,
     learning,
     next_evaluation,
     positive_int,
     refuse,
+    servers,
 )
 from evals.files import check_writable
 from personas.packaged import packaged_toml
@@ -101,7 +103,7 @@ def add(commands: Any) -> None:
         metavar="NAME=VALUE",
         help="replace one setting of the preset, an unknown NAME lists them; repeatable (default: none)",
     )
-    parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
+    parser.add_argument("--customer", metavar="NAME", help="the environment's first, or llm:MODEL@URL")
     parser.add_argument(
         "--max-context",
         type=positive_int,
@@ -127,6 +129,7 @@ def add(commands: Any) -> None:
         help="go on from the last checkpoint in --out, to as many --steps or to more; with fewer than twice as many, "
         "the mean weights that are saved are not quite those of one long run",
     )
+    add_servers(parser)
     parser.set_defaults(run=run, default_of=parser.get_default)
 
 
@@ -164,7 +167,8 @@ def run(args: argparse.Namespace) -> int:
     from agents import memory, trainer
     from agents.config import TrainConfig
 
-    (memory if args.method == MEMORY else trainer).train(TrainConfig(**settings(args)))
+    with servers(args) as models:
+        (memory if args.method == MEMORY else trainer).train(TrainConfig(**settings(args)), models)
     if os.environ.get("RANK", "0") == "0":
         print(next_evaluation(args.env, args.out, args) if args.seat == "service" else _next_opponent(args))
     return 0
@@ -189,6 +193,8 @@ def check(args: argparse.Namespace) -> None:
     scenario.training_customer(args.customer or "")
     check_split(args.split)
     _check_budgets(args.budget, scenario)
+    if args.record and args.nproc > 1:
+        raise TdGymError("Several processes cannot make one recording; take --nproc 1, or leave --record out.")
     if find_spec("torch") is None:
         raise missing_extra("torch")
     if not args.resume and (args.out / "metrics.jsonl").exists():

@@ -27,6 +27,13 @@ _OF_LANGUAGE_MODELS = (
     "lora_rank",
     "dtype",
     "gradient_checkpointing",
+    "record",
+    "replay",
+    "concurrency",
+    "timeout",
+    "attempts",
+    "max_tokens",
+    "token_budget",
 )
 """Arguments of ``td-gym train`` that mean nothing here."""
 

@@ -22,6 +22,11 @@ def _three() -> Trajectories:
     )
 
 
+def _in_parts() -> Trajectories:
+    """The same, the first row having been read anew before its second message."""
+    return dataclasses.replace(_three(), parts=np.array([[0, 0, 1, 1], [0, 0, -1, -1], [0, 0, 0, -1]]))
+
+
 def test_select_keeps_rows_together_and_cuts_padding() -> None:
     chosen = _three().select([2, 1])
     assert chosen.tokens.tolist() == [[1, 6, 7], [1, 5, 0]]
@@ -32,6 +37,15 @@ def test_select_keeps_rows_together_and_cuts_padding() -> None:
     assert len(chosen) == len(chosen.outcomes) == 2
 
 
+def test_what_was_read_before_a_message_is_its_part_alone() -> None:
+    batch = _in_parts()
+    assert [batch.read_before(0, turn) for turn in (0, 1)] == [[1], [3]]
+    assert _three().read_before(0, 1) == [1, 2, 3]
+    chosen = batch.select([2, 1]).parts
+    assert chosen is not None
+    assert chosen.tolist() == [[0, 0, 0], [0, 0, -1]]
+
+
 def test_unknown_cost_is_refused() -> None:
     with pytest.raises(KeyError, match="transfer"):
         _three().cost("transfer")
@@ -39,7 +53,7 @@ def test_unknown_cost_is_refused() -> None:
 
 @pytest.mark.parametrize("name", [f.name for f in dataclasses.fields(Trajectories) if f.name not in _OTHERWISE])
 def test_every_array_is_checked_against_the_tokens(name: str) -> None:
-    batch = _three()
+    batch = _in_parts()
     short = getattr(batch, name)[:1]
     if name in ("term_names", "cost_names", "term_weights"):
         short = ("one", "two") if name != "term_weights" else (1.0, 2.0)

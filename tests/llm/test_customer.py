@@ -205,11 +205,6 @@ def test_servers_that_were_given_stay_open_when_an_environment_is_closed() -> No
         assert len(server.seen) == 2
 
 
-def test_nothing_is_trained_with_it_yet() -> None:
-    with pytest.raises(TdGymError, match="Nothing is trained with a customer on a server yet"):
-        make_scenario("FoodDispute").training_customer("llm:qwen@http://localhost/v1")
-
-
 def test_an_unknown_customer_is_told_how_models_are_named() -> None:
     with pytest.raises(TdGymError, match="llm:MODEL@URL"):
         make_scenario("FoodDispute").customer("lm:qwen")
