@@ -11,7 +11,6 @@ from typing import Any
 _EXTRAS = {
     "torch": "train",
     "transformers": "train",
-    "accelerate": "train",
     "peft": "train",
     "safetensors": "train",
     "tokenizers": "train",

@@ -144,10 +144,9 @@ def test_a_reference_that_is_renewed_survives_a_resumed_run(tmp_path: Path) -> N
         assert torch.equal(other.reference(input_ids=TOKENS).logits, wanted)  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("method", ["ppo", "sft"])
-def test_half_precision_beside_an_adapter(tmp_path: Path, method: str) -> None:
+def test_half_precision_beside_an_adapter(tmp_path: Path) -> None:
     folder = write_checkpoint("qwen2", tmp_path / "base")
-    train(settings(tmp_path / "run", folder, method=method, lora_rank=2, dtype="bfloat16"))
+    train(settings(tmp_path / "run", folder, method="ppo", lora_rank=2, dtype="bfloat16", steps=1))
     kept = load_file(tmp_path / "run" / "model" / "adapter_model.safetensors")
     assert {values.dtype for values in kept.values()} == {torch.float32}
     assert next(TokenPolicy.load(tmp_path / "run").model.parameters()).dtype == torch.bfloat16
