@@ -51,6 +51,12 @@ def _inject(model: Any, config: LoraConfig) -> Any:
     return found
 
 
+def size(model: nn.Module, rank: int) -> int:
+    """Return about how many bytes an adapter of ``rank`` for ``model`` has."""
+    layers = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    return sum(4 * rank * (layer.in_features + layer.out_features) for layer in layers)
+
+
 def is_adapted(model: Any) -> bool:
     """Say whether ``model`` has an adapter."""
     return hasattr(model, "peft_config")

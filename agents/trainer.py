@@ -217,8 +217,9 @@ def _learning(
 
 def _open(config: TrainConfig, settings: dict[str, Any], start: TokenPolicy, method: Method) -> None:
     """Start a run directory, or check that an old one may be resumed."""
-    size = sum(p.numel() * p.element_size() for p in start.model.parameters())
-    checkpoint.check_room(config.out, size)
+    rank = config.lora_rank
+    whole = sum(p.numel() * p.element_size() for p in start.model.parameters())
+    checkpoint.check_room(config.out, lora.size(start.model, rank) if rank else whole)
     if not config.resume:
         checkpoint.begin(config.out, settings)
         return

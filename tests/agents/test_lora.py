@@ -106,6 +106,13 @@ def test_an_adapter_begins_as_the_model_and_comes_back_as_it_was(tmp_path: Path)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def test_room_is_wanted_for_the_adapter_and_not_for_the_model() -> None:
+    model = micro_model()
+    about = lora.size(model, 2)
+    trained = sum(4 * p.numel() for p in _weights(lora.adapted(model, 2, seed=0)))
+    assert trained <= about <= 1.5 * trained  # the head, which has none, is counted
+
+
 def test_the_adapter_is_drawn_from_its_seed_and_from_nothing_else() -> None:
     state = torch.random.get_rng_state()
     drawn = [next(_weights(lora.adapted(micro_model(), 2, seed))) for seed in (1, 1, 2)]
