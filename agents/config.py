@@ -72,8 +72,8 @@ class TrainConfig:
     """What the weights beside an adapter are held in: ``float32``, ``bfloat16`` or ``float16``.  What is trained is
     always float32."""
     gradient_checkpointing: bool = False
-    """Keep between the blocks of the model what they read and compute the rest again for the gradient: less memory for
-    a third more time, the same results."""
+    """Keep of the model's blocks what they read alone, and compute the rest again for the gradient: less memory, more
+    time, the same results."""
     population: str = ""
     """Population of personas; the environment's default when empty."""
     data: Path | None = None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,10 @@ from agents import distributed
 from agents.advantages import batch_mean, turn_mask, zero_variance_share
 from agents.config import TrainConfig
 from agents.folding import shared_and_ends
-from agents.lora import Frozen
 from agents.losses import TokenScores, forward_log_probs, k3_kl, token_weights, value_loss
 from agents.methods import Method
 from agents.preferences import Pairs, loss_and_gradient
+from agents.reference import Frozen, holding
 from agents.trajectories import Ints, Trajectories
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
@@ -46,19 +45,18 @@ class Learner:
         self._trained = [p for p in model.parameters() if p.requires_grad]
         self._mean = [p.detach().clone() for p in self._trained] if config.average else []
         self._frozen: list[Tensor] = []
+        self._recomputed: list[nn.Module] = []
         if config.gradient_checkpointing:
+            self._recomputed = [block for block in model.modules() if isinstance(block, GradientCheckpointingLayer)]
             # Newer releases of transformers call it by the first name, and warn of the second.
             enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
             enable({"use_reentrant": False})
 
     def freeze(self) -> None:
         """Let the policy as it stands be the reference from here on."""
-        if isinstance(self.reference, Frozen):
+        if self.reference is not None:
             self.reference = Frozen(self.model)
             self._frozen = self.reference.weights
-        elif self.reference is not None:
-            self.reference = copy.deepcopy(self.model).requires_grad_(False)
-            self._frozen = list(self.reference.parameters())
 
     def update(self, batch: Trajectories, number: int, prefix: str = "", pace: float = 1.0) -> dict[str, float]:
         """Learn from this process's share of a batch; return figures equal on all processes.
@@ -99,21 +97,9 @@ class Learner:
         for mean, weights in zip(self._mean, self._trained, strict=False):
             mean.lerp_(weights.detach(), 1.0 / max(1, number - before))
 
-    @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Let the model hold the mean of its weights, for as long as it is being saved."""
-        self._exchange()
-        try:
-            yield
-        finally:
-            self._exchange()
-
-    def _exchange(self) -> None:
-        with torch.no_grad():
-            for mean, weights in zip(self._mean, self._trained, strict=False):
-                kept = weights.clone()
-                weights.copy_(mean)
-                mean.copy_(kept)
+    def averaged(self) -> AbstractContextManager[None]:
+        """Let the model hold the mean of its weights, if it is kept, for as long as it is being saved."""
+        return holding(self._trained if self._mean else [], self._mean)
 
     def _step(
         self, batch: Trajectories, rows: Any, advantages: Tensor, returns: Tensor | None, reference: Tensor | None
@@ -202,7 +188,7 @@ class Learner:
             torch.from_numpy(array[rows, :length]).to(self.device)
             for array in (batch.tokens, batch.agent_mask, batch.allowed)
         )
-        with recomputed(model) if torch.is_grad_enabled() else nullcontext():
+        with self._recomputing():
             return forward_log_probs(
                 model,
                 tokens,
@@ -214,6 +200,20 @@ class Learner:
                 want_entropy=want_entropy,
                 want_hidden=self.method.value_head is not None,
             )
+
+    @contextmanager
+    def _recomputing(self) -> Iterator[None]:
+        """Let the model's blocks, with gradient checkpointing, keep what they read alone where a gradient is taken.
+
+        They do it in training mode only; what is in them stays in evaluation mode, without dropout.
+        """
+        for block in self._recomputed:
+            block.training = torch.is_grad_enabled()
+        try:
+            yield
+        finally:
+            for block in self._recomputed:
+                block.training = False
 
     def values(self, batch: Trajectories) -> Tensor:
         """Return ``[B, L]``, the value head's values of the agent's tokens."""
@@ -301,22 +301,6 @@ def _read_together(batch: Trajectories, rows: Ints) -> list[tuple[int, Ints]]:
         shared, ends = shared_and_ends(batch.agent_mask[together])
         found.append((shared + int((ends - shared).sum()), together))
     return found
-
-
-@contextmanager
-def recomputed(model: nn.Module) -> Iterator[None]:
-    """Let the blocks of ``model`` keep what they read alone, if gradient checkpointing is enabled.
-
-    They do it in training mode only; what is in them stays in evaluation mode, without dropout.
-    """
-    blocks = [block for block in model.modules() if isinstance(block, GradientCheckpointingLayer)]
-    for block in blocks:
-        block.training = True
-    try:
-        yield
-    finally:
-        for block in blocks:
-            block.training = False
 
 
 def last_block(model: Any) -> list[nn.Parameter]:

@@ -1,13 +1,11 @@
 """Low-rank adapters (LoRA, Hu et al. 2021, arXiv 2106.09685): a few trained weights beside a model that stays as it is.
 
 Every linear layer but the head gets one.  With them a model of billions of parameters trains on one GPU, and its
-reference costs no second copy: it is the same model with the adapter of then.
+reference costs no second copy: it is the same model with the adapter of then (``agents.reference``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import torch
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 from agents.names import ADAPTER
 from td_gym.errors import TdGymError
@@ -29,12 +27,9 @@ _SCALE = 2
 def adapted(model: Any, rank: int, seed: int) -> Any:
     """Return ``model``, its weights frozen, with an adapter of ``rank`` that changes nothing yet, drawn from ``seed``.
 
-    It is put into ``model`` itself.  Where that has an adapter already, it is trained further; raises ``TdGymError`` if
-    its rank is another.
+    It is put into ``model`` itself.  Where that has an adapter already, which has to be of this rank, it is trained on.
     """
     if is_adapted(model):
-        if (known := _config(model).r) != rank:
-            raise TdGymError(f"This model has an adapter of rank {known}; train that further, not one of rank {rank}.")
         return model
     config = LoraConfig(r=rank, lora_alpha=_SCALE * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     with torch.random.fork_rng(devices=[]):
@@ -60,6 +55,12 @@ def size(model: nn.Module, rank: int) -> int:
 def is_adapted(model: Any) -> bool:
     """Say whether ``model`` has an adapter."""
     return hasattr(model, "peft_config")
+
+
+def rank_of(model: Any) -> int:
+    """Return the rank of the adapter that ``model`` has."""
+    rank: int = _config(model).r
+    return rank
 
 
 def save(model: Any, folder: Path, base: str) -> None:
@@ -99,43 +100,3 @@ def load(model: Any, folder: Path) -> None:
 
 def _config(model: Any) -> LoraConfig:
     return model.peft_config["default"]
-
-
-class Frozen:
-    """A model with the adapter that it has now, whatever becomes of it later.
-
-    It is called as the model is; while it is, the weights of then stand in for those of now.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self._trained: list[nn.Parameter] = [p for p in model.parameters() if p.requires_grad]
-        self.weights = [p.detach().clone() for p in self._trained]
-
-    def __call__(self, **given: Any) -> Any:
-        """Return what the model of then makes of ``given``."""
-        with self._in_place():
-            return self._model(**given)
-
-    def get_output_embeddings(self) -> nn.Module:
-        """Return the model's head."""
-        head: nn.Module = self._model.get_output_embeddings()
-        return head
-
-    def parameters(self) -> Iterator[Tensor]:
-        """Yield the model's parameters, of whose adapters the present values are not those of then."""
-        yield from self._model.parameters()
-
-    @contextmanager
-    def _in_place(self) -> Iterator[None]:
-        now = [p.detach().clone() for p in self._trained]
-        self._put(self.weights)
-        try:
-            yield
-        finally:
-            self._put(now)
-
-    def _put(self, values: list[Tensor]) -> None:
-        with torch.no_grad():
-            for weights, value in zip(self._trained, values, strict=True):
-                weights.copy_(value)

@@ -211,8 +211,16 @@ def token_arrays(lines: Sequence[Line], seat: int, pad_id: int) -> dict[str, Any
         "log_probs": log_probs,
         "allowed": pad_rows([line.allowed for line in lines], np.int64, FREE),
         "lengths": np.array([len(line.tokens) for line in lines], dtype=np.int64),
-        "parts": pad_rows([line.parts for line in lines], np.int64, -1) if any(line.origin for line in lines) else None,
+        "parts": _parts(lines),
     }
+
+
+def _parts(lines: Sequence[Line]) -> npt.NDArray[np.int64] | None:
+    """Return for the tokens of ``lines`` the number of their part, ``None`` where every line has but one."""
+    if all(len(line.origins) == 1 for line in lines):
+        return None
+    sizes = [np.diff([*line.origins, len(line.tokens)]) for line in lines]
+    return pad_rows([np.repeat(np.arange(len(each)), each) for each in sizes], np.int64, -1)
 
 
 def _record(

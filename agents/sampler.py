@@ -56,7 +56,7 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor, 
 class Line:
     """One conversation as tokens.
 
-    ``log_probs``, ``turns``, ``allowed`` and ``parts`` run beside ``tokens``; a token read has turn -1.
+    ``log_probs``, ``turns`` and ``allowed`` run beside ``tokens``; a token read has turn -1.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -64,10 +64,8 @@ class Line:
     turns: list[int] = field(default_factory=list)
     allowed: list[int] = field(default_factory=list)
     """Numbers of the sets that tokens were drawn from, see ``agents.constraints``."""
-    parts: list[int] = field(default_factory=list)
-    """How often the conversation had been read anew when a token came: the model sees nothing of an earlier part."""
-    origin: int = 0
-    """Where the present part begins."""
+    origins: list[int] = field(default_factory=lambda: [0])
+    """Where its parts begin, of which the model sees the last alone: a long conversation is read anew on the way."""
     turn: int = -1
     """The turn being sampled, or the last one."""
     uniforms: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
@@ -79,7 +77,6 @@ class Line:
     """Tokens of the present part that are already in the cache."""
     past: Past | None = None
     """What the cache held of them when ``sample`` let go of the line."""
-    _part: int = 0
 
     def read(self, tokens: Sequence[int]) -> None:
         """Append tokens that others wrote."""
@@ -87,13 +84,11 @@ class Line:
         self.log_probs += [0.0] * len(tokens)
         self.turns += [-1] * len(tokens)
         self.allowed += [FREE] * len(tokens)
-        self.parts += [self._part] * len(tokens)
 
     def read_anew(self, tokens: Sequence[int]) -> None:
         """Read ``tokens`` in the place of everything so far."""
-        self.origin = len(self.tokens)
+        self.origins.append(len(self.tokens))
         self.cached, self.past = 0, None
-        self._part += 1
         self.read(tokens)
 
     def begin(self, uniforms: npt.NDArray[np.float64], choices: Choices | None = None) -> None:
@@ -114,7 +109,6 @@ class Line:
         self.log_probs.append(log_prob)
         self.turns.append(self.turn)
         self.allowed.append(allowed)
-        self.parts.append(self._part)
 
     @property
     def sampled(self) -> int:
@@ -124,7 +118,7 @@ class Line:
     @property
     def width(self) -> int:
         """Tokens of the present part."""
-        return len(self.tokens) - self.origin
+        return len(self.tokens) - self.origins[-1]
 
     @property
     def reply(self) -> list[int]:
@@ -179,7 +173,7 @@ class _Sampling:
         for first in range(0, len(order), _PREFILL_ROWS):
             part = order[first : first + _PREFILL_ROWS]
             starts = [lines[i].cached for i in part]
-            chunks = [lines[i].tokens[lines[i].origin + start :] for i, start in zip(part, starts, strict=True)]
+            chunks = [lines[i].tokens[lines[i].origins[-1] + start :] for i, start in zip(part, starts, strict=True)]
             yield part, self.decoder.read([row_of[i] for i in part], chunks, starts)
 
     def step(self) -> None:

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
 from agents.checkpoint import append_metrics, cut_metrics
@@ -70,7 +71,7 @@ class StrategyRun:
 def train(run: StrategyRun) -> None:
     """Train, and leave the run directory ``run.out``; ``TdGymError`` for a setting the algorithm does not take."""
     scenario = make_scenario(strategy_scenario(run.env), population=run.population or None, data_dir=run.data)
-    scenario.training_customer(run.customer)
+    scenario.check_customer(run.customer or scenario.customers[0], training=True)
     for name in _FIXED & run.options.keys():
         raise TdGymError(f"{run.method} cannot be trained with another {name}; leave it out.")
     envs = make_vec_env(lambda: StrategyEnv(scenario, split=run.split, customer=run.customer or None), ENVS, run.seed)
@@ -79,6 +80,7 @@ def train(run: StrategyRun) -> None:
         model = _class_of(run.method)("MultiInputPolicy", envs, seed=run.seed, device="cpu", **settings)
     except (TypeError, ValueError, AssertionError) as error:
         raise TdGymError(f"{run.method} does not take these options: {_one_line(error)}.") from error
+    model.set_logger(Logger(None, []))  # its own leaves an empty folder among the temporary files
     run.out.mkdir(parents=True, exist_ok=True)
     cut_metrics(run.out, 0)
     with TrainingProgress(run.method, 0, run.steps, {BREACHES: None}) as progress:

@@ -61,6 +61,8 @@ class TokenPolicy:
         max_new_tokens: int = 64,
         versions: Mapping[str, Any] | None = None,
         seat: str = "service",
+        base: str = "",
+        max_context: int | None = None,
     ) -> None:
         if not getattr(tokenizer, "chat_template", None):
             raise TdGymError("This model's tokenizer has no chat template; take an instruction-tuned model.")
@@ -68,8 +70,8 @@ class TokenPolicy:
         self.tokenizer = tokenizer
         self.scenario = scenario
         self.seat = seat
-        self.base = ""
-        self.max_context: int | None = None
+        self.base = base
+        self.max_context = max_context
         self.max_new_tokens = max_new_tokens
         self.versions = dict(versions or {})
         self.planning = Planning.from_json(self.versions.pop("planning")) if "planning" in self.versions else None
@@ -102,7 +104,7 @@ class TokenPolicy:
         file = source / VERSIONS
         versions = as_object(read_json(file), repr(str(file))) if file.is_file() else {}
         base = lora.base_of(source) if (source / ADAPTER).is_file() else ""
-        held_in, max_context = versions.pop("dtype", DTYPES[0]), versions.pop("max_context", None)
+        held_in = versions.pop("dtype", DTYPES[0])
         if held_in not in DTYPES:
             raise unknown("dtype", str(held_in), DTYPES)
         model, tokenizer = _load(_locate(base, scenario) if base else source, source, dtype or getattr(torch, held_in))
@@ -112,10 +114,10 @@ class TokenPolicy:
             scenario=scenario,
             max_new_tokens=versions.get("max_new_tokens", 64 if versions else 256),
             seat=versions.pop("seat", "service") if versions else seat,
+            base=base or _lasting(name),
+            max_context=versions.pop("max_context", None),
             versions=versions,
         )
-        policy.base = base or _lasting(name)
-        policy.max_context = max_context
         policy.check_seat(seat)
         if scenario is not None:
             policy.check_compatible(scenario)

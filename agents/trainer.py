@@ -22,6 +22,7 @@ from agents.config import TrainConfig, budgets_of, check_same, check_steps, reco
 from agents.learner import Learner, describe
 from agents.methods import Method, budget_methods, build_method, customer_methods
 from agents.progress import TrainingProgress
+from agents.reference import Frozen
 from agents.replies import merged_source, task_source, turn_source
 from agents.sources import Seats, Source, expert_source, partners, policy_source
 from agents.token_policy import TokenPolicy
@@ -117,8 +118,10 @@ def starting_policy(config: TrainConfig, method: Method, scenario: Scenario, dev
     plans = method.planning is not None
     dtype = getattr(torch, config.dtype)
     policy = TokenPolicy.load(config.model, device, scenario=scenario, dtype=dtype, plans=plans, seat=config.seat)
-    if lora.is_adapted(policy.model) and not config.lora_rank:
-        raise TdGymError(f"{config.model!r} is an adapter; train it further with lora_rank, or start from its model.")
+    if lora.is_adapted(policy.model) and (rank := lora.rank_of(policy.model)) != config.lora_rank:
+        raise TdGymError(
+            f"{config.model!r} is an adapter of rank {rank}; train it with lora_rank {rank}, or start from its model."
+        )
     policy.max_context = config.max_context or policy.max_context
     if method.planning is not None:
         policy.planning = method.planning
@@ -204,7 +207,7 @@ def _learning(
     kept = config.out / checkpoint.MODEL
     if config.lora_rank:
         policy.model = lora.adapted(start.model, config.lora_rank, mix(config.seed, "adapter") >> 1)
-        reference: Any = lora.Frozen(policy.model)
+        reference: Any = Frozen(policy.model)
         if resumed:
             lora.load(policy.model, kept)
         return policy, reference
@@ -217,9 +220,11 @@ def _learning(
 
 def _open(config: TrainConfig, settings: dict[str, Any], start: TokenPolicy, method: Method) -> None:
     """Start a run directory, or check that an old one may be resumed."""
-    rank = config.lora_rank
-    whole = sum(p.numel() * p.element_size() for p in start.model.parameters())
-    checkpoint.check_room(config.out, lora.size(start.model, rank) if rank else whole)
+    if config.lora_rank:
+        size = lora.size(start.model, config.lora_rank)
+    else:
+        size = sum(p.numel() * p.element_size() for p in start.model.parameters())
+    checkpoint.check_room(config.out, size)
     if not config.resume:
         checkpoint.begin(config.out, settings)
         return

@@ -90,6 +90,7 @@ def audit(dialogue: Dialogue, scenario: Scenario) -> Audit:
     findings = [
         *left_role(dialogue),
         *early_end(dialogue),
+        *two_minds(dialogue),
         *reveals_instructions(dialogue, instructions(episode)),
         *loops(dialogue),
     ]
@@ -160,6 +161,15 @@ def early_end(dialogue: Dialogue) -> Iterator[Finding]:
     place, only = served[0]
     if not only.action and not says(only.shown, "closes"):
         yield Finding("early_end", "ends at the agent's first message", (place, said[-1][0]))
+
+
+def two_minds(dialogue: Dialogue) -> Iterator[Finding]:
+    """Yield an end in anger with the rating of one who is satisfied, which no conversation bears out."""
+    if dialogue.outcome.get("ended_by") in _CLOSED_BY_CUSTOMER:
+        place, last = _messages(dialogue)[-1]
+        mark = split_end_mark(last.text)[1]
+        if mark and mark.hung_up and mark.satisfied:
+            yield Finding("unearned_end", "hangs up in anger and is satisfied", (place,))
 
 
 def instructions(episode: Episode) -> frozenset[tuple[str, ...]]:

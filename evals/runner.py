@@ -60,7 +60,7 @@ class Setting:
             raise unknown("split", self.split, SPLITS)
         if self.episodes < 1 or self.seed < 0:
             raise TdGymError("An evaluation needs at least 1 episode and a seed of at least 0.")
-        self.simulated(scenario)
+        scenario.check_customer(self.customer_name(scenario))
         return scenario
 
     def scenario(self) -> Scenario:
@@ -159,8 +159,8 @@ def converse(
         size = min(CHUNK, setting.episodes)
         batch = ConversationBatch(scenario, "service", size, {"customer": customer}, setting.split)
         return _in_step(setting, batch, agent, agent_seed, finished, known)
-    several = isinstance(customer, SlowPolicy) and hasattr(agent, "copy")
-    size = min(customer.at_once, setting.episodes) if several else 1  # type: ignore[attr-defined]
+    several = customer.at_once if isinstance(customer, SlowPolicy) and hasattr(agent, "copy") else 1
+    size = min(several, setting.episodes)
     agents = [agent, *(ask(name, setting.seed, agent.copy) for _ in range(size - 1))]
     stream = ConversationStream(scenario, "service", size, {"customer": customer}, setting.split)
     return _side_by_side(setting, stream, agents, agent_seed, finished, known)

@@ -214,16 +214,31 @@ class Scenario(ABC):
         """Return the simulated customer called ``name``, or for ``llm:MODEL@URL`` one that a language model plays.
 
         The latter is asked through ``models``, by default through servers of its own.  Raises ``TdGymError`` for any
-        other name.
+        other name, and where the extra ``llm`` is missing.
+        """
+        self.check_customer(name)
+        if not name.startswith(LLM):
+            return self.make_customer(name)
+        from td_gym.llm.customer import LLMCustomer
+        from td_gym.llm.models import Models
+
+        return LLMCustomer((models or Models()).client(name.removeprefix(LLM)))
+
+    @final
+    def check_customer(self, name: str, training: bool = False) -> None:
+        """Raise ``TdGymError`` for a name that ``customer`` does not take; no server is opened for that.
+
+        With ``training`` also for a customer that is kept for evaluation: what is reached with it shows what an agent
+        has learnt beyond the customer it knows.
         """
         if name.startswith(LLM):
-            from td_gym.llm.customer import LLMCustomer
-            from td_gym.llm.models import Models
+            from td_gym.llm.endpoint import Endpoint
 
-            return LLMCustomer((models or Models()).client(name.removeprefix(LLM)))
-        if name not in self.customers:
+            Endpoint.parse(name.removeprefix(LLM))
+        elif name not in self.customers:
             raise unknown("customer", name, (*self.customers, f"{LLM}MODEL@URL"))
-        return self.make_customer(name)
+        elif training and name != self.customers[0]:
+            raise TdGymError(f"Customer {name!r} is kept for evaluation; train with {self.customers[0]!r}.")
 
     @abstractmethod
     def make_customer(self, name: str) -> SeatPolicy:
@@ -231,14 +246,10 @@ class Scenario(ABC):
 
     @final
     def training_customer(self, name: str = "", models: Models | None = None) -> SeatPolicy:
-        """Return the simulated customer to train with, by default the first; see ``customer``.
-
-        Raises ``TdGymError`` for an unknown one, and for one kept for evaluation: what is reached with it shows
-        what an agent has learnt beyond the customer it knows.
-        """
-        if name in self.customers[1:]:
-            raise TdGymError(f"Customer {name!r} is kept for evaluation; train with {self.customers[0]!r}.")
-        return self.customer(name or self.customers[0], models)
+        """Return the simulated customer to train with, by default the first; see ``customer``, ``check_customer``."""
+        name = name or self.customers[0]
+        self.check_customer(name, training=True)
+        return self.customer(name, models)
 
     @abstractmethod
     def expert(self) -> SeatPolicy:

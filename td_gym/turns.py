@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 _END = re.compile(r"\[(end|hangup):([1-5](?:\.\d{1,6})?)\]\Z")
+_SATISFIED = 4.0
 _LONGEST_END = len("[hangup:1.000000]")
 
 
@@ -75,6 +76,11 @@ class EndMark(NamedTuple):
 
     hung_up: bool
     rating: float
+
+    @property
+    def satisfied(self) -> bool:
+        """Whether the rating is one of a customer who is satisfied."""
+        return self.rating >= _SATISFIED
 
 
 def split_end_mark(text: str, max_chars: int | None = None) -> tuple[str, EndMark | None]:

@@ -116,13 +116,13 @@ class ConversationTrainer(GRPOTrainer):
         # Every process asks for equally many: the weights, or the server, are those of all.
         while most := int(distributed.gather(torch.tensor([len(going)])).max()):
             asked = [lines[i].tokens for i in (*going, *[0] * (most - len(going)))]
-            if any(line.origin for line in lines):
-                raise TdGymError("A dialogue is longer than the model reads, which TRL cannot train on.")
             written, log_probs = self._generate_single_turn(asked, None, {}, num_generations=1)
             for i, tokens, scores in zip(going, written, log_probs or [[0.0] * len(w) for w in written], strict=False):
                 for token, score in zip(tokens, scores, strict=True):
                     lines[i].take(token, float("nan") if score is None else score)
             going = answer(going) if going else going
+            if any(len(lines[i].origins) > 1 for i in going):
+                raise TdGymError("A dialogue is longer than the model reads, which TRL cannot train on.")
 
     def _completions(self, prompts: list[str], trainer: Any) -> dict[str, Any]:
         """Return the dialogues held, as TRL takes them: all from the first message of ours on is completion."""
@@ -223,7 +223,7 @@ def _check(config: TrainConfig, method: Method, policy: TokenPolicy) -> None:
         raise unknown("normalisation under TRL", method.loss.normalisation, LOSSES)
     for name in ("lora_rank", "max_context", "gradient_checkpointing"):
         if getattr(config, name):
-            raise TdGymError(f"Under TRL {name} does nothing; leave it out, and give GRPOConfig's own settings.")
+            raise TdGymError(f"{name} is of td-gym train; leave it out under TRL, which has settings of its own.")
     if config.resume:
         raise TdGymError("TRL's checkpoints hold no state of the method; train anew, or resume with td-gym train.")
 

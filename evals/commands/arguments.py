@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,10 +39,10 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return f"{text} (default: %(default)s)" if shown and "default" not in text else text
 
 
-def add_env(parser: argparse.ArgumentParser) -> None:
+def add_env(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """Add ``--env``, the environment."""
     parser.add_argument(
-        "--env", required=True, metavar="ID", help="environment, see td-gym envs; module:ID for one of your own"
+        "--env", required=required, metavar="ID", help="environment, see td-gym envs; module:ID for one of your own"
     )
 
 
@@ -75,6 +75,17 @@ def add_servers(parser: argparse.ArgumentParser) -> None:
     servers.add_argument("--attempts", type=positive_int, metavar="N", help="attempts at an answer (default: 8)")
     servers.add_argument("--max-tokens", type=positive_int, metavar="N", help="tokens of a reply (default: 512)")
     servers.add_argument("--token-budget", type=positive_int, metavar="N", help="stop when N tokens are spent")
+
+
+def check_recording(record: Path | None, out: Path, written: Collection[str]) -> None:
+    """Raise ``TdGymError`` for a recording that one of the files ``written`` into ``out`` would be written over."""
+    if record is not None and record.resolve() in ((out / name).resolve() for name in written):
+        raise TdGymError(f"--record {str(record)!r} is a file that results are written to; take another.")
+
+
+def asked_of(models: Models) -> dict[str, Any]:
+    """Return what provenance says of the servers that were asked, nothing where none was."""
+    return {"models": usage} if (usage := models.usage()) else {}
 
 
 def servers(args: argparse.Namespace) -> Models:

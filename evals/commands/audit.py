@@ -12,7 +12,10 @@ from evals import audit_report
 from evals.audit import audit, summed_up
 from evals.commands.arguments import (
     add_device,
+    add_env,
     add_servers,
+    asked_of,
+    check_recording,
     conversations,
     non_negative_int,
     positive_int,
@@ -57,7 +60,7 @@ def add(commands: Any) -> None:
         "audit", help="say what simulated customers do wrong", description=DESCRIPTION, epilog=EXAMPLES
     )
     parser.add_argument("run_dir", nargs="?", type=Path, metavar="RUN_DIR", help="folder of an evaluation")
-    parser.add_argument("--env", metavar="ID", help="environment to hold dialogues in, see td-gym envs")
+    add_env(parser, required=False)
     parser.add_argument(
         "--customer",
         action="append",
@@ -121,13 +124,13 @@ def _hold(args: argparse.Namespace) -> tuple[Scenario, list[Sequence[Dialogue]],
     with servers(args) as models:
         settings = [replace(setting, customer=name, models=models) for name in names or scenario.customers]
         for each in settings:
-            each.check()
+            scenario.check_customer(each.customer)
         held: list[Sequence[Dialogue]] = []
         for each in settings:
             held += evaluate(each, make_agents([args.agent or "scripted"], each)).dialogues.values()
-        asked = {"models": usage} if (usage := models.usage()) else {}
     population = setting.population or scenario.populations[0]
-    return scenario, held, {"episodes": setting.episodes, "seed": setting.seed, "population": population, **asked}
+    about = {"episodes": setting.episodes, "seed": setting.seed, "population": population}
+    return scenario, held, about | asked_of(models)
 
 
 def _check_free(args: argparse.Namespace) -> None:
@@ -135,8 +138,7 @@ def _check_free(args: argparse.Namespace) -> None:
     for name in ("results.json", "audit.json"):
         if (args.out / name).exists():
             raise TdGymError(f"{str(args.out)!r} already holds {name}; take another --out.")
-    if args.record and args.record.resolve() in ((args.out / name).resolve() for name in _WRITTEN):
-        raise TdGymError(f"--record {str(args.record)!r} is a file that results are written to; take another.")
+    check_recording(args.record, args.out, _WRITTEN)
 
 
 def _read(args: argparse.Namespace) -> tuple[Scenario, list[Sequence[Dialogue]], dict[str, Any]]:

@@ -13,6 +13,8 @@ from evals.commands.arguments import (
     add_env,
     add_servers,
     add_temperature,
+    asked_of,
+    check_recording,
     conversations,
     non_negative_int,
     positive_int,
@@ -100,8 +102,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, write the files and print the table."""
     setting = Setting(**conversations(args), scenarios=args.scenarios, data_dir=args.data, temperature=args.temperature)
     setting.check()
-    if args.record and args.record.resolve() in ((args.out / name).resolve() for name in _WRITTEN):
-        raise TdGymError(f"--record {str(args.record)!r} is a file that results are written to; take another.")
+    check_recording(args.record, args.out, _WRITTEN)
     with servers(args) as models:
         setting = replace(setting, models=models)
         agents = make_agents(args.agent, setting)
@@ -111,8 +112,7 @@ def run(args: argparse.Namespace) -> int:
         evaluation = evaluate(setting, agents)
         if judge is not None:
             evaluation = with_verdicts(evaluation, judge)
-        asked = {"models": usage} if (usage := models.usage()) else {}
-    results = evaluation.results(["td-gym", *args.argv], **asked)
+    results = evaluation.results(["td-gym", *args.argv], **asked_of(models))
     write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
     write_json(args.out / "results.json", results)
     for earlier in (args.out / TRANSCRIPTS).glob("*"):

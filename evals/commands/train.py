@@ -190,7 +190,7 @@ def check(args: argparse.Namespace) -> None:
     elif args.preset and args.preset not in presets[args.method]:
         raise unknown(f"preset of {args.method}", args.preset, presets[args.method])
     scenario = make_scenario(args.env, population=args.population, data_dir=args.data)
-    scenario.training_customer(args.customer or "")
+    scenario.check_customer(args.customer or scenario.customers[0], training=True)
     check_split(args.split)
     _check_budgets(args.budget, scenario)
     if args.record and args.nproc > 1:

@@ -197,12 +197,8 @@ class Client:
                 base_url=self.endpoint.url, api_key=key(), max_retries=0, timeout=self.settings.timeout
             )
             self._server.organization = self._server.project = None  # which it takes from the environment
+            self._models.opened.append(self._server)
         return self._server
-
-    async def close(self) -> None:
-        """Close the connections."""
-        if self._server is not None:
-            await self._server.close()
 
 
 def without_thoughts(text: str) -> str:

@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from threading import RLock, Thread, current_thread
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from td_gym.errors import TdGymError, installed_extras
 from td_gym.llm.client import Client
@@ -17,6 +17,9 @@ from td_gym.llm.endpoint import Endpoint
 from td_gym.llm.messages import Completion
 from td_gym.llm.settings import Settings
 from td_gym.llm.tape import Tape
+
+if TYPE_CHECKING:
+    import openai
 
 _PATIENCE = 10.0
 """Seconds for which closing waits."""
@@ -36,6 +39,8 @@ class Models:
         self._usage: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._spent = 0
         self._clients: dict[Endpoint, Client] = {}
+        self.opened: list[openai.AsyncOpenAI] = []
+        """Connections, to be closed with these servers."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._process = os.getpid()
@@ -72,7 +77,7 @@ class Models:
                 )
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = Thread(target=self._loop.run_forever, name="td-gym-llm", daemon=True)
+                self._thread = Thread(target=_run, args=(self._loop, self.opened), name="td-gym-llm", daemon=True)
                 self._thread.start()
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
@@ -127,10 +132,16 @@ class Models:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        await asyncio.gather(*(client.close() for client in self._clients.values()), return_exceptions=True)
+        await asyncio.gather(*(server.close() for server in self.opened), return_exceptions=True)
 
     def __enter__(self) -> Models:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop, opened: list[openai.AsyncOpenAI]) -> None:
+    """Run ``loop``, and hold what is ``opened`` meanwhile: so nobody's garbage takes connections along unclosed."""
+    loop.run_forever()
+    opened.clear()  # they are closed by now

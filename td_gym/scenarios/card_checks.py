@@ -1,8 +1,16 @@
-"""What any scenario can tell of a customer's manner against its card; for audits."""
+"""What scenarios share that tell how true a customer is to its card; for audits."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from td_gym.turns import EndMark, split_end_mark
+
+if TYPE_CHECKING:
+    from td_gym.episode import Episode
+    from td_gym.scenario import CustomerCheck
 
 TERSE = 30
 """Words of a message from which one does not write in few words."""
@@ -31,6 +39,16 @@ def against_style(style: str, text: str, may_greet: bool = False) -> str:
         if not may_greet and _GREETING.match(text):
             return "is terse by its card, and greets"
     return "is polite by its card, and insults" if style == "polite" and insults(text) else ""
+
+
+def checks(*functions: Callable[[Any], str | None]) -> Mapping[str, CustomerCheck]:
+    """Return checks by the fault that each finds, which is its function's name."""
+    return {function.__name__: function for function in functions}
+
+
+def closing_mark(episode: Episode) -> EndMark | None:
+    """Return the end mark of the last message, ``None`` where that does not close the conversation."""
+    return None if episode.outcome is None else split_end_mark(episode.transcript[-1].text)[1]
 
 
 def insults(text: str) -> bool:

@@ -17,6 +17,7 @@ from agents.agent import make
 from agents.learner import Learner
 from agents.losses import forward_log_probs
 from agents.methods import build_method
+from agents.reference import Frozen
 from agents.rollout import rollout
 from agents.token_policy import TokenPolicy
 from agents.trainer import TrainConfig, train
@@ -129,7 +130,7 @@ def test_a_frozen_model_stays_as_it_was() -> None:
     model = stirred(lora.adapted(micro_model(), 2, seed=0))
     with torch.no_grad():
         then = model(TOKENS).logits
-        frozen = lora.Frozen(model)
+        frozen = Frozen(model)
         now = stirred(model)(TOKENS).logits
         assert not torch.allclose(now, then, atol=0.01)
         assert torch.equal(frozen(input_ids=TOKENS).logits, then)
@@ -139,14 +140,14 @@ def test_a_frozen_model_stays_as_it_was() -> None:
 def test_a_reference_that_is_renewed_survives_a_resumed_run(tmp_path: Path) -> None:
     start = toy_policy()
     model = lora.adapted(start.model, 2, seed=0)
-    learner = Learner(model, lora.Frozen(model), build_method("grpo"), toy_config(tmp_path, lora_rank=2))
+    learner = Learner(model, Frozen(model), build_method("grpo"), toy_config(tmp_path, lora_rank=2))
     stirred(model)
     learner.freeze()
     kept = {name: values.clone() for name, values in learner.tensors().items()}
     with torch.no_grad():
         wanted = learner.reference(input_ids=TOKENS).logits  # type: ignore[misc]
         stirred(model)
-        other = Learner(model, lora.Frozen(model), build_method("grpo"), toy_config(tmp_path, lora_rank=2))
+        other = Learner(model, Frozen(model), build_method("grpo"), toy_config(tmp_path, lora_rank=2))
         other.load_tensors(kept)
         assert torch.equal(other.reference(input_ids=TOKENS).logits, wanted)  # type: ignore[misc]
 
@@ -194,10 +195,11 @@ def test_bad_adapters_are_one_line(tmp_path: Path) -> None:
     policy = TokenPolicy.load(folder)
     policy.model = lora.adapted(policy.model, 4, seed=0)
     policy.save(tmp_path / "adapter")
-    with pytest.raises(TdGymError, match="is an adapter"):
+    with pytest.raises(TdGymError, match="is an adapter of rank 4"):
         train(settings(tmp_path / "run", tmp_path / "adapter"))
-    with pytest.raises(TdGymError, match="rank 4"):
+    with pytest.raises(TdGymError, match="lora_rank 4"):
         train(settings(tmp_path / "run", tmp_path / "adapter", lora_rank=2))
+    assert not (tmp_path / "run").exists()
     weights = tmp_path / "adapter" / "adapter_model.safetensors"
     tensors = load_file(weights)
     save_file(dict(list(tensors.items())[1:]), weights)

@@ -205,15 +205,17 @@ def test_a_refreshed_reference_is_the_policy_before_the_batch(tmp_path: Path) ->
     policy, start = toy_policy(), toy_policy()
     built = Learner(policy.model, start.model, build_method("more", "no_scaffold"), config)
     before = {name: values.clone() for name, values in policy.model.state_dict().items()}
+    read = {"input_ids": torch.tensor([[1, 2, 3]])}
     for number in (1, 2):
         built.freeze()
-        frozen = {name: values.clone() for name, values in policy.model.state_dict().items()}
+        frozen = policy.model(**read).logits
         found = built.update(toy_replies(config)(policy, number).rows, number)
         assert built.reference is not None
         assert found["losses/kl_reference"] > 0.0  # of the second step
-        for name, values in built.reference.state_dict().items():
-            assert torch.equal(values, frozen[name])
-            assert torch.equal(start.model.state_dict()[name], before[name])
+        assert torch.equal(built.reference(**read).logits, frozen)
+        assert not torch.equal(policy.model(**read).logits, frozen)
+        for name, values in start.model.state_dict().items():
+            assert torch.equal(values, before[name])
 
 
 class Killed(BaseException):

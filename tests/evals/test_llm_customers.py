@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,14 @@ def at_its_own_pace(payload: dict[str, Any], number: int) -> Answer:
 
 
 @pytest.mark.parametrize(("agent", "episodes"), [("scripted", 12), ("oracle", 6), ("tiny", 3)])
-def test_a_replay_is_the_recording_to_the_byte(agent: str, episodes: int, tmp_path: Path) -> None:
+def test_a_replay_is_the_recording_to_the_byte_and_needs_no_client(
+    agent: str, episodes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tape = str(tmp_path / "tape.jsonl")
     with serving(at_its_own_pace) as server:
         assert evaluate(server.url, tmp_path / "first", "--record", tape, agent=agent, episodes=episodes) == 0
         url = server.url
+    monkeypatch.setitem(sys.modules, "openai", None)
     assert evaluate(url, tmp_path / "second", "--replay", tape, agent=agent, episodes=episodes) == 0
     first, second = (tmp_path / name / "dialogues.jsonl" for name in ("first", "second"))
     assert first.read_bytes() == second.read_bytes()

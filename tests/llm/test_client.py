@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import time
+import weakref
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -201,6 +203,25 @@ def test_nothing_is_asked_of_servers_that_are_closed() -> None:
         models.close()
         with pytest.raises(TdGymError, match="are closed"):
             client.submit(Request("customer", [], 0))
+
+
+def test_servers_that_nobody_closed_close_their_connections_first() -> None:
+    """The garbage collector finalises in any order; what is not garbage yet is closed in ours."""
+    found = []
+
+    class Forgotten(Models):
+        def __del__(self) -> None:
+            found.append(connection() is not None)
+            super().__del__()
+            found.append(bool(self.opened))
+
+    with serving(says("Hi.")) as server:
+        models = Forgotten()
+        ask(models, server.url)
+        connection = weakref.ref(models.opened[0])
+        del models
+        gc.collect()
+        assert found == [True, False]
 
 
 def test_what_is_under_way_when_servers_are_closed_is_given_up() -> None:

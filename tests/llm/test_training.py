@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,16 @@ def test_an_outage_is_an_error_and_a_recorded_run_goes_on_as_if_there_had_been_n
     assert whole.read_bytes() == broken.read_bytes()
 
 
-def test_as_a_user_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    few = ["--steps", "1", "--customers", "2", "--copies", "2", "--out", str(tmp_path / "run")]
+def test_as_a_user_would(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    few = ["--steps", "1", "--customers", "2", "--copies", "2"]
+    tape = tmp_path / "tape.jsonl"
     with serving(lambda payload, number: Answer(complains(payload, 2))) as server:
-        words = ["train", "grpo", "--env", ENV, "--customer", f"llm:fake@{server.url}", *few]
-        tape = ["--record", str(tmp_path / "tape.jsonl")]
-        assert main([*words, *tape, "--nproc", "2"]) == 2
+        words = ["train", "grpo", "--env", ENV, "--customer", f"llm:fake@{server.url}", *few, "--out"]
+        assert main([*words, str(tmp_path / "run"), "--record", str(tape), "--nproc", "2"]) == 2
         assert "cannot make one recording" in capsys.readouterr().err
-        assert main([*words, *tape]) == 0
-    assert (tmp_path / "run" / "model" / "config.json").is_file()
-    assert (tmp_path / "tape.jsonl").stat().st_size > 0
+        assert not tape.exists()
+        assert main([*words, str(tmp_path / "run"), "--record", str(tape)]) == 0
+    monkeypatch.setitem(sys.modules, "openai", None)
+    assert main([*words, str(tmp_path / "again"), "--replay", str(tape)]) == 0
+    first, again = ((tmp_path / name / "metrics.jsonl").read_bytes() for name in ("run", "again"))
+    assert first == again

@@ -9,16 +9,12 @@ from typing import TYPE_CHECKING
 
 from personas.packaged import packaged_toml
 from td_gym.reading.sentences import sentences
-from td_gym.scenarios.card_checks import against_style, insults
+from td_gym.scenarios.card_checks import against_style, checks, closing_mark, insults
 from td_gym.scenarios.food_dispute.orders import menu
-from td_gym.turns import split_end_mark
 
 if TYPE_CHECKING:
-    from td_gym.scenario import CustomerCheck
     from td_gym.scenarios.food_dispute.episode import FoodDisputeEpisode
 
-SATISFIED = 4.0
-"""Rating from which a customer is satisfied."""
 _WISH = {
     "refund_insistence": "refund",
     "refund_priority": "refund",
@@ -86,23 +82,16 @@ def contradicts_goal(episode: FoodDisputeEpisode) -> str:
 
 def unearned_end(episode: FoodDisputeEpisode) -> str:
     """Return what is wrong with the end mark of the last message, if it closes the conversation."""
-    mark = split_end_mark(episode.transcript[-1].text)[1]
-    if episode.outcome is None or mark is None or mark.rating < SATISFIED:
+    mark = closing_mark(episode)
+    if mark is None or not mark.satisfied:
         return ""
-    if mark.hung_up:
-        return "hangs up in anger and is satisfied"
     done = frozenset[str]().union(*(turn.acts for turn in episode.transcript if turn.seat == "service"))
     if not episode.progress.voucher_issued and _SETTLED.isdisjoint(done):
         return "is satisfied, and nothing was resolved"
     return ""
 
 
-CHECKS: Mapping[str, CustomerCheck] = {
-    "off_card": off_card,
-    "contradicts_facts": contradicts_facts,
-    "contradicts_goal": contradicts_goal,
-    "unearned_end": unearned_end,
-}
+CHECKS = checks(off_card, contradicts_facts, contradicts_goal, unearned_end)
 
 
 @cache

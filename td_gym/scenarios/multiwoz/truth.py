@@ -6,22 +6,18 @@ What the customer wants is the belief state that the conversation keeps of its w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from td_gym.scenarios.card_checks import against_style
+from td_gym.scenarios.card_checks import against_style, checks, closing_mark
 from td_gym.scenarios.multiwoz.goals import DomainGoal
 from td_gym.scenarios.multiwoz.outcome import is_same_end
 from td_gym.scenarios.multiwoz.schema import DOMAINS, DONTCARE, TIME_SLOTS
 from td_gym.scenarios.multiwoz.state import Need
-from td_gym.turns import split_end_mark
 
 if TYPE_CHECKING:
-    from td_gym.scenario import CustomerCheck
     from td_gym.scenarios.multiwoz.episode import MultiWOZEpisode
 
-SATISFIED = 4.0
-"""Rating from which a customer is satisfied."""
 _COUNTS = ("people", "stay", "stars")
 _ALONE = re.compile(r"\b(?:1|one (?:person|night|star|guest|ticket|seat)|just me|myself|alone)\b", re.IGNORECASE)
 """Words of a single one; the belief state takes the pronoun for a number where one was asked for."""
@@ -50,23 +46,16 @@ def contradicts_goal(episode: MultiWOZEpisode) -> str:
 
 def unearned_end(episode: MultiWOZEpisode) -> str:
     """Return what is wrong with the end mark of the last message, if it closes the conversation."""
-    mark = split_end_mark(episode.transcript[-1].text)[1]
-    if episode.outcome is None or mark is None or mark.rating < SATISFIED:
+    mark = closing_mark(episode)
+    if mark is None or episode.outcome is None or not mark.satisfied:
         return ""
-    if mark.hung_up:
-        return "hangs up in anger and is satisfied"
     silent = [domain for domain in episode.case.goal.domains if domain not in episode.progress.state.needs]
     if silent:
         return f"is satisfied, and has never spoken of the {silent[0]}"
     return "" if episode.outcome["complete"] else "is satisfied, and does not have all it came for"
 
 
-CHECKS: Mapping[str, CustomerCheck] = {
-    "off_card": off_card,
-    "contradicts_facts": contradicts_facts,
-    "contradicts_goal": contradicts_goal,
-    "unearned_end": unearned_end,
-}
+CHECKS = checks(off_card, contradicts_facts, contradicts_goal, unearned_end)
 
 
 def _misstated(episode: MultiWOZEpisode) -> Iterator[str]:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from td_gym.reading.sentences import sentences
-from td_gym.scenarios.card_checks import against_style
+from td_gym.scenarios.card_checks import against_style, checks, closing_mark
 from td_gym.scenarios.sales.figures import figures
 from td_gym.scenarios.sales.topics import topic_of
-from td_gym.turns import split_end_mark
 
 if TYPE_CHECKING:
-    from td_gym.scenario import CustomerCheck
     from td_gym.scenarios.sales.episode import SalesEpisode
 
-SATISFIED = 4.0
-"""Rating from which a customer is satisfied."""
 NO_INTEREST = 1
 """Interest of those who do not want a credit at all."""
 _SPARES = re.compile(
@@ -64,23 +59,11 @@ def contradicts_goal(episode: SalesEpisode) -> str:
 
 def unearned_end(episode: SalesEpisode) -> str:
     """Return what is wrong with the end of the call in the last message, if it closes it."""
-    turn = episode.transcript[-1]
-    mark = split_end_mark(turn.text)[1]
-    if episode.outcome is None or mark is None:
-        return ""
-    if mark.hung_up and mark.rating >= SATISFIED:
-        return "hangs up in anger and is satisfied"
-    if "accept_order" in turn.acts and not episode.progress.ordered:
-        return "agrees to the order and ends before it can be placed"
-    return ""
+    agrees = "accept_order" in episode.transcript[-1].acts and not episode.progress.ordered
+    return "agrees to the order and ends before it can be placed" if agrees and closing_mark(episode) else ""
 
 
-CHECKS: Mapping[str, CustomerCheck] = {
-    "off_card": off_card,
-    "contradicts_facts": contradicts_facts,
-    "contradicts_goal": contradicts_goal,
-    "unearned_end": unearned_end,
-}
+CHECKS = checks(off_card, contradicts_facts, contradicts_goal, unearned_end)
 
 
 def _agreed_before(episode: SalesEpisode) -> bool:
