@@ -28,8 +28,6 @@ QUERIES = 20
 CUSTOMER_ACTS = ("inform", "request", "same", "book", "suggest", "reqalts", "affirm", "deny", "thank", "bye", "greet")
 _A_TURN = 0.01
 _CALLS = ("query", "book")
-_BLANK = [0.0] * 8
-"""What the screen shows of a domain that nobody has spoken of."""
 
 
 class MultiWOZEpisode(DeskEpisode):
@@ -69,8 +67,6 @@ class MultiWOZEpisode(DeskEpisode):
         """Return what the screen shows of a domain; what the tools answered only where it is the seat's ``own``."""
         progress, state = self.progress, self.progress.state
         need = state.needs.get(domain)
-        if need is None and not (domain == state.domain or domain in progress.found or domain in self.desk.offered):
-            return _BLANK  # nothing is booked that was not looked for
         found = progress.found.get(domain, -1) if own else -1
         return [
             state.domain == domain,
