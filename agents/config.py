@@ -12,11 +12,14 @@ from typing import Any
 
 from torch import nn
 
+from agents.names import VLLM
 from agents.token_policy import DTYPES, TokenPolicy
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
+
+SAMPLERS = ("hf", VLLM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,10 @@ class TrainConfig:
     dtype: str = "float32"
     """What the weights beside an adapter are held in: ``float32``, ``bfloat16`` or ``float16``.  What is trained is
     always float32."""
+    sampler: str = "hf"
+    """What writes the policy's messages: ``hf``, the model itself, or ``vllm``, see ``agents.vllm_writer``."""
+    vllm_memory: float = 0.3
+    """Share of the GPU's memory that vLLM takes, a copy of the weights included."""
     gradient_checkpointing: bool = False
     """Keep of the model's blocks what they read alone, and compute the rest again for the gradient: less memory, more
     time, the same results."""
@@ -124,6 +131,10 @@ class TrainConfig:
             raise unknown("dtype", self.dtype, DTYPES)
         if self.dtype != DTYPES[0] and not self.lora_rank:
             raise TdGymError(f"Weights that are trained are float32; to hold them in {self.dtype}, train an adapter.")
+        if self.sampler not in SAMPLERS:
+            raise unknown("sampler", self.sampler, SAMPLERS)
+        if not 0 < self.vllm_memory < 1:
+            raise TdGymError(f"vllm_memory must be between 0 and 1, it is {self.vllm_memory}.")
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise TdGymError(f"max_new_tokens must be at least 1, it is {self.max_new_tokens}.")
 

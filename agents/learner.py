@@ -18,6 +18,7 @@ from agents.config import TrainConfig
 from agents.folding import shared_and_ends
 from agents.losses import TokenScores, forward_log_probs, k3_kl, token_weights, value_loss
 from agents.methods import Method
+from agents.packing import packed
 from agents.preferences import Pairs, loss_and_gradient
 from agents.reference import Frozen, holding
 from agents.trajectories import Ints, Trajectories
@@ -166,21 +167,8 @@ class Learner:
         return {**dict(zip(figures, totals.tolist(), strict=True)), "losses/grad_norm": float(norm)}
 
     def _micro_batches(self, batch: Trajectories, rows: Any) -> Iterator[Any]:
-        """Yield ``rows`` in parts of similar length, each within ``micro_tokens`` with its padding.
-
-        Rows with one history stand together and count as one.
-        """
-        part: list[Any] = []
-        longest = 0
-        for length, together in sorted(_read_together(batch, rows), key=lambda unit: -unit[0]):
-            if part and (len(part) + 1) * longest > self.config.micro_tokens:
-                yield np.concatenate(part)
-                part = []
-            if not part:
-                longest = length
-            part.append(together)
-        if part:
-            yield np.concatenate(part)
+        """Yield ``rows`` in the parts that passes of the model read; those with one history stand together as one."""
+        yield from map(np.concatenate, packed(_read_together(batch, rows), self.config.micro_tokens))
 
     def _score(self, model: Any, batch: Trajectories, rows: Any, want_entropy: bool = False) -> TokenScores:
         length = int(batch.lengths[rows].max())

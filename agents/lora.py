@@ -6,14 +6,16 @@ reference costs no second copy: it is the same model with the adapter of then (`
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model, set_peft_model_state_dict
+from peft.tuners.lora import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from agents.names import ADAPTER
 from td_gym.errors import TdGymError
@@ -70,6 +72,18 @@ def save(model: Any, folder: Path, base: str) -> None:
     config.save_pretrained(folder)
     weights = get_peft_model_state_dict(model, save_embedding_layers=False)
     save_file({name: values.detach().cpu().contiguous() for name, values in weights.items()}, folder / _WEIGHTS)
+
+
+def merged(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield the weights of ``model`` by the names that they have without an adapter, with what one adds to them."""
+    adapted = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
+    for name, values in model.state_dict().items():
+        layer, base, kind = name.partition(".base_layer.")
+        if base and kind == "weight":
+            with torch.no_grad():
+                values = values + adapted[layer].get_delta_weight("default").to(values.dtype)
+        if ".lora_" not in name:
+            yield name.replace(".base_layer.", "."), values
 
 
 def base_of(folder: Path) -> str:

@@ -3,6 +3,8 @@
 TINY, PLANNED = "tiny", "tiny-planned"
 SHIPPED = (TINY, PLANNED)
 """Models shipped per scenario: the second goes on from the first, and plans."""
+VLLM = "vllm"
+"""The sampler that is not the model itself."""
 MEMORY = "memory"
 """The method that fills a memory, as ``td-gym train`` calls it."""
 OF_LEARNING = (
@@ -19,6 +21,8 @@ OF_LEARNING = (
     "checkpoint_every",
     "max_context",
     "lora_rank",
+    "sampler",
+    "vllm_memory",
     "gradient_checkpointing",
 )
 """Fields of a training configuration that mean nothing to a memory, which refuses and does not record them."""

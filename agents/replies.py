@@ -15,7 +15,7 @@ import numpy as np
 from agents import distributed
 from agents.config import TrainConfig
 from agents.rollout import token_arrays
-from agents.sampler import Answer, Line, sample, turn_uniforms
+from agents.sampler import Answer, Line, turn_uniforms
 from agents.sources import Batch, Seats, Source, hold, share_of
 from agents.token_policy import TokenPolicy
 from agents.trajectories import Trajectories
@@ -178,8 +178,7 @@ class Replies:
 
     def _sample(self, policy: TokenPolicy, drafts: Sequence[_Draft], answer: Answer) -> None:
         """Let the policy write the drafts, having read each history once."""
-        lines = [draft.line for draft in drafts]
-        sample(policy.model, lines, answer, end_id=policy.end_id, pad_id=policy.pad_id, copies=self.config.copies)
+        policy.write([draft.line for draft in drafts], answer, copies=self.config.copies)
 
     def _judge(
         self, policy: TokenPolicy, drafts: Sequence[_Draft], snapshots: Sequence[Mapping[str, Any]]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,16 +13,13 @@ import torch
 
 from agents.constraints import FREE, Choices
 from agents.plans import Planner
-from agents.sampler import Answer, Line, sample, turn_uniforms
+from agents.sampler import Line, turn_uniforms
 from agents.token_policy import TokenPolicy
 from agents.trajectories import NO_SETS, Conduct, Trajectories, pad_rows
 from td_gym.draws import mix
 from td_gym.envs.planning import BREACHES, EXPERT, in_force
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
-
-Write = Callable[[Sequence[Line], Answer], None]
-"""Generates turns in lines until the answer continues none of them, as ``agents.sampler.sample`` does."""
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +71,6 @@ def rollout(
     temperature: float = 1.0,
     max_new_tokens: int | None = None,
     keep_cache: bool = True,
-    write: Write | None = None,
 ) -> Trajectories:
     """Hold one conversation for each of ``seeds`` and return them in that order.
 
@@ -84,8 +79,8 @@ def rollout(
     position fix every draw, so neither batch composition nor schedule matters.  Rewards and costs
     are recorded and never shown to the policy.  A policy that plans writes a strategy before each
     message, as the seat ``expert``.  A customer has neither turn terms nor conduct, and its costs are
-    those that the service seat ran up.  ``write`` generates the messages in the place of our sampler, and its
-    draws are its own.  Raises ``TdGymError`` when the model's probabilities are no longer finite.
+    those that the service seat ran up.  Raises ``TdGymError`` when the model's probabilities are no longer
+    finite.
     """
     key = _draw_key(generator)
     copies: Counter[int] = Counter()
@@ -95,16 +90,8 @@ def rollout(
         copies[seed] += 1
     talk = _Talk(policy, batch, dialogues, max_new_tokens or policy.max_new_tokens)
     talk.open(seeds)
-    if write is None:
-        write = partial(
-            sample,
-            policy.model,
-            end_id=policy.end_id,
-            pad_id=policy.pad_id,
-            temperature=temperature,
-            keep_cache=keep_cache,
-        )
-    write([dialogue.line for dialogue in dialogues], talk.answer)
+    lines = [dialogue.line for dialogue in dialogues]
+    policy.write(lines, talk.answer, temperature=temperature, keep_cache=keep_cache)
     return _record(dialogues, groups, batch, policy.pad_id, talk.planner)
 
 

@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from agents.decoder import Past
-from agents.sampler import Answer, Line, sample, turn_uniforms
+from agents.sampler import Answer, Line, turn_uniforms
 from agents.token_policy import Message, TokenPolicy
 from td_gym.draws import mix
 from td_gym.episode import Episode
@@ -96,17 +96,7 @@ class TokenAgent:
         return [self._sent(line, messages) for line, messages in zip(lines, conversations, strict=True)]
 
     def _sample(self, lines: Sequence[Line], answer: Answer, copies: int = 1) -> None:
-        policy = self.policy
-        sample(
-            policy.model,
-            lines,
-            answer,
-            end_id=policy.end_id,
-            pad_id=policy.pad_id,
-            temperature=self.temperature,
-            copies=copies,
-            save=self.kept > 0,
-        )
+        self.policy.write(lines, answer, temperature=self.temperature, copies=copies, save=self.kept > 0)
 
     def _sent(self, line: Line, messages: Sequence[Message]) -> str:
         """Return the reply that a line closes with, and remember its tokens."""

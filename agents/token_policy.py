@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import resources
@@ -27,6 +27,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from agents import lora
 from agents.names import ADAPTER, PLANNED, SHIPPED, TINY
 from agents.plans import Planning
+from agents.sampler import Answer, Line, sample
 from td_gym.errors import TdGymError, unknown
 from td_gym.json_data import as_object, read_json
 from td_gym.protocol import PROTOCOL_VERSION
@@ -34,6 +35,8 @@ from td_gym.scenario import Scenario
 from td_gym.slots import fill_slots
 
 Message = Mapping[str, str]
+Writer = Callable[["TokenPolicy", Sequence[Line], Answer, float], None]
+"""Writes for a policy: lines, who answers them, and the temperature."""
 VERSIONS = "td_gym.json"
 DTYPES = ("float32", "bfloat16", "float16")
 """What weights may be held in that are not trained."""
@@ -75,6 +78,8 @@ class TokenPolicy:
         self.max_new_tokens = max_new_tokens
         self.versions = dict(versions or {})
         self.planning = Planning.from_json(self.versions.pop("planning")) if "planning" in self.versions else None
+        self.writer: Writer | None = None
+        """Samples in the place of the model, see ``write``."""
         self._markers = tuple(tokenizer.all_special_tokens)
         self._has_system_role = self._probe_system_role()
         self.end_id = self._probe_end()
@@ -188,6 +193,35 @@ class TokenPolicy:
         """Tokens of a conversation that the policy can read at once, its reply included."""
         limit: int = getattr(self.model.config, "max_position_embeddings", None) or _ENDLESS
         return min(limit, self.max_context or _ENDLESS)
+
+    def write(
+        self,
+        lines: Sequence[Line],
+        answer: Answer,
+        *,
+        temperature: float = 1.0,
+        keep_cache: bool = True,
+        copies: int = 1,
+        save: bool = False,
+    ) -> None:
+        """Sample turns in ``lines`` until ``answer`` continues none of them, see ``agents.sampler.sample``.
+
+        Where the policy has a ``writer``, that does it; its draws are its own, and how it keeps what it has read.
+        """
+        if self.writer is not None:
+            self.writer(self, lines, answer, temperature)
+            return
+        sample(
+            self.model,
+            lines,
+            answer,
+            end_id=self.end_id,
+            pad_id=self.pad_id,
+            temperature=temperature,
+            keep_cache=keep_cache,
+            copies=copies,
+            save=save,
+        )
 
     # Text to tokens.
 

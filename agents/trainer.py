@@ -18,14 +18,16 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import checkpoint, distributed, lora
-from agents.config import TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
+from agents.config import SAMPLERS, TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
 from agents.learner import Learner, describe
 from agents.methods import Method, budget_methods, build_method, customer_methods
+from agents.names import VLLM
 from agents.progress import TrainingProgress
 from agents.reference import Frozen
 from agents.replies import merged_source, task_source, turn_source
 from agents.sources import Seats, Source, expert_source, partners, policy_source
 from agents.token_policy import TokenPolicy
+from agents.vllm_writer import VLLMWriter
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
 from td_gym.llm.models import Models
@@ -61,6 +63,8 @@ def train(config: TrainConfig, models: Models | None = None) -> None:
         budgets = budgets_of(config, scenario)
         method = configured_method(config, budgets, scenario)
         start = starting_policy(config, method, scenario, device)
+        if config.sampler == VLLM:
+            start.writer = vllm_writer(config, start)
         opponent = opposing_policy(config, scenario, device)
         others = partners(config, scenario, opponent, models)
         needed = {part.source for update in range(config.steps) for part in method.phases(update + 1, config.steps)}
@@ -86,6 +90,8 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenari
     method.check_terms(scenario.terms if config.seat == "service" else {})
     if config.opponent and method.learns_from in ("expert", "recordings"):
         raise TdGymError(f"{config.method} learns from scripted dialogues and meets no opponent; leave that out.")
+    if config.sampler != SAMPLERS[0] and method.learns_from in ("expert", "recordings"):
+        raise TdGymError(f"{config.method} learns from scripted dialogues, so nothing is sampled; leave --sampler out.")
     if config.copies < method.min_copies:
         raise TdGymError(
             f"{config.method} compares dialogues with the same customer, so it needs copies of at least "
@@ -100,6 +106,13 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenari
             f"{method.min_minibatches}, not {config.minibatches}."
         )
     return method
+
+
+def vllm_writer(config: TrainConfig, start: TokenPolicy) -> VLLMWriter:
+    """Return what writes for a policy of the kind of ``start``; ``TdGymError`` for several processes, or no vLLM."""
+    if distributed.world_size() > 1:
+        raise TdGymError("vLLM writes for one process; take --nproc 1, or leave --sampler vllm out.")
+    return VLLMWriter(start, config.vllm_memory, config.micro_tokens)
 
 
 def opposing_policy(config: TrainConfig, scenario: Scenario, device: str) -> TokenPolicy | None:
@@ -184,6 +197,8 @@ def train_policy(
                     figures[name].append(value)
             learner.take_into_mean(update)
             metrics = {name: fmean(values) for name, values in figures.items()}
+            if isinstance(policy.writer, VLLMWriter):
+                metrics |= policy.writer.figures()
             if not first:
                 continue
             checkpoint.append_metrics(run, update, metrics)
@@ -213,6 +228,7 @@ def _learning(
         return policy, reference
     if resumed:
         policy = TokenPolicy.load(kept, str(start.device), scenario=scenario, seat=config.seat)
+        policy.writer = start.writer
     else:
         policy.model = copy.deepcopy(start.model)
     return policy, start.model.requires_grad_(False)

@@ -25,6 +25,7 @@ _EXTRAS = {
     "stable_baselines3": "sb3",
     "sb3_contrib": "sb3",
     "trl": "trl",
+    "vllm": "vllm",
     "datasets": "trl",
     "verifiers": "verifiers",
     "httpx": "verifiers",

@@ -68,6 +68,7 @@ class ConversationTrainer(GRPOTrainer):
                 processing_class=self.policy.tokenizer,
                 rollout_func=self._completions,
             )
+        self.policy.writer = self._write
         if self.policy.end_id not in self.eos_token_ids:
             raise TdGymError("This model's generation settings do not stop at its chat template's end of a message.")
         size = args.per_device_train_batch_size * args.steps_per_generation
@@ -82,7 +83,7 @@ class ConversationTrainer(GRPOTrainer):
         seeds = [row["seed"] for row in inputs]
         groups = np.unique(seeds, return_inverse=True)[1]
         unused = torch.Generator()  # TRL draws the tokens
-        held = rollout(self.policy, self._batch, seeds, groups.tolist(), generator=unused, write=self._write)
+        held = rollout(self.policy, self._batch, seeds, groups.tolist(), generator=unused)
         found = self.method.advantages(held)
         for name, value in (describe(held, list(self.budgets)) | found.metrics).items():
             self._metrics["train"][name].append(value)
@@ -110,7 +111,7 @@ class ConversationTrainer(GRPOTrainer):
             self._scored["ref_per_token_logps"] = reference
         return scores
 
-    def _write(self, lines: Sequence[Line], answer: Answer) -> None:
+    def _write(self, policy: TokenPolicy, lines: Sequence[Line], answer: Answer, temperature: float) -> None:
         """Let TRL generate one message in every line under way, until ``answer`` continues none."""
         going = list(range(len(lines)))
         # Every process asks for equally many: the weights, or the server, are those of all.

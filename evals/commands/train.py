@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from agents.names import MEMORY, OF_LEARNING
+from agents.names import MEMORY, OF_LEARNING, VLLM
 from evals.commands import train_strategies
 from evals.commands.arguments import (
     add_env,
@@ -122,6 +122,10 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--gradient-checkpointing", action="store_true", help="compute blocks twice to need less memory"
     )
+    parser.add_argument("--sampler", default="hf", metavar="NAME", help="what writes: hf, the model itself, or vllm")
+    parser.add_argument(
+        "--vllm-memory", type=float, default=0.3, metavar="SHARE", help="of the GPU's memory that vLLM takes"
+    )
     parser.add_argument("--nproc", type=positive_int, default=1, metavar="N", help="processes, one thread each")
     parser.add_argument(
         "--resume",
@@ -195,8 +199,11 @@ def check(args: argparse.Namespace) -> None:
     _check_budgets(args.budget, scenario)
     if args.record and args.nproc > 1:
         raise TdGymError("Several processes cannot make one recording; take --nproc 1, or leave --record out.")
-    if find_spec("torch") is None:
-        raise missing_extra("torch")
+    if args.sampler == VLLM and args.nproc > 1:
+        raise TdGymError("vLLM writes for one process; take --nproc 1, or leave --sampler vllm out.")
+    for module in ("torch", *(["vllm"] if args.sampler == VLLM else [])):
+        if find_spec(module) is None:
+            raise missing_extra(module)
     if not args.resume and (args.out / "metrics.jsonl").exists():
         raise TdGymError(
             f"{str(args.out)!r} already holds a run; add --resume to go on with it, or take another --out."
@@ -246,6 +253,8 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
         "max_context": args.max_context,
         "lora_rank": args.lora_rank,
         "dtype": args.dtype,
+        "sampler": args.sampler,
+        "vllm_memory": args.vllm_memory,
         "gradient_checkpointing": args.gradient_checkpointing,
         "resume": args.resume,
     }

@@ -26,6 +26,8 @@ _OF_LANGUAGE_MODELS = (
     "max_context",
     "lora_rank",
     "dtype",
+    "sampler",
+    "vllm_memory",
     "gradient_checkpointing",
     "record",
     "replay",

@@ -20,7 +20,6 @@ from transformers import (
 from agents.model import train_tokenizer
 
 _SHAPE: dict[str, Any] = {
-    "hidden_size": 32,
     "intermediate_size": 48,
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
@@ -48,10 +47,10 @@ _GEMMA = (
 KINDS = ("qwen2", "llama", "gemma")
 
 
-def write_checkpoint(kind: str, folder: Path) -> Path:
+def write_checkpoint(kind: str, folder: Path, hidden_size: int = 32) -> Path:
     """Write a randomly initialised model of ``kind`` into ``folder`` and return it."""
     tokenizer, template = _tokenizer(), {"qwen2": _QWEN2, "llama": _LLAMA, "gemma": _GEMMA}[kind]
-    shape = {**_SHAPE, "vocab_size": len(tokenizer)}
+    shape = {**_SHAPE, "vocab_size": len(tokenizer), "hidden_size": hidden_size}
     with torch.random.fork_rng():
         torch.manual_seed(5)
         if kind == "qwen2":
@@ -59,7 +58,7 @@ def write_checkpoint(kind: str, folder: Path) -> Path:
         elif kind == "llama":
             model = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=4, tie_word_embeddings=False))
         else:
-            model = GemmaForCausalLM(GemmaConfig(**shape, num_key_value_heads=1, head_dim=16))
+            model = GemmaForCausalLM(GemmaConfig(**shape, num_key_value_heads=1, head_dim=hidden_size // 2))
     model.save_pretrained(folder)
     tokenizer.chat_template = template
     tokenizer.save_pretrained(folder)

@@ -1,0 +1,167 @@
+"""``--sampler vllm``: vLLM's engine writes what the policy says, with the weights that the policy has at that time.
+
+The engine runs in this process, beside the model that learns.  What it wrote is scored anew by that model, so that
+training compares the model with itself; by how much the engine's own figures are off is told beside the losses.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import count
+from statistics import fmean
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from agents import lora
+from agents.constraints import FREE, AllowedSets
+from agents.losses import forward_log_probs
+from agents.packing import packed
+from agents.rollout import token_arrays
+from agents.sampler import Answer, Line
+from agents.token_policy import TokenPolicy
+from td_gym.errors import TdGymError, installed_extras
+
+OTHER_WEIGHTS = 0.5
+"""Mean gap in log-probability, in nats a token, from which an engine does not say what its policy would."""
+
+
+class VLLMWriter:
+    """Writes turns for one policy, see ``TokenPolicy.write``.
+
+    A message is drawn by the engine, from a seed that is a function of the line; which others are written beside it
+    may change the last digits of its probabilities, so equal seeds need not give equal messages.  Starting an engine
+    seeds this process's global random state, which nothing of ours draws from.
+
+    Args:
+        policy: What it writes for.
+        memory: Share of the GPU's memory that the engine takes, with its copy of the weights.
+        most: Tokens, padding included, of one pass of the model that scores what was written.
+
+    Raises ``TdGymError`` where vLLM is not installed, or cannot run this model.
+    """
+
+    def __init__(self, policy: TokenPolicy, memory: float, most: int) -> None:
+        self._most = most
+        self._numbers = count()
+        self._sets: AllowedSets | None = None
+        """What constrained tokens of the present call were drawn from."""
+        self._gap = 0.0
+        self._engine = _engine(policy, memory)
+
+    def figures(self) -> dict[str, float]:
+        """Return how far the engine's log-probabilities were off the model's in the last call, on average (nats)."""
+        return {"sampler/gap": self._gap}
+
+    def __call__(self, policy: TokenPolicy, lines: Sequence[Line], answer: Answer, temperature: float) -> None:
+        """Write turns in ``lines`` with the weights of ``policy`` until ``answer`` continues none of them.
+
+        Raises ``TdGymError`` where the engine's probabilities are not those of the policy.
+        """
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": lora.merged(policy.model)})
+        self._engine.reset_prefix_cache()
+        self._sets = None
+        asked = {self._ask(policy, line, temperature): i for i, line in enumerate(lines)}
+        try:
+            while asked:
+                ended = []
+                for output in self._engine.step():
+                    if output.finished:
+                        i = asked.pop(output.request_id)
+                        self._take(lines[i], output.outputs[0])
+                        if lines[i].reply[-1] == policy.end_id or lines[i].sampled == len(lines[i].uniforms):
+                            ended.append(i)
+                        else:
+                            asked[self._ask(policy, lines[i], temperature)] = i
+                for i in answer(sorted(ended)) if ended else ():
+                    asked[self._ask(policy, lines[i], temperature)] = i
+        finally:
+            self._engine.abort_request(list(asked))
+        self._score(policy, lines)
+
+    def _ask(self, policy: TokenPolicy, line: Line, temperature: float) -> str:
+        """Ask for the rest of a line's turn, or, where it may not be anything, for the next token; name the request."""
+        from vllm import SamplingParams
+
+        wanted: dict[str, Any] = {"max_tokens": len(line.uniforms) - line.sampled}
+        if line.choices is not None:
+            allowed = line.choices.sets.mask(line.choices.after(line.reply))
+            wanted = {"max_tokens": 1, "allowed_token_ids": np.flatnonzero(allowed).tolist()}
+        params = SamplingParams(
+            temperature=temperature,
+            seed=int(line.uniforms[line.sampled] * 2**31),
+            logprobs=0,  # of what was drawn alone
+            stop_token_ids=[policy.end_id],
+            ignore_eos=True,
+            detokenize=False,
+            **wanted,
+        )
+        name = str(next(self._numbers))
+        (prompt,) = self._engine.renderer.render_cmpl([{"prompt_token_ids": line.tokens[line.origins[-1] :]}])
+        self._engine.add_request(name, prompt, params)
+        return name
+
+    def _take(self, line: Line, written: Any) -> None:
+        """Append what was written."""
+        for token, likely in zip(written.token_ids, written.logprobs, strict=True):
+            number = FREE
+            if line.choices is not None:
+                self._sets = line.choices.sets
+                number = line.choices.after(line.reply)
+            line.take(int(token), float(likely[token].logprob), number)
+
+    def _score(self, policy: TokenPolicy, lines: Sequence[Line]) -> None:
+        """Let the log-probabilities in ``lines`` be those of the policy's model, and measure what they were off."""
+        arrays = token_arrays(lines, 0, policy.pad_id)
+        allowed_sets = None if self._sets is None else torch.from_numpy(self._sets.as_array()).to(policy.device)
+        gaps = []
+        for rows in packed([(len(line.tokens), row) for row, line in enumerate(lines)], self._most):
+            length = max(len(lines[row].tokens) for row in rows)
+            tokens, mask, allowed, parts = (
+                None if arrays[name] is None else torch.from_numpy(arrays[name][rows, :length]).to(policy.device)
+                for name in ("tokens", "agent_mask", "allowed", "parts")
+            )
+            with torch.no_grad():
+                scores = forward_log_probs(policy.model, tokens, mask, allowed, allowed_sets, parts=parts)  # type: ignore[arg-type]
+            for row, log_probs in zip(rows, scores.log_probs.tolist(), strict=True):
+                line = lines[row]
+                for i in (i for i, turn in enumerate(line.turns) if turn >= 0):
+                    if line.allowed[i] == FREE:  # the engine's figures know of no choices
+                        gaps.append(abs(line.log_probs[i] - log_probs[i]))
+                    line.log_probs[i] = log_probs[i]
+        self._gap = fmean(gaps) if gaps else 0.0
+        if not self._gap < OTHER_WEIGHTS:
+            raise TdGymError(
+                f"vLLM's probabilities are {self._gap:.2g} nats off those of the model, so it does not write what the "
+                "model would; leave --sampler vllm out."
+            )
+
+
+def _engine(policy: TokenPolicy, memory: float) -> Any:
+    """Return an engine for models such as the policy's, whose weights are still to come."""
+    # In a process of its own it could not be handed weights that lie on this one's device.
+    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    with installed_extras():
+        from vllm import EngineArgs, LLMEngine
+    on_gpu = policy.device.type == "cuda"
+    with TemporaryDirectory() as described:
+        policy.model.config.save_pretrained(described)
+        arguments = EngineArgs(
+            model=described,
+            skip_tokenizer_init=True,
+            load_format="dummy",
+            dtype="bfloat16" if on_gpu else "float32",
+            max_model_len=policy.context,
+            gpu_memory_utilization=memory,
+            enforce_eager=not on_gpu,
+            disable_log_stats=True,
+        )
+        try:
+            return LLMEngine.from_engine_args(arguments)
+        except (ValueError, RuntimeError, OSError, NotImplementedError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise TdGymError(f"vLLM cannot run this model: {reason}") from error
