@@ -8,7 +8,8 @@ and a loss whose token weights already count all processes needs a sum, not a me
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
@@ -33,16 +34,20 @@ def local_device(name: str) -> str:
     return device
 
 
-def start(device: str) -> None:
-    """Join the process group when ``torchrun`` started this process; gloo on CPU, nccl on GPU."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+@contextmanager
+def together(device: str) -> Iterator[None]:
+    """Be in the process group, for as long as the block runs, when ``torchrun`` started this process.
+
+    By gloo on CPU, nccl on GPU.  A group that somebody else has joined is theirs to leave.
+    """
+    joins = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
+    if joins:
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=timedelta(hours=1))
-
-
-def stop() -> None:
-    """Leave the process group, if there is one."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    try:
+        yield
+    finally:
+        if joins:
+            dist.destroy_process_group()
 
 
 def rank() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 from statistics import fmean
 from typing import Any
@@ -57,21 +57,18 @@ def train(config: TrainConfig, models: Models | None = None) -> None:
     if config.device == "cpu":
         torch.set_num_threads(1)
     device = distributed.local_device(config.device)
-    distributed.start(device)
-    try:
+    with distributed.together(device), ExitStack() as stack:
         scenario = scenario_of(config)
         budgets = budgets_of(config, scenario)
         method = configured_method(config, budgets, scenario)
         start = starting_policy(config, method, scenario, device)
-        if config.sampler == VLLM:
-            start.writer = vllm_writer(config, start)
         opponent = opposing_policy(config, scenario, device)
         others = partners(config, scenario, opponent, models)
         needed = {part.source for update in range(config.steps) for part in method.phases(update + 1, config.steps)}
         sources = {name: SOURCES[name](config, scenario, others) for name in needed}
+        if config.sampler == VLLM:
+            start.writer = stack.enter_context(closing(vllm_writer(config, start)))
         train_policy(config, scenario, start, method, budgets, sources, opponent)
-    finally:
-        distributed.stop()
 
 
 def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenario: Scenario) -> Method:

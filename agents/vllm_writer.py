@@ -56,6 +56,10 @@ class VLLMWriter:
         """Return how far the engine's log-probabilities were off the model's in the last call, on average (nats)."""
         return {"sampler/gap": self._gap}
 
+    def close(self) -> None:
+        """Let go of the engine; nothing can be written afterwards."""
+        self._engine.engine_core.shutdown()
+
     def __call__(self, policy: TokenPolicy, lines: Sequence[Line], answer: Answer, temperature: float) -> None:
         """Write turns in ``lines`` with the weights of ``policy`` until ``answer`` continues none of them.
 

@@ -46,6 +46,7 @@ class LLMEngine:
         with torch.random.fork_rng():
             self.model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, arguments.dtype)).eval()
         self.longest = arguments.max_model_len
+        self.engine_core = SimpleNamespace(shutdown=lambda: setattr(self, "model", None))
         self.requests: dict[str, SimpleNamespace] = {}
         self.renderer = SimpleNamespace(render_cmpl=lambda prompts: [{"type": "token", **each} for each in prompts])
 

@@ -185,9 +185,8 @@ import sys
 from pathlib import Path
 from agents import distributed
 from tests.agents.toy import run_toy, toy_config
-distributed.start("cpu")
-run_toy(toy_config(Path(sys.argv[1]), steps=3, minibatches=1))
-distributed.stop()
+with distributed.together("cpu"):
+    run_toy(toy_config(Path(sys.argv[1]), steps=3, minibatches=1))
 """
 
 
