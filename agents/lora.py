@@ -76,12 +76,12 @@ def save(model: Any, folder: Path, base: str) -> None:
 
 def merged(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield the weights of ``model`` by the names that they have without an adapter, with what one adds to them."""
-    adapted = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
     for name, values in model.state_dict().items():
         layer, base, kind = name.partition(".base_layer.")
         if base and kind == "weight":
             with torch.no_grad():
-                values = values + adapted[layer].get_delta_weight("default").to(values.dtype)
+                values = values + layers[layer].get_delta_weight("default").to(values.dtype)
         if ".lora_" not in name:
             yield name.replace(".base_layer.", "."), values
 

@@ -3,8 +3,8 @@
 TINY, PLANNED = "tiny", "tiny-planned"
 SHIPPED = (TINY, PLANNED)
 """Models shipped per scenario: the second goes on from the first, and plans."""
-VLLM = "vllm"
-"""The sampler that is not the model itself."""
+HF, VLLM = "hf", "vllm"
+"""What samples: the model itself, or vLLM's engine with its weights."""
 MEMORY = "memory"
 """The method that fills a memory, as ``td-gym train`` calls it."""
 OF_LEARNING = (

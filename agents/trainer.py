@@ -18,7 +18,7 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from agents import checkpoint, distributed, lora
-from agents.config import SAMPLERS, TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
+from agents.config import TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
 from agents.learner import Learner, describe
 from agents.methods import Method, budget_methods, build_method, customer_methods
 from agents.names import VLLM
@@ -87,7 +87,7 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenari
     method.check_terms(scenario.terms if config.seat == "service" else {})
     if config.opponent and method.learns_from in ("expert", "recordings"):
         raise TdGymError(f"{config.method} learns from scripted dialogues and meets no opponent; leave that out.")
-    if config.sampler != SAMPLERS[0] and method.learns_from in ("expert", "recordings"):
+    if config.sampler == VLLM and method.learns_from in ("expert", "recordings"):
         raise TdGymError(f"{config.method} learns from scripted dialogues, so nothing is sampled; leave --sampler out.")
     if config.copies < method.min_copies:
         raise TdGymError(

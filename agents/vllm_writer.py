@@ -7,9 +7,8 @@ training compares the model with itself; by how much the engine's own figures ar
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
-from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -20,13 +19,16 @@ from agents import lora
 from agents.constraints import FREE, AllowedSets
 from agents.losses import forward_log_probs
 from agents.packing import packed
-from agents.rollout import token_arrays
+from agents.rollout import check_finite, token_arrays
 from agents.sampler import Answer, Line
 from agents.token_policy import TokenPolicy
 from td_gym.errors import TdGymError, installed_extras
 
-OTHER_WEIGHTS = 0.5
+LARGEST_GAP = 0.5
 """Mean gap in log-probability, in nats a token, from which an engine does not say what its policy would."""
+
+_GROUPS = 8
+"""Turns are answered once one in so many of those under way has ended."""
 
 
 class VLLMWriter:
@@ -34,14 +36,14 @@ class VLLMWriter:
 
     A message is drawn by the engine, from a seed that is a function of the line; which others are written beside it
     may change the last digits of its probabilities, so equal seeds need not give equal messages.  Starting an engine
-    seeds this process's global random state, which nothing of ours draws from.
+    seeds this process's global random state, on which nothing of ours depends.
 
     Args:
         policy: What it writes for.
         memory: Share of the GPU's memory that the engine takes, with its copy of the weights.
         most: Tokens, padding included, of one pass of the model that scores what was written.
 
-    Raises ``TdGymError`` where vLLM is not installed, or cannot run this model.
+    Raises ``TdGymError`` where vLLM is not installed, or cannot run this model or use this GPU.
     """
 
     def __init__(self, policy: TokenPolicy, memory: float, most: int) -> None:
@@ -49,29 +51,41 @@ class VLLMWriter:
         self._numbers = count()
         self._sets: AllowedSets | None = None
         """What constrained tokens of the present call were drawn from."""
-        self._gap = 0.0
+        self._gaps: list[float] = []
         self._engine = _engine(policy, memory)
 
     def figures(self) -> dict[str, float]:
-        """Return how far the engine's log-probabilities were off the model's in the last call, on average (nats)."""
-        return {"sampler/gap": self._gap}
+        """Return how far the engine's log-probabilities were off the model's, on average (nats), since the last time.
+
+        Tokens that were drawn from choices are not counted.
+        """
+        gap, self._gaps = _mean(self._gaps), []
+        return {"sampler/gap": gap}
 
     def close(self) -> None:
-        """Let go of the engine; nothing can be written afterwards."""
+        """Let go of the engine, and with it of this process's process group; nothing can be written afterwards."""
         self._engine.engine_core.shutdown()
 
     def __call__(self, policy: TokenPolicy, lines: Sequence[Line], answer: Answer, temperature: float) -> None:
         """Write turns in ``lines`` with the weights of ``policy`` until ``answer`` continues none of them.
 
-        Raises ``TdGymError`` where the engine's probabilities are not those of the policy.
+        Raises ``TdGymError`` where a dialogue is longer than the policy reads, and where the engine's probabilities
+        are not those of the policy.
         """
         self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": lora.merged(policy.model)})
-        self._engine.reset_prefix_cache()
+        if not self._engine.reset_prefix_cache():
+            raise TdGymError("vLLM keeps what it read with earlier weights; leave --sampler vllm out.")
         self._sets = None
-        asked = {self._ask(policy, line, temperature): i for i, line in enumerate(lines)}
+        asked: dict[str, int] = {}
+
+        def ask(numbers: Iterable[int]) -> None:
+            for i in numbers:
+                asked[self._ask(policy, lines[i], temperature)] = i
+
+        ended: list[int] = []
         try:
+            ask(range(len(lines)))
             while asked:
-                ended = []
                 for output in self._engine.step():
                     if output.finished:
                         i = asked.pop(output.request_id)
@@ -79,9 +93,11 @@ class VLLMWriter:
                         if lines[i].reply[-1] == policy.end_id or lines[i].sampled == len(lines[i].uniforms):
                             ended.append(i)
                         else:
-                            asked[self._ask(policy, lines[i], temperature)] = i
-                for i in answer(sorted(ended)) if ended else ():
-                    asked[self._ask(policy, lines[i], temperature)] = i
+                            ask([i])
+                # In groups, since the other seat may be one that answers several at once.
+                if ended and (len(ended) >= len(asked) // _GROUPS or not asked):
+                    together, ended = sorted(ended), []
+                    ask(answer(together))
         finally:
             self._engine.abort_request(list(asked))
         self._score(policy, lines)
@@ -89,6 +105,7 @@ class VLLMWriter:
     def _ask(self, policy: TokenPolicy, line: Line, temperature: float) -> str:
         """Ask for the rest of a line's turn, or, where it may not be anything, for the next token; name the request."""
         from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
 
         wanted: dict[str, Any] = {"max_tokens": len(line.uniforms) - line.sampled}
         if line.choices is not None:
@@ -101,11 +118,18 @@ class VLLMWriter:
             stop_token_ids=[policy.end_id],
             ignore_eos=True,
             detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
             **wanted,
         )
         name = str(next(self._numbers))
-        (prompt,) = self._engine.renderer.render_cmpl([{"prompt_token_ids": line.tokens[line.origins[-1] :]}])
-        self._engine.add_request(name, prompt, params)
+        try:
+            (prompt,) = self._engine.renderer.render_cmpl([{"prompt_token_ids": line.tokens[line.origins[-1] :]}])
+            self._engine.add_request(name, prompt, params)
+        except ValueError as error:
+            raise TdGymError(
+                f"vLLM does not take a dialogue of {line.width} tokens, the policy reads {policy.context}; let it read "
+                f"more (--max-context), or leave --sampler vllm out: {_one_line(error)}"
+            ) from error
         return name
 
     def _take(self, line: Line, written: Any) -> None:
@@ -136,18 +160,32 @@ class VLLMWriter:
                     if line.allowed[i] == FREE:  # the engine's figures know of no choices
                         gaps.append(abs(line.log_probs[i] - log_probs[i]))
                     line.log_probs[i] = log_probs[i]
-        self._gap = fmean(gaps) if gaps else 0.0
-        if not self._gap < OTHER_WEIGHTS:
+        check_finite(log_prob for line in lines for log_prob in line.log_probs)
+        if not _mean(gaps) < LARGEST_GAP:
             raise TdGymError(
-                f"vLLM's probabilities are {self._gap:.2g} nats off those of the model, so it does not write what the "
-                "model would; leave --sampler vllm out."
+                f"vLLM's probabilities are {_mean(gaps):.2g} nats off those of the model, so it does not write what "
+                "the model would; leave --sampler vllm out."
             )
+        self._gaps += gaps
+
+
+def _mean(gaps: Sequence[float]) -> float:
+    return sum(gaps) / max(1, len(gaps))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _engine(policy: TokenPolicy, memory: float) -> Any:
     """Return an engine for models such as the policy's, whose weights are still to come."""
+    if policy.device.type == "cuda" and policy.device.index:
+        raise TdGymError(
+            f"vLLM writes on the first GPU that a process sees, not on {policy.device}; choose it by "
+            "CUDA_VISIBLE_DEVICES and take --device cuda."
+        )
     # In a process of its own it could not be handed weights that lie on this one's device.
-    os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     with installed_extras():
         from vllm import EngineArgs, LLMEngine
@@ -167,5 +205,4 @@ def _engine(policy: TokenPolicy, memory: float) -> Any:
         try:
             return LLMEngine.from_engine_args(arguments)
         except (ValueError, RuntimeError, OSError, NotImplementedError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise TdGymError(f"vLLM cannot run this model: {reason}") from error
+            raise TdGymError(f"vLLM cannot run this model as asked: {_one_line(error)}") from error

@@ -22,6 +22,7 @@ from agents.config import TrainConfig, budgets_of, scenario_of, versions_of
 from agents.learner import describe
 from agents.losses import KL_CEILING
 from agents.methods.base import Method, Phase
+from agents.names import HF
 from agents.rollout import rollout
 from agents.sampler import Answer, Line
 from agents.sources import case_seed, partners, share_of
@@ -222,8 +223,9 @@ def _check(config: TrainConfig, method: Method, policy: TokenPolicy) -> None:
         raise TdGymError("TRL cannot constrain the strategies of a policy that plans; take 'tiny', or td-gym train.")
     if method.loss.normalisation not in LOSSES:
         raise unknown("normalisation under TRL", method.loss.normalisation, LOSSES)
-    for name in ("lora_rank", "max_context", "gradient_checkpointing"):
-        if getattr(config, name):
+    ours = {"sampler": config.sampler != HF, "lora_rank": config.lora_rank, "max_context": config.max_context}
+    for name, taken in (ours | {"gradient_checkpointing": config.gradient_checkpointing}).items():
+        if taken:
             raise TdGymError(f"{name} is of td-gym train; leave it out under TRL, which has settings of its own.")
     if config.resume:
         raise TdGymError("TRL's checkpoints hold no state of the method; train anew, or resume with td-gym train.")

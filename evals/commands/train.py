@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from agents.names import MEMORY, OF_LEARNING, VLLM
+from agents.names import HF, MEMORY, OF_LEARNING, VLLM
 from evals.commands import train_strategies
 from evals.commands.arguments import (
     add_env,
@@ -122,7 +122,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--gradient-checkpointing", action="store_true", help="compute blocks twice to need less memory"
     )
-    parser.add_argument("--sampler", default="hf", metavar="NAME", help="what writes: hf, the model itself, or vllm")
+    parser.add_argument("--sampler", default=HF, metavar="NAME", help="what writes: hf, the model itself, or vllm")
     parser.add_argument(
         "--vllm-memory", type=float, default=0.3, metavar="SHARE", help="of the GPU's memory that vLLM takes"
     )

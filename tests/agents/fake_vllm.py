@@ -1,9 +1,13 @@
-"""What ``agents.vllm_writer`` uses of vLLM 0.32, by transformers: a request's tokens are drawn one a step."""
+"""What ``agents.vllm_writer`` uses of vLLM 0.32, by transformers: a request's tokens are drawn one a step.
+
+It stands for the module ``vllm`` and for ``vllm.sampling_params``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +28,10 @@ class EngineArgs:
     disable_log_stats: bool
 
 
+class RequestOutputKind(Enum):
+    FINAL_ONLY = 2
+
+
 @dataclass
 class SamplingParams:
     temperature: float
@@ -33,11 +41,15 @@ class SamplingParams:
     stop_token_ids: list[int]
     ignore_eos: bool
     detokenize: bool
+    output_kind: RequestOutputKind
     allowed_token_ids: list[int] | None = None
 
 
 class LLMEngine:
-    """Refuses what the engine would: too long a prompt, a name that is in use, weights that its model does not have."""
+    """Refuses what the engine would: too long a prompt, a name that is in use, weights that its model does not have.
+
+    It keeps nothing of what it has read, but insists that it be told to forget it where weights are new.
+    """
 
     def __init__(self, arguments: EngineArgs) -> None:
         assert arguments.load_format == "dummy"
@@ -46,6 +58,7 @@ class LLMEngine:
         with torch.random.fork_rng():
             self.model = AutoModelForCausalLM.from_config(config, dtype=getattr(torch, arguments.dtype)).eval()
         self.longest = arguments.max_model_len
+        self.cache_is_of_now = True
         self.engine_core = SimpleNamespace(shutdown=lambda: setattr(self, "model", None))
         self.requests: dict[str, SimpleNamespace] = {}
         self.renderer = SimpleNamespace(render_cmpl=lambda prompts: [{"type": "token", **each} for each in prompts])
@@ -58,17 +71,20 @@ class LLMEngine:
         assert method == "reload_weights"
         weights: Iterable[tuple[str, Tensor]] = kwargs["weights_iterator"]
         self.model.load_state_dict(dict(weights))
+        self.cache_is_of_now = False
         return [None]
 
     def reset_prefix_cache(self) -> bool:
-        assert not self.requests
-        return True
+        self.cache_is_of_now = not self.requests
+        return self.cache_is_of_now
 
     def add_request(self, name: str, prompt: Mapping[str, Any], params: SamplingParams) -> str:
         read = list(prompt["prompt_token_ids"])
         assert prompt["type"] == "token"
         assert name not in self.requests
-        assert len(read) + params.max_tokens <= self.longest
+        assert self.cache_is_of_now
+        if len(read) >= self.longest:
+            raise ValueError(f"The prompt has {len(read)} tokens,\nthe model reads {self.longest}.")
         generator = torch.Generator().manual_seed(params.seed)
         self.requests[name] = SimpleNamespace(
             tokens=read, params=params, generator=generator, token_ids=[], logprobs=[], finished=False
@@ -86,8 +102,9 @@ class LLMEngine:
         found = [
             SimpleNamespace(request_id=name, finished=request.finished, outputs=[request])
             for name, request in self.requests.items()
+            if request.finished
         ]
-        self.abort_request([each.request_id for each in found if each.finished])
+        self.abort_request([each.request_id for each in found])
         return found
 
     def _write(self, request: Any) -> None:
@@ -102,4 +119,5 @@ class LLMEngine:
         request.tokens.append(token)
         request.token_ids.append(token)
         request.logprobs.append({token: SimpleNamespace(logprob=float(log_probs[token]))})
-        request.finished = token in params.stop_token_ids or len(request.token_ids) == params.max_tokens
+        full = len(request.token_ids) == params.max_tokens or len(request.tokens) == self.longest
+        request.finished = full or token in params.stop_token_ids

@@ -6,8 +6,11 @@ that is used.
 
 from __future__ import annotations
 
+import copy
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ import torch
 
 from agents import lora
 from agents.losses import forward_log_probs
+from agents.reference import holding
 from agents.rollout import rollout
 from agents.sampler import Line, turn_uniforms
 from agents.token_policy import TokenPolicy
@@ -44,22 +48,26 @@ def engine() -> Any:
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(sys.modules, "vllm", fake_vllm)
+        for name in ("vllm", "vllm.sampling_params"):
+            patch.setitem(sys.modules, name, fake_vllm)
         yield
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def written_for(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, VLLMWriter]:
+def written_for(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, VLLMWriter]]:
     """A checkpoint, and what writes for policies with its architecture."""
     folder = write_checkpoint(request.param, tmp_path_factory.mktemp(request.param), HIDDEN)
-    return folder, VLLMWriter(TokenPolicy.load(folder, scenario=SCENARIO), 0.3, 4096)
+    with closing(VLLMWriter(TokenPolicy.load(folder, scenario=SCENARIO), 0.3, 4096)) as writer:
+        yield folder, writer
 
 
 @pytest.fixture(scope="module")
-def planned() -> TokenPolicy:
+def planned() -> Iterator[TokenPolicy]:
     policy = TokenPolicy.load("tiny-planned", scenario=SCENARIO)
-    policy.writer = VLLMWriter(policy, 0.3, 4096)
-    return policy
+    with closing(VLLMWriter(policy, 0.3, 4096)) as policy.writer:
+        yield policy
 
 
 def loaded(written_for: tuple[Path, VLLMWriter]) -> TokenPolicy:
@@ -69,11 +77,20 @@ def loaded(written_for: tuple[Path, VLLMWriter]) -> TokenPolicy:
     return policy
 
 
-def stir(model: Any) -> None:
+def stir(model: Any, by: float = 0.1) -> None:
     """Let what is trained of ``model`` be something else."""
     with torch.no_grad():
         for number, weights in enumerate(p for p in model.parameters() if p.requires_grad):
-            weights.add_(torch.randn(weights.shape, generator=torch.Generator().manual_seed(number)), alpha=0.1)
+            weights.add_(torch.randn(weights.shape, generator=torch.Generator().manual_seed(number)), alpha=by)
+
+
+@contextmanager
+def stirred(model: Any, by: float) -> Iterator[None]:
+    """Let ``model`` be another one while the block runs."""
+    other = copy.deepcopy(model)
+    stir(other, by)
+    with holding(list(model.parameters()), [p.data for p in other.parameters()]):
+        yield
 
 
 def spoken(policy: TokenPolicy, count: int = 4, longest: int = 6) -> list[Line]:
@@ -195,16 +212,8 @@ def test_an_engine_with_other_weights_is_found_out(planned: TokenPolicy, monkeyp
     assert isinstance(planned.writer, VLLMWriter)
     held(planned)
     monkeypatch.setattr(planned.writer._engine, "collective_rpc", lambda *_, **__: [None])
-    with torch.no_grad():
-        before = [p.clone() for p in planned.model.parameters()]
-        for own in planned.model.parameters():
-            own.add_(torch.randn(own.shape, generator=torch.Generator().manual_seed(1)), alpha=0.3)
-        try:
-            with pytest.raises(TdGymError, match=r"nats off .* leave --sampler vllm out"):
-                held(planned)
-        finally:
-            for own, then in zip(planned.model.parameters(), before, strict=True):
-                own.copy_(then)
+    with torch.no_grad(), stirred(planned.model, 0.3), pytest.raises(TdGymError, match=r"nats off .* leave --sampler"):
+        held(planned)
 
 
 def updates(run: Path) -> list[dict[str, float]]:
@@ -226,10 +235,41 @@ def test_a_run_is_trained_on_what_it_wrote(tmp_path: Path, rank: int) -> None:
     assert rows[0]["losses/grad_norm"] > 0.0
 
 
-@pytest.mark.parametrize("method", ["more", "gopo"])
-def test_replies_to_one_history_and_plans_are_trained_on_too(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize("method", ["more", "gopo", "ppo"])
+def test_whatever_a_method_learns_from_is_written(tmp_path: Path, method: str) -> None:
     train(few(tmp_path, method=method, copies=2))
     assert all(row["sampler/gap"] < 1e-4 for row in updates(tmp_path))
+
+
+def test_what_was_read_with_earlier_weights_is_forgotten(planned: TokenPolicy) -> None:
+    """Dialogues are longer than the blocks that an engine keeps."""
+    held(planned, longest=24)
+    gap(planned)
+    with stirred(planned.model, 0.02):
+        held(planned, longest=24)
+    assert gap(planned) < 1e-4
+
+
+def test_a_dialogue_that_is_read_anew_is_scored_in_its_parts(tmp_path: Path) -> None:
+    policy = TokenPolicy.load("tiny", scenario=SCENARIO)
+    policy.max_context = 150
+    with closing(VLLMWriter(policy, 0.3, 4096)) as policy.writer:
+        found = held(policy, longest=40)
+        assert found.parts is not None
+        assert found.parts.max() > 0
+        assert gap(policy) < 1e-4
+
+
+def test_a_dialogue_that_the_engine_does_not_take_is_named(planned: TokenPolicy) -> None:
+    line = Line()
+    line.read([5] * planned.context)
+    line.begin(turn_uniforms(0, 4))
+    other = Line()
+    other.read([5, 6, 7])
+    other.begin(turn_uniforms(1, 4))
+    with pytest.raises(TdGymError, match=r"does not take a dialogue of .* \(--max-context\)"):
+        planned.write([other, line], lambda ended: [])
+    assert held(planned).turns.min() >= 1  # nothing is left of the other
 
 
 def test_by_command(tmp_path: Path) -> None:
@@ -279,5 +319,5 @@ def test_a_model_that_vllm_cannot_run_is_refused(monkeypatch: pytest.MonkeyPatch
     import vllm
 
     monkeypatch.setattr(vllm.LLMEngine, "from_engine_args", refuses)
-    with pytest.raises(TdGymError, match=r"vLLM cannot run this model: .* not supported for now\."):
+    with pytest.raises(TdGymError, match=r"vLLM cannot run this model as asked: .* not supported for now\."):
         VLLMWriter(TokenPolicy.load("tiny", scenario=SCENARIO), 0.3, 4096)
