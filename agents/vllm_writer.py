@@ -63,7 +63,10 @@ class VLLMWriter:
         return {"sampler/gap": gap}
 
     def close(self) -> None:
-        """Let go of the engine, and with it of this process's process group; nothing can be written afterwards."""
+        """Let go of the engine; nothing can be written afterwards.
+
+        vLLM leaves this process's process group with it, so another engine that was there cannot write any more either.
+        """
         self._engine.engine_core.shutdown()
 
     def __call__(self, policy: TokenPolicy, lines: Sequence[Line], answer: Answer, temperature: float) -> None:
@@ -105,6 +108,7 @@ class VLLMWriter:
     def _ask(self, policy: TokenPolicy, line: Line, temperature: float) -> str:
         """Ask for the rest of a line's turn, or, where it may not be anything, for the next token; name the request."""
         from vllm import SamplingParams
+        from vllm.exceptions import VLLMError
         from vllm.sampling_params import RequestOutputKind
 
         wanted: dict[str, Any] = {"max_tokens": len(line.uniforms) - line.sampled}
@@ -125,7 +129,7 @@ class VLLMWriter:
         try:
             (prompt,) = self._engine.renderer.render_cmpl([{"prompt_token_ids": line.tokens[line.origins[-1] :]}])
             self._engine.add_request(name, prompt, params)
-        except ValueError as error:
+        except VLLMError as error:
             raise TdGymError(
                 f"vLLM does not take a dialogue of {line.width} tokens, the policy reads {policy.context}; let it read "
                 f"more (--max-context), or leave --sampler vllm out: {_one_line(error)}"
@@ -189,6 +193,7 @@ def _engine(policy: TokenPolicy, memory: float) -> Any:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     with installed_extras():
         from vllm import EngineArgs, LLMEngine
+        from vllm.exceptions import VLLMError
     on_gpu = policy.device.type == "cuda"
     with TemporaryDirectory() as described:
         policy.model.config.save_pretrained(described)
@@ -204,5 +209,5 @@ def _engine(policy: TokenPolicy, memory: float) -> Any:
         )
         try:
             return LLMEngine.from_engine_args(arguments)
-        except (ValueError, RuntimeError, OSError, NotImplementedError) as error:
+        except (ValueError, RuntimeError, OSError, NotImplementedError, VLLMError) as error:
             raise TdGymError(f"vLLM cannot run this model as asked: {_one_line(error)}") from error

@@ -1,6 +1,6 @@
 """What ``agents.vllm_writer`` uses of vLLM 0.32, by transformers: a request's tokens are drawn one a step.
 
-It stands for the module ``vllm`` and for ``vllm.sampling_params``.
+It stands for the module ``vllm``, for ``vllm.exceptions`` and for ``vllm.sampling_params``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ class EngineArgs:
     gpu_memory_utilization: float
     enforce_eager: bool
     disable_log_stats: bool
+
+
+class VLLMError(Exception):
+    pass
 
 
 class RequestOutputKind(Enum):
@@ -84,7 +88,7 @@ class LLMEngine:
         assert name not in self.requests
         assert self.cache_is_of_now
         if len(read) >= self.longest:
-            raise ValueError(f"The prompt has {len(read)} tokens,\nthe model reads {self.longest}.")
+            raise VLLMError(f"The prompt has {len(read)} tokens,\nthe model reads {self.longest}.")
         generator = torch.Generator().manual_seed(params.seed)
         self.requests[name] = SimpleNamespace(
             tokens=read, params=params, generator=generator, token_ids=[], logprobs=[], finished=False

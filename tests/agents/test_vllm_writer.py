@@ -48,7 +48,7 @@ def engine() -> Any:
         yield
         return
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("vllm", "vllm.sampling_params"):
+        for name in ("vllm", "vllm.exceptions", "vllm.sampling_params"):
             patch.setitem(sys.modules, name, fake_vllm)
         yield
 
@@ -195,6 +195,27 @@ def test_plans_are_choices_that_the_procedure_allows(planned: TokenPolicy) -> No
     assert found.costs[:, found.cost_names.index("sop_breaches")].max() == 0
 
 
+def test_what_was_read_with_earlier_weights_is_forgotten(planned: TokenPolicy) -> None:
+    """Dialogues are longer than the blocks that an engine keeps."""
+    held(planned, longest=24)
+    gap(planned)
+    with stirred(planned.model, 0.02):
+        held(planned, longest=24)
+    assert gap(planned) < 1e-4
+
+
+def test_a_dialogue_that_the_engine_does_not_take_is_named(planned: TokenPolicy) -> None:
+    line = Line()
+    line.read([5] * planned.context)
+    line.begin(turn_uniforms(0, 4))
+    other = Line()
+    other.read([5, 6, 7])
+    other.begin(turn_uniforms(1, 4))
+    with pytest.raises(TdGymError, match=r"does not take a dialogue of .* \(--max-context\)"):
+        planned.write([other, line], lambda ended: [])
+    assert held(planned).turns.min() >= 1  # nothing is left of the other
+
+
 def test_what_is_under_way_is_given_up_when_an_answer_fails(planned: TokenPolicy) -> None:
     def fails(ended: list[int]) -> list[int]:
         raise TdGymError("The server is away.")
@@ -241,15 +262,6 @@ def test_whatever_a_method_learns_from_is_written(tmp_path: Path, method: str) -
     assert all(row["sampler/gap"] < 1e-4 for row in updates(tmp_path))
 
 
-def test_what_was_read_with_earlier_weights_is_forgotten(planned: TokenPolicy) -> None:
-    """Dialogues are longer than the blocks that an engine keeps."""
-    held(planned, longest=24)
-    gap(planned)
-    with stirred(planned.model, 0.02):
-        held(planned, longest=24)
-    assert gap(planned) < 1e-4
-
-
 def test_a_dialogue_that_is_read_anew_is_scored_in_its_parts(tmp_path: Path) -> None:
     policy = TokenPolicy.load("tiny", scenario=SCENARIO)
     policy.max_context = 150
@@ -258,18 +270,6 @@ def test_a_dialogue_that_is_read_anew_is_scored_in_its_parts(tmp_path: Path) -> 
         assert found.parts is not None
         assert found.parts.max() > 0
         assert gap(policy) < 1e-4
-
-
-def test_a_dialogue_that_the_engine_does_not_take_is_named(planned: TokenPolicy) -> None:
-    line = Line()
-    line.read([5] * planned.context)
-    line.begin(turn_uniforms(0, 4))
-    other = Line()
-    other.read([5, 6, 7])
-    other.begin(turn_uniforms(1, 4))
-    with pytest.raises(TdGymError, match=r"does not take a dialogue of .* \(--max-context\)"):
-        planned.write([other, line], lambda ended: [])
-    assert held(planned).turns.min() >= 1  # nothing is left of the other
 
 
 def test_by_command(tmp_path: Path) -> None:
