@@ -162,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.env:
             scenario = make_scenario(options.env)
             policy = TokenPolicy.load(options.model, device, scenario=scenario)
-            customers = {"customer": scenario.customer(scenario.customers[0])}
+            customers = {"customer": scenario.customer()}
             batch: Any = ConversationBatch(scenario, "service", options.dialogues, customers)
         else:
             tokenizer = train_tokenizer([_TEXT, _TEXT], 512)

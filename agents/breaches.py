@@ -27,7 +27,7 @@ def breaches(
     policy: TokenPolicy, scenario: Scenario, dialogues: int, seed: int = 0
 ) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     """Return ``[dialogues]``: how often the expert of ``policy`` chose what the procedure did not admit."""
-    customer = {"customer": scenario.customer(scenario.customers[0])}
+    customer = {"customer": scenario.customer()}
     batch = ConversationBatch(scenario, "service", min(_BATCH, dialogues), customer)
     generator = np.random.default_rng(seed)
     found = []

@@ -12,14 +12,12 @@ from typing import Any
 
 from torch import nn
 
-from agents.names import HF, VLLM
+from agents.names import HF, SAMPLERS, VLLM
 from agents.token_policy import DTYPES, TokenPolicy
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
-
-SAMPLERS = (HF, VLLM)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from agents import distributed
 from agents.advantages import batch_mean, turn_mask, zero_variance_share
 from agents.config import TrainConfig
+from agents.constraints import FREE
 from agents.folding import shared_and_ends
 from agents.losses import TokenScores, forward_log_probs, k3_kl, token_weights, value_loss
 from agents.methods import Method
-from agents.packing import packed
 from agents.preferences import Pairs, loss_and_gradient
 from agents.reference import Frozen, holding
 from agents.trajectories import Ints, Trajectories
@@ -68,9 +69,7 @@ class Learner:
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.config.lr * pace
         found = self.method.advantages(batch, self.method.measure(batch, self))
-        reference = None
-        if self.reference is not None:
-            reference = self._evaluate(batch, lambda rows: self._score(self.reference, batch, rows).log_probs)
+        reference = None if self.reference is None else self._log_probs(self.reference, batch)
 
         figures: defaultdict[str, float] = defaultdict(float)
         generator = torch.Generator().manual_seed(mix(self.config.seed, "order", number, distributed.rank()) >> 1)
@@ -88,8 +87,7 @@ class Learner:
 
     def divergence(self, batch: Trajectories) -> float:
         """Return the mean over agent tokens of the k3 KL of the policy that sampled ``batch`` from the present one."""
-        now = self._evaluate(batch, lambda rows: self._score(self.model, batch, rows).log_probs)
-        moved = k3_kl(torch.from_numpy(batch.log_probs), now)
+        moved = k3_kl(torch.from_numpy(batch.log_probs), self._log_probs(self.model, batch))
         return batch_mean(moved, torch.from_numpy(batch.agent_mask), distributed.all_sum).item()
 
     def take_into_mean(self, number: int) -> None:
@@ -167,8 +165,21 @@ class Learner:
         return {**dict(zip(figures, totals.tolist(), strict=True)), "losses/grad_norm": float(norm)}
 
     def _micro_batches(self, batch: Trajectories, rows: Any) -> Iterator[Any]:
-        """Yield ``rows`` in the parts that passes of the model read; those with one history stand together as one."""
-        yield from map(np.concatenate, packed(_read_together(batch, rows), self.config.micro_tokens))
+        """Yield ``rows`` in parts of similar length, each within ``micro_tokens`` with its padding.
+
+        Rows with one history stand together and count as one.
+        """
+        part: list[Any] = []
+        longest = 0
+        for length, together in sorted(_read_together(batch, rows), key=lambda unit: -unit[0]):
+            if part and (len(part) + 1) * longest > self.config.micro_tokens:
+                yield np.concatenate(part)
+                part = []
+            if not part:
+                longest = length
+            part.append(together)
+        if part:
+            yield np.concatenate(part)
 
     def _score(self, model: Any, batch: Trajectories, rows: Any, want_entropy: bool = False) -> TokenScores:
         length = int(batch.lengths[rows].max())
@@ -233,6 +244,21 @@ class Learner:
         count = distributed.all_sum(torch.tensor(float(len(batch))))
         norms: Tensor = distributed.all_sum(sums).norm(dim=1).cpu() / count
         return norms
+
+    def rescored(self, batch: Trajectories) -> tuple[Trajectories, float]:
+        """Return ``batch`` with the log-probabilities of the model, and how far off those were that stood there.
+
+        That is a mean over tokens, in nats; tokens drawn from choices do not count, of which another writer gives the
+        probabilities among all tokens.
+        """
+        log_probs = self._log_probs(self.model, batch).numpy()
+        free = batch.agent_mask & (batch.allowed == FREE)
+        gaps = np.abs(log_probs - batch.log_probs)[free]
+        return replace(batch, log_probs=log_probs), float(gaps.mean()) if gaps.size else 0.0
+
+    def _log_probs(self, model: Any, batch: Trajectories) -> Tensor:
+        """Return ``[B, L]``, the log-probabilities that ``model`` gives the agent's tokens."""
+        return self._evaluate(batch, lambda rows: self._score(model, batch, rows).log_probs)
 
     def _evaluate(self, batch: Trajectories, score: Any) -> Tensor:
         """Return ``[B, L]`` on the CPU: ``score`` of all rows, without gradients, 0 off the agent's tokens."""

@@ -3,7 +3,7 @@
 TINY, PLANNED = "tiny", "tiny-planned"
 SHIPPED = (TINY, PLANNED)
 """Models shipped per scenario: the second goes on from the first, and plans."""
-HF, VLLM = "hf", "vllm"
+SAMPLERS = HF, VLLM = "hf", "vllm"
 """What samples: the model itself, or vLLM's engine with its weights."""
 MEMORY = "memory"
 """The method that fills a memory, as ``td-gym train`` calls it."""

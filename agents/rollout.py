@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -188,23 +187,19 @@ def token_arrays(lines: Sequence[Line], seat: int, pad_id: int) -> dict[str, Any
     longer finite.
     """
     turn = pad_rows([line.turns for line in lines], np.int64, -1)
-    check_finite(log_prob for line in lines for log_prob in line.log_probs)
+    log_probs = pad_rows([line.log_probs for line in lines], np.float32)
+    if not np.isfinite(log_probs).all():
+        raise TdGymError("The policy's probabilities are not finite any more; lower the learning rate.")
     return {
         "tokens": pad_rows([line.tokens for line in lines], np.int64, pad_id),
         "agent_mask": turn >= 0,
         "turn": turn,
         "seat": np.where(turn >= 0, seat, -1).astype(np.int64),
-        "log_probs": pad_rows([line.log_probs for line in lines], np.float32),
+        "log_probs": log_probs,
         "allowed": pad_rows([line.allowed for line in lines], np.int64, FREE),
         "lengths": np.array([len(line.tokens) for line in lines], dtype=np.int64),
         "parts": _parts(lines),
     }
-
-
-def check_finite(log_probs: Iterable[float]) -> None:
-    """Raise ``TdGymError`` when the model's probabilities are no longer finite."""
-    if not all(map(isfinite, log_probs)):
-        raise TdGymError("The policy's probabilities are not finite any more; lower the learning rate.")
 
 
 def _parts(lines: Sequence[Line]) -> npt.NDArray[np.int64] | None:

@@ -71,7 +71,7 @@ class StrategyRun:
 def train(run: StrategyRun) -> None:
     """Train, and leave the run directory ``run.out``; ``TdGymError`` for a setting the algorithm does not take."""
     scenario = make_scenario(strategy_scenario(run.env), population=run.population or None, data_dir=run.data)
-    scenario.check_customer(run.customer or scenario.customers[0], training=True)
+    scenario.check_customer(run.customer, training=True)
     for name in _FIXED & run.options.keys():
         raise TdGymError(f"{run.method} cannot be trained with another {name}; leave it out.")
     envs = make_vec_env(lambda: StrategyEnv(scenario, split=run.split, customer=run.customer or None), ENVS, run.seed)

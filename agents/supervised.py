@@ -90,7 +90,7 @@ def demonstrate(
     if split == "test":
         raise TdGymError("The test split is for evaluation only; learn from split 'train'.")
     teacher = scenario.demonstrator(seed)
-    others = {"customer": scenario.customer(scenario.customers[0])}
+    others = {"customer": scenario.customer()}
     for number in range(count):
         episode = scenario.begin(mix(seed, "demonstration", number) >> 1, split)
         drafts: list[str] = []

@@ -25,7 +25,7 @@ from agents.names import VLLM
 from agents.progress import TrainingProgress
 from agents.reference import Frozen
 from agents.replies import merged_source, task_source, turn_source
-from agents.sources import Seats, Source, expert_source, partners, policy_source
+from agents.sources import Batch, Seats, Source, expert_source, partners, policy_source
 from agents.token_policy import TokenPolicy
 from agents.vllm_writer import VLLMWriter
 from td_gym.draws import mix
@@ -45,6 +45,8 @@ SOURCES: Mapping[str, Callable[[TrainConfig, Scenario, Seats], Source]] = {
     "turns_and_tasks": merged_source,
 }
 """By the name that the phases of a method give them."""
+LARGEST_GAP = 0.5
+"""Mean gap in log-probability, in nats a token, from which a writer does not say what the policy would."""
 
 
 def train(config: TrainConfig, models: Models | None = None) -> None:
@@ -58,6 +60,7 @@ def train(config: TrainConfig, models: Models | None = None) -> None:
         torch.set_num_threads(1)
     device = distributed.local_device(config.device)
     with distributed.together(device), ExitStack() as stack:
+        check_processes(config, distributed.world_size())
         scenario = scenario_of(config)
         budgets = budgets_of(config, scenario)
         method = configured_method(config, budgets, scenario)
@@ -66,9 +69,10 @@ def train(config: TrainConfig, models: Models | None = None) -> None:
         others = partners(config, scenario, opponent, models)
         needed = {part.source for update in range(config.steps) for part in method.phases(update + 1, config.steps)}
         sources = {name: SOURCES[name](config, scenario, others) for name in needed}
+        writer = None
         if config.sampler == VLLM:
-            start.writer = stack.enter_context(closing(vllm_writer(config, start)))
-        train_policy(config, scenario, start, method, budgets, sources, opponent)
+            writer = stack.enter_context(closing(VLLMWriter(start, config.vllm_memory)))
+        train_policy(config, scenario, start, method, budgets, sources, opponent, writer)
 
 
 def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenario: Scenario) -> Method:
@@ -105,11 +109,10 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenari
     return method
 
 
-def vllm_writer(config: TrainConfig, start: TokenPolicy) -> VLLMWriter:
-    """Return what writes for a policy of the kind of ``start``; ``TdGymError`` for several processes, or no vLLM."""
-    if distributed.world_size() > 1:
+def check_processes(config: TrainConfig, processes: int) -> None:
+    """Raise ``TdGymError`` where ``processes`` cannot train as ``config`` says."""
+    if config.sampler == VLLM and processes > 1:
         raise TdGymError("vLLM writes for one process; take --nproc 1, or leave --sampler vllm out.")
-    return VLLMWriter(start, config.vllm_memory, config.micro_tokens)
 
 
 def opposing_policy(config: TrainConfig, scenario: Scenario, device: str) -> TokenPolicy | None:
@@ -149,11 +152,13 @@ def train_policy(
     budgets: Mapping[str, float],
     sources: Mapping[str, Source],
     opponent: TokenPolicy | None = None,
+    writer: VLLMWriter | None = None,
 ) -> None:
     """Train ``start`` by ``method`` on batches from the ``sources`` that its phases name; see ``train``.
 
     The weights of ``start`` stay as they are: they are the frozen reference.  Where an adapter is trained, it is put
-    into ``start`` itself.  ``opponent`` is the policy in the other seat, of which a run keeps the fingerprint.
+    into ``start`` itself.  ``opponent`` is the policy in the other seat, of which a run keeps the fingerprint.  Where a
+    ``writer`` writes what the policy says, the model scores it, so that training compares the model with itself.
     """
     run, first = config.out, distributed.rank() == 0
     versions = versions_of(scenario)
@@ -162,6 +167,7 @@ def train_policy(
     _on_first(lambda: _open(config, settings, start, method))
     found = checkpoint.load(run) if config.resume else None
     policy, reference = _learning(config, scenario, start, versions, resumed=found is not None)
+    policy.writer = writer
     learner = Learner(policy.model, reference, method, config)
     if found is not None:
         method.load_state_dict(found.state["method"])
@@ -181,21 +187,22 @@ def train_policy(
             for phase in method.phases(update, config.steps):
                 if phase.freezes:
                     learner.freeze()
-                batch = sources[phase.source](policy, phase.number)
-                held = describe(batch.dialogues, list(budgets)) if batch.dialogues is not None else {}
-                rows = batch.rows.of_seat(phase.seat) if phase.seat else batch.rows
-                learnt = learner.update(rows, phase.number, phase.prefix, phase.pace)
+                batch, held = _batch(sources[phase.source], policy, phase.number, learner, writer)
+                rows = batch.rows
+                if batch.dialogues is not None:
+                    held |= describe(batch.dialogues, list(budgets))
+                learnt = learner.update(
+                    rows.of_seat(phase.seat) if phase.seat else rows, phase.number, phase.prefix, phase.pace
+                )
                 if phase.seat:
                     held |= {
-                        f"losses/{seat}_moved": learner.divergence(batch.rows.of_seat(seat))
-                        for seat in batch.rows.writers() - {phase.seat}
+                        f"losses/{seat}_moved": learner.divergence(rows.of_seat(seat))
+                        for seat in rows.writers() - {phase.seat}
                     }
                 for name, value in (held | learnt).items():
                     figures[name].append(value)
             learner.take_into_mean(update)
             metrics = {name: fmean(values) for name, values in figures.items()}
-            if isinstance(policy.writer, VLLMWriter):
-                metrics |= policy.writer.figures()
             if not first:
                 continue
             checkpoint.append_metrics(run, update, metrics)
@@ -208,6 +215,26 @@ def train_policy(
                 with learner.averaged():
                     checkpoint.save(run, update, policy.save, state, tensors)
     distributed.wait_for_all()
+
+
+def _batch(
+    source: Source, policy: TokenPolicy, number: int, learner: Learner, writer: VLLMWriter | None
+) -> tuple[Batch, dict[str, float]]:
+    """Return a batch as the policy stands, and figures of how it was written.
+
+    Raises ``TdGymError`` where a writer's probabilities say that it has other weights than the policy.
+    """
+    if writer is None:
+        return source(policy, number), {}
+    writer.load(policy.model)
+    batch = source(policy, number)
+    rows, gap = learner.rescored(batch.rows)
+    if not gap < LARGEST_GAP:
+        raise TdGymError(
+            f"vLLM's probabilities are {gap:.2g} nats off those of the model, so it does not write what the model "
+            "would; leave --sampler vllm out."
+        )
+    return batch._replace(rows=rows), {"sampler/gap": gap}
 
 
 def _learning(
@@ -225,7 +252,6 @@ def _learning(
         return policy, reference
     if resumed:
         policy = TokenPolicy.load(kept, str(start.device), scenario=scenario, seat=config.seat)
-        policy.writer = start.writer
     else:
         policy.model = copy.deepcopy(start.model)
     return policy, start.model.requires_grad_(False)

@@ -1,8 +1,4 @@
-"""``--sampler vllm``: vLLM's engine writes what the policy says, with the weights that the policy has at that time.
-
-The engine runs in this process, beside the model that learns.  What it wrote is scored anew by that model, so that
-training compares the model with itself; by how much the engine's own figures are off is told beside the losses.
-"""
+"""``--sampler vllm``: vLLM's engine writes what the policy says, in this process, beside the model that learns."""
 
 from __future__ import annotations
 
@@ -13,54 +9,41 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-import torch
 
 from agents import lora
-from agents.constraints import FREE, AllowedSets
-from agents.losses import forward_log_probs
-from agents.packing import packed
-from agents.rollout import check_finite, token_arrays
+from agents.constraints import FREE
 from agents.sampler import Answer, Line
 from agents.token_policy import TokenPolicy
 from td_gym.errors import TdGymError, installed_extras
-
-LARGEST_GAP = 0.5
-"""Mean gap in log-probability, in nats a token, from which an engine does not say what its policy would."""
 
 _GROUPS = 8
 """Turns are answered once one in so many of those under way has ended."""
 
 
 class VLLMWriter:
-    """Writes turns for one policy, see ``TokenPolicy.write``.
+    """Writes turns in the place of a policy's model, see ``TokenPolicy.write``.
 
     A message is drawn by the engine, from a seed that is a function of the line; which others are written beside it
-    may change the last digits of its probabilities, so equal seeds need not give equal messages.  Starting an engine
-    seeds this process's global random state, on which nothing of ours depends.
+    may change the last digits of its probabilities, so equal seeds need not give equal messages.  Of a token drawn
+    from choices a line gets the log-probability among all tokens.  Starting an engine seeds this process's global
+    random state, on which nothing of ours depends.
 
     Args:
         policy: What it writes for.
         memory: Share of the GPU's memory that the engine takes, with its copy of the weights.
-        most: Tokens, padding included, of one pass of the model that scores what was written.
 
     Raises ``TdGymError`` where vLLM is not installed, or cannot run this model or use this GPU.
     """
 
-    def __init__(self, policy: TokenPolicy, memory: float, most: int) -> None:
-        self._most = most
+    def __init__(self, policy: TokenPolicy, memory: float) -> None:
         self._numbers = count()
-        self._sets: AllowedSets | None = None
-        """What constrained tokens of the present call were drawn from."""
-        self._gaps: list[float] = []
         self._engine = _engine(policy, memory)
 
-    def figures(self) -> dict[str, float]:
-        """Return how far the engine's log-probabilities were off the model's, on average (nats), since the last time.
-
-        Tokens that were drawn from choices are not counted.
-        """
-        gap, self._gaps = _mean(self._gaps), []
-        return {"sampler/gap": gap}
+    def load(self, model: Any) -> None:
+        """Take over the weights that ``model`` has now, and forget what was read with others."""
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": lora.merged(model)})
+        if not self._engine.reset_prefix_cache():
+            raise TdGymError("vLLM keeps what it read with earlier weights; leave --sampler vllm out.")
 
     def close(self) -> None:
         """Let go of the engine; nothing can be written afterwards.
@@ -70,15 +53,10 @@ class VLLMWriter:
         self._engine.engine_core.shutdown()
 
     def __call__(self, policy: TokenPolicy, lines: Sequence[Line], answer: Answer, temperature: float) -> None:
-        """Write turns in ``lines`` with the weights of ``policy`` until ``answer`` continues none of them.
+        """Write turns in ``lines`` with the weights loaded last until ``answer`` continues none of them.
 
-        Raises ``TdGymError`` where a dialogue is longer than the policy reads, and where the engine's probabilities
-        are not those of the policy.
+        Raises ``TdGymError`` where a dialogue is longer than the policy reads.
         """
-        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": lora.merged(policy.model)})
-        if not self._engine.reset_prefix_cache():
-            raise TdGymError("vLLM keeps what it read with earlier weights; leave --sampler vllm out.")
-        self._sets = None
         asked: dict[str, int] = {}
 
         def ask(numbers: Iterable[int]) -> None:
@@ -92,7 +70,7 @@ class VLLMWriter:
                 for output in self._engine.step():
                     if output.finished:
                         i = asked.pop(output.request_id)
-                        self._take(lines[i], output.outputs[0])
+                        _take(lines[i], output.outputs[0])
                         if lines[i].reply[-1] == policy.end_id or lines[i].sampled == len(lines[i].uniforms):
                             ended.append(i)
                         else:
@@ -103,7 +81,6 @@ class VLLMWriter:
                     ask(answer(together))
         finally:
             self._engine.abort_request(list(asked))
-        self._score(policy, lines)
 
     def _ask(self, policy: TokenPolicy, line: Line, temperature: float) -> str:
         """Ask for the rest of a line's turn, or, where it may not be anything, for the next token; name the request."""
@@ -136,45 +113,12 @@ class VLLMWriter:
             ) from error
         return name
 
-    def _take(self, line: Line, written: Any) -> None:
-        """Append what was written."""
-        for token, likely in zip(written.token_ids, written.logprobs, strict=True):
-            number = FREE
-            if line.choices is not None:
-                self._sets = line.choices.sets
-                number = line.choices.after(line.reply)
-            line.take(int(token), float(likely[token].logprob), number)
 
-    def _score(self, policy: TokenPolicy, lines: Sequence[Line]) -> None:
-        """Let the log-probabilities in ``lines`` be those of the policy's model, and measure what they were off."""
-        arrays = token_arrays(lines, 0, policy.pad_id)
-        allowed_sets = None if self._sets is None else torch.from_numpy(self._sets.as_array()).to(policy.device)
-        gaps = []
-        for rows in packed([(len(line.tokens), row) for row, line in enumerate(lines)], self._most):
-            length = max(len(lines[row].tokens) for row in rows)
-            tokens, mask, allowed, parts = (
-                None if arrays[name] is None else torch.from_numpy(arrays[name][rows, :length]).to(policy.device)
-                for name in ("tokens", "agent_mask", "allowed", "parts")
-            )
-            with torch.no_grad():
-                scores = forward_log_probs(policy.model, tokens, mask, allowed, allowed_sets, parts=parts)  # type: ignore[arg-type]
-            for row, log_probs in zip(rows, scores.log_probs.tolist(), strict=True):
-                line = lines[row]
-                for i in (i for i, turn in enumerate(line.turns) if turn >= 0):
-                    if line.allowed[i] == FREE:  # the engine's figures know of no choices
-                        gaps.append(abs(line.log_probs[i] - log_probs[i]))
-                    line.log_probs[i] = log_probs[i]
-        check_finite(log_prob for line in lines for log_prob in line.log_probs)
-        if not _mean(gaps) < LARGEST_GAP:
-            raise TdGymError(
-                f"vLLM's probabilities are {_mean(gaps):.2g} nats off those of the model, so it does not write what "
-                "the model would; leave --sampler vllm out."
-            )
-        self._gaps += gaps
-
-
-def _mean(gaps: Sequence[float]) -> float:
-    return sum(gaps) / max(1, len(gaps))
+def _take(line: Line, written: Any) -> None:
+    """Append what was written."""
+    for token, likely in zip(written.token_ids, written.logprobs, strict=True):
+        allowed = FREE if line.choices is None else line.choices.after(line.reply)
+        line.take(int(token), float(likely[token].logprob), allowed)
 
 
 def _one_line(error: Exception) -> str:
@@ -209,5 +153,5 @@ def _engine(policy: TokenPolicy, memory: float) -> Any:
         )
         try:
             return LLMEngine.from_engine_args(arguments)
-        except (ValueError, RuntimeError, OSError, NotImplementedError, VLLMError) as error:
+        except (ValueError, RuntimeError, OSError, VLLMError) as error:
             raise TdGymError(f"vLLM cannot run this model as asked: {_one_line(error)}") from error

@@ -92,7 +92,7 @@ def recorded(data_dir: Path, split: str, database: Database) -> Talk:
 def simulated(scenario: MultiWOZ, split: str, episodes: int) -> Talk:
     """Return what the simulated customer says to the rule agent, with the first ``episodes`` published goals."""
     talk = Talk()
-    seats = {"customer": scenario.customer(scenario.customers[0]), "service": scenario.expert()}
+    seats = {"customer": scenario.customer(), "service": scenario.expert()}
     for row in range(episodes):
         episode = scenario.begin(row, split, row)
         play_on(episode, seats)

@@ -55,7 +55,7 @@ class Walks:
 def walk(scenario: Scenario, episodes: int = EPISODES) -> Walks:
     """Return the counts over ``episodes`` conversations with the default customer."""
     walks = Walks()
-    customer = scenario.customer(scenario.customers[0])
+    customer = scenario.customer()
     for seed in range(episodes):
         episode, last, before = scenario.begin(seed, "validation"), _START, frozenset[str]()
         play_on(episode, {"customer": customer})

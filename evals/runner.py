@@ -60,7 +60,7 @@ class Setting:
             raise unknown("split", self.split, SPLITS)
         if self.episodes < 1 or self.seed < 0:
             raise TdGymError("An evaluation needs at least 1 episode and a seed of at least 0.")
-        scenario.check_customer(self.customer_name(scenario))
+        scenario.check_customer(self.customer)
         return scenario
 
     def scenario(self) -> Scenario:
@@ -70,7 +70,7 @@ class Setting:
 
     def simulated(self, scenario: Scenario) -> SeatPolicy:
         """Return the simulated customer; ``TdGymError`` when unknown."""
-        return scenario.customer(self.customer_name(scenario), self.models)
+        return scenario.customer(self.customer, self.models)
 
     def customer_name(self, scenario: Scenario) -> str:
         """Return the name of the simulated customer."""

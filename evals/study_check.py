@@ -39,7 +39,7 @@ def _check_training(study: Study, run: Run, scenario: Scenario) -> None:
 
     config = train_config(study, run, RUNS / study.name / run.name)
     device = local_device(config.device)
-    scenario.check_customer(config.customer or scenario.customers[0], training=True)
+    scenario.check_customer(config.customer, training=True)
     if config.method == MEMORY:
         memory.configured(config)
         memory.starting_policy(config, scenario, device)

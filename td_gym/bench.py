@@ -34,7 +34,7 @@ def record_expert(env_id: str, data_dir: str | None, seeds: Sequence[int]) -> li
     """Return the service messages of the reference agent, one list a conversation."""
     scenario = make_scenario(env_id, data_dir=data_dir)
     expert = scenario.expert()
-    batch = ConversationBatch(scenario, "service", 1, {"customer": scenario.customer(scenario.customers[0])})
+    batch = ConversationBatch(scenario, "service", 1, {"customer": scenario.customer()})
     recorded = []
     for seed in seeds:
         (step,) = batch.reset((0,), (seed,))

@@ -210,22 +210,22 @@ class Scenario(ABC):
         """Return verifiable questions whose answers stand in the service seat's briefing."""
 
     @final
-    def customer(self, name: str, models: Models | None = None) -> SeatPolicy:
+    def customer(self, name: str = "", models: Models | None = None) -> SeatPolicy:
         """Return the simulated customer called ``name``, or for ``llm:MODEL@URL`` one that a language model plays.
 
-        The latter is asked through ``models``, by default through servers of its own.  Raises ``TdGymError`` for any
-        other name, and where the extra ``llm`` is missing.
+        By default it is the first.  One that a model plays is asked through ``models``, by default through servers of
+        its own.  Raises ``TdGymError`` for any other name, and where the extra ``llm`` is missing.
         """
         self.check_customer(name)
         if not name.startswith(LLM):
-            return self.make_customer(name)
+            return self.make_customer(name or self.customers[0])
         from td_gym.llm.customer import LLMCustomer
         from td_gym.llm.models import Models
 
         return LLMCustomer((models or Models()).client(name.removeprefix(LLM)))
 
     @final
-    def check_customer(self, name: str, training: bool = False) -> None:
+    def check_customer(self, name: str = "", training: bool = False) -> None:
         """Raise ``TdGymError`` for a name that ``customer`` does not take; no server is opened for that.
 
         With ``training`` also for a customer that is kept for evaluation: what is reached with it shows what an agent
@@ -235,9 +235,9 @@ class Scenario(ABC):
             from td_gym.llm.endpoint import Endpoint
 
             Endpoint.parse(name.removeprefix(LLM))
-        elif name not in self.customers:
+        elif name not in ("", *self.customers):
             raise unknown("customer", name, (*self.customers, f"{LLM}MODEL@URL"))
-        elif training and name != self.customers[0]:
+        elif training and name in self.customers[1:]:
             raise TdGymError(f"Customer {name!r} is kept for evaluation; train with {self.customers[0]!r}.")
 
     @abstractmethod
@@ -247,7 +247,6 @@ class Scenario(ABC):
     @final
     def training_customer(self, name: str = "", models: Models | None = None) -> SeatPolicy:
         """Return the simulated customer to train with, by default the first; see ``customer``, ``check_customer``."""
-        name = name or self.customers[0]
         self.check_customer(name, training=True)
         return self.customer(name, models)
 

@@ -194,14 +194,12 @@ def check(args: argparse.Namespace) -> None:
     elif args.preset and args.preset not in presets[args.method]:
         raise unknown(f"preset of {args.method}", args.preset, presets[args.method])
     scenario = make_scenario(args.env, population=args.population, data_dir=args.data)
-    scenario.check_customer(args.customer or scenario.customers[0], training=True)
+    scenario.check_customer(args.customer or "", training=True)
     check_split(args.split)
     _check_budgets(args.budget, scenario)
     if args.record and args.nproc > 1:
         raise TdGymError("Several processes cannot make one recording; take --nproc 1, or leave --record out.")
-    if args.sampler == VLLM and args.nproc > 1:
-        raise TdGymError("vLLM writes for one process; take --nproc 1, or leave --sampler vllm out.")
-    for module in ("torch", *(["vllm"] if args.sampler == VLLM else [])):
+    for module in ("torch", "vllm") if args.sampler == VLLM else ("torch",):
         if find_spec(module) is None:
             raise missing_extra(module)
     if not args.resume and (args.out / "metrics.jsonl").exists():
@@ -222,9 +220,10 @@ def _spawn(args: argparse.Namespace) -> int:
     from agents.config import budgets_of, scenario_of
     from agents.distributed import local_device
     from agents.sources import share_of
-    from agents.trainer import TrainConfig, configured_method, opposing_policy, starting_policy
+    from agents.trainer import TrainConfig, check_processes, configured_method, opposing_policy, starting_policy
 
     config = TrainConfig(**settings(args))
+    check_processes(config, args.nproc)
     scenario = scenario_of(config)
     share_of(config, 0, args.nproc)
     local_device(args.device)

@@ -60,7 +60,7 @@ def other_seats(
     """
     if seat not in scenario.seats:
         raise unknown("seat", seat, scenario.seats)
-    simulated = scenario.customer(scenario.customers[0] if customer is None else customer, models)
+    simulated = scenario.customer(customer or "", models)
     policies: dict[str, SeatPolicy] = {"customer": simulated, "service": scenario.expert()}
     return {other: policies[other] for other in scenario.seats if other != seat}
 

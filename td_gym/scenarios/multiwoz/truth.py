@@ -47,8 +47,9 @@ def contradicts_goal(episode: MultiWOZEpisode) -> str:
 def unearned_end(episode: MultiWOZEpisode) -> str:
     """Return what is wrong with the end mark of the last message, if it closes the conversation."""
     mark = closing_mark(episode)
-    if mark is None or episode.outcome is None or not mark.satisfied:
+    if mark is None or not mark.satisfied:
         return ""
+    assert episode.outcome is not None  # the mark has closed it
     silent = [domain for domain in episode.case.goal.domains if domain not in episode.progress.state.needs]
     if silent:
         return f"is satisfied, and has never spoken of the {silent[0]}"
