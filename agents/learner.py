@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from agents import distributed
-from agents.advantages import batch_mean, turn_mask, zero_variance_share
+from agents.advantages import batch_mean
 from agents.config import TrainConfig
 from agents.constraints import FREE
 from agents.folding import shared_and_ends
@@ -64,7 +64,8 @@ class Learner:
         """Learn from this process's share of a batch; return figures equal on all processes.
 
         The method's own state (controllers, running scales) moves first, then the policy, once per
-        minibatch, at ``pace`` times the learning rate.  ``prefix`` stands before the names of the losses.
+        minibatch that has anything to learn from, at ``pace`` times the learning rate.  ``prefix`` stands before
+        the names of the losses, means over these steps.
         """
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = self.config.lr * pace
@@ -75,15 +76,19 @@ class Learner:
         generator = torch.Generator().manual_seed(mix(self.config.seed, "order", number, distributed.rank()) >> 1)
         count = len(batch) if found.pairs is None else len(found.pairs.chosen)
         order = torch.randperm(count, generator=generator)
+        steps = 0
         for part in order.tensor_split(self.config.minibatches):
+            learnt_from = distributed.all_sum(torch.tensor(float(len(part))))
+            if not learnt_from:
+                continue
+            steps += 1
             if found.pairs is None:
                 learnt = self._step(batch, part.numpy(), found.tokens, found.returns, reference)
             else:
-                learnt = self._compare(batch, found.pairs.take(part), reference)
+                learnt = self._compare(batch, found.pairs.take(part), learnt_from, reference)
             for name, value in learnt.items():
                 figures[name] += value
-        per_step = {prefix + name: total / self.config.minibatches for name, total in figures.items()}
-        return {**per_step, **found.metrics}
+        return {**{prefix + name: total / steps for name, total in figures.items()}, **found.metrics}
 
     def divergence(self, batch: Trajectories) -> float:
         """Return the mean over agent tokens of the k3 KL of the policy that sampled ``batch`` from the present one."""
@@ -108,6 +113,7 @@ class Learner:
         mask = torch.from_numpy(batch.agent_mask)
         weights = torch.zeros(mask.shape)
         weights[rows] = token_weights(mask[rows], loss.normalisation, loss.constant, distributed.all_sum)
+        shares = weights / distributed.all_sum(weights.sum()).clamp(min=1e-12)  # so that figures are means
         old = torch.from_numpy(batch.log_probs)
         figures: defaultdict[str, float] = defaultdict(float)
         self.optimizer.zero_grad(set_to_none=True)
@@ -126,15 +132,12 @@ class Learner:
                 logged["value_loss"] = errors.detach()
             (cut(weights) * per_token).sum().backward()
             for name, values in logged.items():
-                figures[f"losses/{name}"] += float((cut(weights) * values).sum())
+                figures[f"losses/{name}"] += float((cut(shares) * values).sum())
         return self._descend(figures)
 
-    def _compare(self, batch: Trajectories, pairs: Pairs, reference: Tensor | None) -> dict[str, float]:
-        """Take one optimiser step on the mean preference loss of ``pairs``, over all processes; none without a pair."""
+    def _compare(self, batch: Trajectories, pairs: Pairs, count: Tensor, reference: Tensor | None) -> dict[str, float]:
+        """Take one optimiser step on the mean preference loss of ``pairs``, of ``count`` on all processes."""
         assert reference is not None
-        count = distributed.all_sum(torch.tensor(float(len(pairs.chosen))))
-        if not count:
-            return dict.fromkeys(("losses/preference_loss", "losses/preference_accuracy", "losses/grad_norm"), 0.0)
         rows = torch.cat((pairs.chosen, pairs.rejected)).unique().numpy()
         ratios = torch.zeros(len(batch))
         with torch.no_grad():
@@ -322,36 +325,3 @@ def last_block(model: Any) -> list[nn.Parameter]:
     depth = model.config.num_hidden_layers
     stacks = [m for m in model.modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
     return [p for p in stacks[0][-1].parameters() if p.requires_grad]
-
-
-def describe(batch: Trajectories, budget_names: Sequence[str]) -> dict[str, float]:
-    """Return figures of a whole batch, all processes together: return, costs, turns, terms, endings.
-
-    Where several dialogues share a customer, also the share of customers with whom they all came to the same.
-    """
-
-    def mean(values: Any, mask: Tensor | None = None) -> float:
-        tensor = torch.as_tensor(np.asarray(values, dtype=np.float32))
-        return batch_mean(tensor, mask, distributed.all_sum).item()
-
-    group = torch.from_numpy(batch.group)
-    reached = turn_mask(torch.from_numpy(batch.turns), batch.turn_rewards.shape[1])
-    rewards = torch.from_numpy(batch.session_rewards)
-    figures = {
-        "charts/episodic_return": mean(rewards),
-        "charts/turns": mean(batch.turns),
-        "charts/agent_tokens": mean(batch.agent_mask.sum(axis=1)),
-        "charts/format_error": mean([o.get("ended_by") == "format_error" for o in batch.outcomes]),
-        "charts/turn_limit": mean([o.get("ended_by") == "turn_limit" for o in batch.outcomes]),
-    }
-    for i, name in enumerate(batch.cost_names):
-        figures[f"costs/{name}"] = mean(batch.costs[:, i])
-    for i, name in enumerate(batch.term_names):
-        figures[f"turn_terms/{name}"] = mean(batch.turn_rewards[:, :, i], reached)
-    if len(group.unique()) == len(group):
-        return figures
-    figures["groups/zero_variance_reward"] = distributed.all_mean(zero_variance_share(rewards, group)).item()
-    for name in budget_names[:1]:
-        still = zero_variance_share(torch.from_numpy(batch.cost(name)), group)
-        figures["groups/zero_variance_cost"] = distributed.all_mean(still).item()
-    return figures

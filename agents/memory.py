@@ -23,7 +23,7 @@ import torch
 from agents import checkpoint, distributed
 from agents.cases import Case, Memory, append_cases, read_cases, situation_of
 from agents.config import TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
-from agents.learner import describe
+from agents.figures import describe
 from agents.memory_agent import MemoryAgent
 from agents.names import CASES, MEMORY, OF_LEARNING
 from agents.progress import TrainingProgress
@@ -71,6 +71,7 @@ def starting_policy(config: TrainConfig, scenario: Scenario, device: str) -> Tok
     policy = TokenPolicy.load(config.model, device, scenario=scenario)
     if policy.planning is not None:
         raise TdGymError(f"{config.model!r} plans before it writes, and cases hold no plans; take 'tiny'.")
+    policy.max_new_tokens = config.max_new_tokens or policy.max_new_tokens
     return policy
 
 

@@ -56,9 +56,17 @@ def summary(metrics: Mapping[str, float], limits: Mapping[str, float | None]) ->
             parts.append(f"{name} {metrics[f'costs/{name}']:.2f}{kept}")
         if limit is not None and f"pid/{name}/lambda" in metrics:
             parts.append(f"lambda {metrics[f'pid/{name}/lambda']:.2f}")
-    for name, short in (("losses/kl_reference", "kl"), ("losses/entropy", "entropy")):
-        if name in metrics:
-            parts.append(f"{short} {metrics[name]:.3f}")
+    shown = [("losses/kl_reference", "kl"), ("losses/entropy", "entropy")]
     if "charts/episodic_return" not in metrics:
-        parts += [f"loss {value:.3f}" for name, value in metrics.items() if name.endswith("losses/policy_loss")]
+        shown.append(("losses/policy_loss", "loss"))
+    for name, short in shown:
+        if (value := figure(metrics, name)) is not None:
+            parts.append(f"{short} {value:.3f}")
     return ", ".join(parts)
+
+
+def figure(metrics: Mapping[str, float], name: str) -> float | None:
+    """Return the figure called ``name``, else that of the one role or stage that has it, ``expert/losses/entropy``."""
+    if name in metrics:
+        return metrics[name]
+    return next((value for key, value in metrics.items() if key.endswith(f"/{name}")), None)

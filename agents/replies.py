@@ -168,11 +168,10 @@ class Replies:
 
     def _drafts(self, policy: TokenPolicy, histories: Sequence[_History]) -> list[_Draft]:
         """Return ``copies`` drafts to each history, begun."""
-        length = self.config.max_new_tokens or policy.max_new_tokens
         drafts = []
         for history in histories:
             for copy in range(self.config.copies):
-                drafts.append(_Draft(mix(history.key, copy), length, history.messages))
+                drafts.append(_Draft(mix(history.key, copy), policy.max_new_tokens, history.messages))
                 drafts[-1].go_on(history.tokens)
         return drafts
 

@@ -90,7 +90,7 @@ def hold(
     """Let the policy hold one dialogue in ``batch`` for each of ``groups``, of which equal ones share a customer."""
     seeds = [case_seed(config, update, group) for group in groups]
     generator = torch.Generator().manual_seed(mix(config.seed, "sampling", update) >> 1)
-    return rollout(policy, batch, seeds, groups, generator=generator, max_new_tokens=config.max_new_tokens)
+    return rollout(policy, batch, seeds, groups, generator=generator)
 
 
 def case_seed(config: TrainConfig, update: int, group: int) -> int:

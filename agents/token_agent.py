@@ -82,8 +82,10 @@ class TokenAgent:
             if len(known) <= self._room:
                 line.read(known)
                 line.cached, line.past = self._pasts.pop(said, (0, None))
-                return line
-        line.read(self._history(messages))
+            else:  # as in training
+                line.read(self.policy.render_recent(self._shown(messages), self._room))
+        else:
+            line.read(self._history(messages))
         return line
 
     def _begin(self, line: Line, messages: Sequence[Message]) -> None:

@@ -19,7 +19,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from agents import checkpoint, distributed, lora
 from agents.config import TrainConfig, budgets_of, check_same, check_steps, record, scenario_of, versions_of
-from agents.learner import Learner, describe
+from agents.figures import describe
+from agents.learner import Learner
 from agents.methods import Method, budget_methods, build_method, customer_methods
 from agents.names import VLLM
 from agents.progress import TrainingProgress
@@ -89,10 +90,14 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenari
             f"{', '.join(customer_methods())} on that reward."
         )
     method.check_terms(scenario.terms if config.seat == "service" else {})
-    if config.opponent and method.learns_from in ("expert", "recordings"):
-        raise TdGymError(f"{config.method} learns from scripted dialogues and meets no opponent; leave that out.")
-    if config.sampler == VLLM and method.learns_from in ("expert", "recordings"):
-        raise TdGymError(f"{config.method} learns from scripted dialogues, so nothing is sampled; leave --sampler out.")
+    if method.learns_from in ("expert", "recordings"):
+        for name, stated in (("opponent", config.opponent), ("customer", config.customer)):
+            if stated:
+                raise TdGymError(f"{config.method} learns from scripted dialogues and meets no {name}; leave that out.")
+        if config.sampler == VLLM:
+            raise TdGymError(
+                f"{config.method} learns from scripted dialogues, so nothing is sampled; leave --sampler out."
+            )
     if config.copies < method.min_copies:
         raise TdGymError(
             f"{config.method} compares dialogues with the same customer, so it needs copies of at least "
@@ -136,6 +141,7 @@ def starting_policy(config: TrainConfig, method: Method, scenario: Scenario, dev
             f"{config.model!r} is an adapter of rank {rank}; train it with lora_rank {rank}, or start from its model."
         )
     policy.max_context = config.max_context or policy.max_context
+    policy.max_new_tokens = config.max_new_tokens or policy.max_new_tokens
     if method.planning is not None:
         policy.planning = method.planning
     if policy.planning is not None and not method.may_plan:

@@ -185,7 +185,8 @@ class Trajectories:
     def of_seat(self, seat: str) -> Trajectories:
         """Return the same dialogues with only the tokens that the policy of ``seat`` wrote to learn from."""
         mask = self.agent_mask & (self.seat == self.seats.index(seat))
-        return replace(self, agent_mask=mask, turn=np.where(mask, self.turn, -1))
+        turn, log_probs = np.where(mask, self.turn, -1), np.where(mask, self.log_probs, np.float32(0))
+        return replace(self, agent_mask=mask, turn=turn, log_probs=log_probs)
 
 
 def pad_rows(rows: Sequence[npt.ArrayLike], dtype: npt.DTypeLike, fill: float = 0) -> npt.NDArray[Any]:

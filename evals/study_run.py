@@ -14,6 +14,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from agents.names import MEMORY
+from agents.progress import figure
 from evals.files import check_writable, write_json
 from evals.provenance import commit, public_path
 from evals.runner import Setting, evaluate, make_agents
@@ -156,7 +157,7 @@ def curves(path: Path) -> list[dict[str, float]]:
     updates = []
     for line in path.read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
-        update = {name: record[key] for name, key in CURVES.items() if key in record}
+        update = {name: value for name, key in CURVES.items() if (value := figure(record, key)) is not None}
         for key, value in record.items():
             if key.startswith(("costs/", "weights/", "gopo/")):
                 update[key] = value

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from agents import distributed
 from agents.config import TrainConfig, budgets_of, scenario_of, versions_of
-from agents.learner import describe
+from agents.figures import describe
 from agents.losses import KL_CEILING
 from agents.methods.base import Method, Phase
 from agents.names import HF

@@ -42,7 +42,7 @@ class Phase(NamedTuple):
     number: int
     """The how-manieth batch of that source it is, from 1: the key of all its draws."""
     prefix: str = ""
-    """Stands before the names of the losses; no two phases of an update may log under one name."""
+    """Stands before the names of the losses; figures of one name in an update are averaged."""
     freezes: bool = False
     """The policy, as it stands when the phase begins, becomes the reference."""
     pace: float = 1.0

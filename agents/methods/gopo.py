@@ -109,7 +109,10 @@ class GOPO(Method):
         return Advantages(to_tokens(advantage, turn, mask), metrics)
 
     def _rewards(self, batch: Trajectories) -> tuple[Tensor, dict[str, float]]:
-        """Return what each dialogue is worth, ``[B]``, and means over all processes."""
+        """Return what each dialogue is worth, ``[B]``, and means over all processes.
+
+        Where nobody chooses strategies, none is departed from, and no choice breaks the procedure.
+        """
         c, conduct = self.config, _conduct(batch)
         breached = batch.cost(BREACHES) > 0 if BREACHES in batch.cost_names else [False] * len(batch)
         columns: dict[str, list[float]] = {"esndcg": [], "consistency": [], "reward": []}
@@ -126,6 +129,8 @@ class GOPO(Method):
             columns["reward"].append(joint if c.reward == "joint" else float(goal))
         found = {name: torch.tensor(values) for name, values in columns.items()}
         metrics = {f"gopo/{name}": batch_mean(values, reduce=all_sum).item() for name, values in found.items()}
+        if not self.may_plan:
+            del metrics["gopo/consistency"]
         return found["reward"], metrics
 
 

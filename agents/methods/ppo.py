@@ -100,9 +100,12 @@ class PPO(Method):
 
 def token_rewards(batch: Trajectories, turn_rewards: Tensor) -> Tensor:
     """Return ``[B, L]``: turn rewards ``[B, T]`` at the last token of their turn, the session reward at the last."""
-    turn, mask = torch.from_numpy(batch.turn), torch.from_numpy(batch.agent_mask)
-    following = torch.cat((turn[:, 1:], torch.full_like(turn[:, :1], -1)), dim=1)
-    closes_turn = mask & (turn != following)
-    rewards = torch.where(closes_turn, turn_rewards.gather(1, turn.clamp(min=0)), torch.zeros(mask.shape))
+    mask = torch.from_numpy(batch.agent_mask)
+    turn = torch.from_numpy(batch.turn).clamp(min=0)
+    place = torch.where(mask, torch.arange(mask.shape[1]), -1)
+    # The plan of a turn stands apart from its message, so that more than one run of tokens may belong to a turn.
+    last = torch.full(turn_rewards.shape, -1).scatter_reduce(1, turn, place, "amax")
+    closes_turn = mask & (place == last.gather(1, turn))
+    rewards = turn_rewards.gather(1, turn) * closes_turn
     closes_dialogue = mask & (mask.flip(1).cumsum(1).flip(1) == 1)
     return rewards + closes_dialogue * torch.from_numpy(batch.session_rewards)[:, None]

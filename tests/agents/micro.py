@@ -67,7 +67,7 @@ def make_trajectories(
         group=np.asarray(groups),
         term_names=tuple(term_names),
         cost_names=("voucher",),
-        outcomes=tuple({"ended_by": "resolved"} for _ in tokens),
+        outcomes=tuple({"ended_by": "resolved", "turns": int(turns)} for turns in counts),
         term_weights=tuple(term_weights),
         conduct=Conduct(
             relevance=unknown if relevance is None else pad_rows(relevance, np.int64, -1),

@@ -54,6 +54,15 @@ def test_the_joint_reward_by_hand() -> None:
     assert list(zip(found.pairs.chosen.tolist(), found.pairs.rejected.tolist(), strict=True)) == [(0, 1), (2, 3)]
 
 
+def test_without_an_expert_nothing_is_said_of_consistency() -> None:
+    """Dialogues as in the test above: nothing chosen counts as nothing departed from."""
+    found = build_method("gopo", "no_expert").advantages(planned(followed=[[-1, -1]] * 4).of_seat("service"))
+    first, second = esndcg([2, 3, 3, 3]), esndcg([1, 0, 0, 0])
+    worth = [0.4 * first + 0.4 * 0.8 + 0.2, 0.4 * second + 0.4 * 0.4 + 0.2, 0.4 + 0.32 + 0.2, 0.4 + 0.32 + 0.2]
+    assert found.metrics["gopo/reward"] == pytest.approx(sum(worth) / 4)
+    assert "gopo/consistency" not in found.metrics
+
+
 def test_a_gap_leaves_out_what_is_nearly_equal() -> None:
     found = build_method("gopo", "", {}, {"gap": 0.2}).advantages(planned().of_seat("expert"))
     assert found.pairs is not None

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from agents.losses import forward_log_probs
+from agents.planning_agent import agent_of
 from agents.rollout import rollout
 from agents.token_agent import TokenAgent
 from agents.token_policy import TokenPolicy
@@ -29,11 +30,14 @@ def policy_of(path: str, max_context: int) -> TokenPolicy:
     return policy
 
 
-def held(policy: TokenPolicy) -> Trajectories:
-    assert policy.scenario is not None
-    customers = {"customer": policy.scenario.customer("scripted")}
-    batch = ConversationBatch(policy.scenario, "service", 4, customers)
-    return rollout(policy, batch, [1, 2, 3, 4], [0, 1, 2, 3], generator=np.random.default_rng(0))
+def conversations() -> ConversationBatch:
+    scenario = make_scenario(ENV)
+    return ConversationBatch(scenario, "service", 4, {"customer": scenario.customer()})
+
+
+def held(policy: TokenPolicy, batch: ConversationBatch | None = None, temperature: float = 1.0) -> Trajectories:
+    batch, generator = batch or conversations(), np.random.default_rng(0)
+    return rollout(policy, batch, [1, 2, 3, 4], [0, 1, 2, 3], generator=generator, temperature=temperature)
 
 
 @pytest.mark.parametrize("path", ["tiny", "tiny-planned"])
@@ -57,6 +61,21 @@ def test_a_rollout_reads_anew_what_it_trains_on_as_it_was_sampled(path: str) -> 
             parts=torch.from_numpy(found.parts),
         )
     assert (scores.log_probs - torch.from_numpy(found.log_probs)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize(("path", "limit"), [("tiny", 280), ("tiny-planned", 460)])
+def test_an_agent_reads_anew_what_the_policy_did_in_training(path: str, limit: int) -> None:
+    policy = policy_of(path, limit)
+    trained, evaluated = conversations(), conversations()
+    found = held(policy, trained, temperature=0.0)
+    assert found.parts is not None
+    agent = agent_of(policy, make_scenario(ENV), temperature=0.0)
+    evaluated.reset(range(4), [1, 2, 3, 4])
+    while alive := [i for i in range(4) if evaluated.episodes[i].outcome is None]:
+        evaluated.step(alive, agent.reply_batch([evaluated.episodes[i] for i in alive]))
+    for i, episode in trained.episodes.items():
+        assert episode.messages("service") == evaluated.episodes[i].messages("service")
+        assert found.tokens[i, found.parts[i] == found.parts[i].max()].tolist() in agent._histories.values()
 
 
 def test_a_limit_that_is_not_reached_changes_nothing() -> None:
@@ -96,4 +115,5 @@ def test_a_checkpoint_with_a_short_context_trains_and_remembers_it(tmp_path: Pat
     folder = write_checkpoint("qwen2", tmp_path / "base")
     train(settings(tmp_path / "run", folder, env=ENV, max_context=2200, max_new_tokens=40, steps=1))
     assert len(metrics_of(tmp_path / "run")) == 1
-    assert TokenPolicy.load(tmp_path / "run").context == 2200
+    trained = TokenPolicy.load(tmp_path / "run")
+    assert (trained.context, trained.max_new_tokens) == (2200, 40)

@@ -321,6 +321,15 @@ def test_ppo_pays_turns_and_session_where_they_end() -> None:
     torch.testing.assert_close(rewards, expected)
 
 
+def test_ppo_pays_a_turn_once_though_its_plan_stands_apart() -> None:
+    """Plan, what was read after it, reply: a score, and at the end the reward, come with the reply's last token."""
+    rows = make_trajectories(
+        tokens=[[7, 1, 8, 2, 3, 9, 1, 8, 4]], turn=[[-1, 0, -1, 0, 0, -1, 1, -1, 1]], rewards=[5.0], groups=[0]
+    )
+    paid = token_rewards(rows, torch.tensor([[0.5, 0.25]]))
+    assert paid.tolist() == [[0, 0, 0, 0, 0.5, 0, 0, 0, 5.25]]
+
+
 def test_ppo_standardises_and_starts_its_value_at_the_mean_reward() -> None:
     method = build_method("ppo", options={"gae_lambda": 1.0})
     method.build(16)

@@ -103,7 +103,7 @@ def test_equal_dialogues_teach_nothing(tmp_path: Path) -> None:
     learns = learner(tmp_path)
     before = [p.detach().clone() for p in learns.parameters]
     metrics = learns.update(dialogues(rewards=[3.0] * 4), 1)
-    assert metrics["losses/preference_loss"] == metrics["losses/grad_norm"] == 0.0
+    assert not any(name.startswith("losses/") for name in metrics)
     assert all(torch.equal(a, b) for a, b in zip(before, learns.parameters, strict=True))
 
 

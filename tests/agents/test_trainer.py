@@ -18,7 +18,7 @@ from torch import Tensor
 
 from agents.learner import Learner
 from agents.methods import build_method, method_names
-from agents.progress import summary
+from agents.progress import figure, summary
 from agents.sources import share_of
 from agents.token_policy import TokenPolicy
 from agents.trainer import TrainConfig, train
@@ -49,6 +49,29 @@ def test_micro_batches_change_nothing(tmp_path: Path) -> None:
         learner = Learner(policy.model, toy_policy().model, build_method("ppo"), config)
         found.append(learner.update(toy_source(config)(policy, 1).rows, 1))
     assert found[0] == pytest.approx(found[1], rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.parametrize("minibatches", [2, 64, 200])
+def test_steps_with_nothing_to_learn_from_are_not_taken(tmp_path: Path, minibatches: int) -> None:
+    """Of the same weights, the entropy of a batch is the same in whatever parts it is read."""
+    config = toy_config(tmp_path, minibatches=minibatches, lr=1e-30)
+    policy = toy_policy()
+    learner = Learner(policy.model, toy_policy().model, build_method("grpo"), config)
+    rows = toy_source(config)(policy, 1).rows
+    assert len(rows) == 64
+    found = learner.update(rows, 1)
+    whole = Learner(policy.model, toy_policy().model, build_method("grpo"), toy_config(tmp_path, minibatches=1))
+    assert found["losses/entropy"] == pytest.approx(whole.update(rows, 1)["losses/entropy"], rel=1e-4)
+    assert {int(state["step"]) for state in learner.optimizer.state.values()} == {min(minibatches, 64)}
+
+
+def test_figures_are_means_over_tokens_whatever_the_loss_divides_by(tmp_path: Path) -> None:
+    found = []
+    for options in ({}, {"loss": {"normalisation": "constant"}}):
+        config, policy = toy_config(tmp_path, minibatches=1), toy_policy()
+        learner = Learner(policy.model, toy_policy().model, build_method("grpo", options=options), config)
+        found.append(learner.update(toy_source(config)(policy, 1).rows, 1)["losses/entropy"])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
 
 
 @pytest.mark.parametrize("method", ["grpo", "ppo"])
@@ -83,7 +106,7 @@ def test_a_run_directory_holds_what_it_promises(tmp_path: Path) -> None:
     assert {
         "losses/policy_loss", "losses/approx_kl", "losses/clipfrac", "losses/entropy", "losses/kl_reference",
         "charts/episodic_return", "charts/turns", "charts/format_error", "costs/voucher", "pid/voucher/lambda",
-        "groups/zero_variance_reward", "groups/zero_variance_cost",
+        "groups/zero_variance_reward", "groups/zero_variance_cost/voucher",
     } <= names  # fmt: skip
     assert not any("time" in name or "second" in name for name in names)
     assert not list(run.rglob("*.pt")) + list(run.rglob("*.pkl")) + list(run.rglob("*.bin"))
@@ -122,6 +145,13 @@ def test_a_preset_with_prices_takes_budgets(tmp_path: Path, preset: str) -> None
 
 def test_progress_of_supervised_learning_shows_the_loss() -> None:
     assert summary({"losses/policy_loss": 1.25, "losses/entropy": 0.5}, {"voucher": 0.3}) == "entropy 0.500, loss 1.250"
+
+
+def test_a_figure_is_found_behind_the_role_that_alone_has_it() -> None:
+    metrics = {"expert/losses/entropy": 0.5, "losses/kl_reference": 0.1, "reasoning/losses/kl_reference": 0.2}
+    assert figure(metrics, "losses/entropy") == 0.5
+    assert figure(metrics, "losses/kl_reference") == 0.1
+    assert figure(metrics, "losses/policy_loss") is None
 
 
 @pytest.mark.parametrize("method", [name for name in method_names() if name != "gopo"])  # which needs two seats
@@ -164,6 +194,12 @@ def test_options_that_cannot_be_are_refused_before_anything_is_written(tmp_path:
 def test_a_method_that_compares_dialogues_needs_two_of_each_customer(tmp_path: Path, method: str) -> None:
     with pytest.raises(TdGymError, match=f"{method} compares .* copies of at least 2, not 1"):
         train(TrainConfig(method, "td_gym/FoodDispute-v0", tmp_path / "run", copies=1))
+    assert not (tmp_path / "run").exists()
+
+
+def test_who_learns_from_scripted_dialogues_meets_no_customer(tmp_path: Path) -> None:
+    with pytest.raises(TdGymError, match="sft learns from scripted dialogues and meets no customer; leave that out"):
+        train(TrainConfig("sft", "td_gym/FoodDispute-v0", tmp_path / "run", customer="scripted"))
     assert not (tmp_path / "run").exists()
 
 

@@ -74,7 +74,10 @@ def test_tokens_of_one_seat() -> None:
     batch = dataclasses.replace(_three(), seats=("service", "expert"))
     batch.seat[2, 1] = 1
     assert batch.writers() == {"service", "expert"}
+    batch.log_probs[batch.agent_mask] = -1.0
     planned = batch.of_seat("expert")
+    assert planned.log_probs[2].tolist() == [0.0, -1.0, 0.0, 0.0]
+    assert planned.log_probs.sum() == -1.0
     assert planned.writers() == {"expert"}
     assert planned.agent_mask.tolist() == [[False] * 4, [False] * 4, [False, True, False, False]]
     assert planned.turn[2].tolist() == [-1, 0, -1, -1]

@@ -82,7 +82,7 @@ def toy_source(config: TrainConfig) -> Any:
             group=group,
             term_names=("quality",),
             cost_names=("voucher",),
-            outcomes=tuple({"ended_by": "resolved"} for _ in range(count)),
+            outcomes=tuple({"ended_by": "resolved", "turns": 1} for _ in range(count)),
             allowed_sets=sets,
         )
         return Batch(dialogues, dialogues)
