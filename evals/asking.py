@@ -13,6 +13,7 @@ from agents.agent import Agent
 from td_gym.draws import mix
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError
+from td_gym.llm.client import as_unicode
 
 
 def replies(
@@ -78,10 +79,13 @@ def restart(name: str, agent: Agent, agent_seed: int, index: int, seed: int) -> 
 
 
 def as_reply(name: str, seed: int, reply: Any) -> str:
-    """Return what an agent answered; ``TdGymError`` naming agent and dialogue when it is no text."""
+    """Return what an agent answered, without halves of characters, which cannot be written to a file.
+
+    Raises ``TdGymError`` naming agent and dialogue when it is no text.
+    """
     if not isinstance(reply, str):
         raise TdGymError(f"Agent {name!r} returned a {type(reply).__name__}, not text, in dialogue {seed}.")
-    return reply
+    return as_unicode(reply)
 
 
 def ask(name: str, seed: int, question: Callable[[], Any]) -> Any:

@@ -10,11 +10,12 @@ from typing import Any
 
 from evals.audit import FAULTS, Rates
 from evals.dialogue import Dialogue
-from evals.metrics import columns_of, compute, summarise
+from evals.escaping import escape_markdown, paragraph, printable
+from evals.metrics import cases_of, columns_of, compute, summarise
 from evals.scores import entry
 from evals.statistics import Interval
-from evals.tables import NOTE_BOOTSTRAP, cell, heading, markdown, note_trained_on, printable, text
-from evals.transcripts import escape_markdown, said, who
+from evals.tables import NOTE_BOOTSTRAP, cell, heading, markdown, note_trained_on, text
+from evals.transcripts import said, who
 
 NOTE = (
     "Rate: share of dialogues with the fault, with its 95 % Wilson interval; n/a where rules cannot tell. Rules see "
@@ -29,7 +30,7 @@ def notes(env: str) -> str:
 
 def scores(dialogues: Sequence[Dialogue]) -> dict[str, dict[str, Any]]:
     """Return mean, 95 % bootstrap interval and number of dialogues of each metric that tables of ``dialogues`` show."""
-    measured = summarise(compute(dialogues))
+    measured = summarise(compute(dialogues), cases_of(dialogues))
     shown = [spec.name for spec in columns_of(dialogues[0].env)]
     return {name: entry(measured[name]) for name in shown if name in measured}
 
@@ -91,8 +92,7 @@ def _shown(turns: Sequence[int]) -> list[int]:
 def _quoted(dialogue: Dialogue, place: int) -> str:
     turn = dialogue.to_json()["turns"][place]
     words = str(turn["text"]) if turn["seat"] == "customer" else said(turn)
-    lines = [escape_markdown(line) for line in words.splitlines()] or [""]
-    return "> **" + escape_markdown(who(turn)) + "**: " + "  \n> ".join(lines)
+    return paragraph(who(turn), words, quote="> ")
 
 
 def _title(rates: Rates) -> str:

@@ -36,7 +36,10 @@ def _run(argv: Sequence[str] | None) -> int:
     check_packages()
     import_from_here()
     words = sys.argv[1:] if argv is None else list(argv)
-    args = build_parser().parse_args(words)
+    args, unknown_words = build_parser().parse_known_args(words)
+    if unknown_words:  # argparse would name the whole program's help
+        command = next(word for word in words if not word.startswith("-"))
+        raise TdGymError(f"Unrecognized arguments: {' '.join(unknown_words)}; see `td-gym {command} --help`.")
     args.argv = words
     code: int = args.run(args)
     return code

@@ -16,9 +16,16 @@ from pathlib import Path
 from evals import plots
 from evals.commands.arguments import Parser, non_negative_int, positive_int
 from evals.errors import guarded
+from evals.files import write_text
 from evals.study_run import curves
+from td_gym.errors import TdGymError
 
 ENV = "td_gym/FoodDispute-v0"
+ABOUT = "demo.md"
+_ABOUT = """\
+`python -m evals.demo` writes into this folder, and replaces what it wrote before: the training run `cmpo/`,
+`results.json` and `dialogues.jsonl` of its evaluation, `table.md` with its figure, `curves.png`, and `transcripts/`.
+"""
 BASELINES = ("tiny", "scripted", "always_voucher", "always_apologise", "do_nothing", "random")
 
 
@@ -47,6 +54,9 @@ def _main(argv: Sequence[str] | None) -> int:
     options = parser.parse_args(argv)
 
     trained = options.out / "cmpo"
+    if options.out.exists() and any(options.out.iterdir()) and not (options.out / ABOUT).exists():
+        raise TdGymError(f"{str(options.out)!r} is not empty and holds no earlier demo; take another --out.")
+    write_text(options.out / ABOUT, _ABOUT)
     shutil.rmtree(trained, ignore_errors=True)
     run(
         *("train", "cmpo", "--env", ENV, "--model", "tiny", "--budget", "voucher=0.30", "--out", str(trained)),

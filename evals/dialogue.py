@@ -14,6 +14,7 @@ from types import NoneType
 from typing import Any
 
 from td_gym.errors import TdGymError
+from td_gym.json_data import as_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,42 +88,75 @@ class Dialogue:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Dialogue:
         """Build a record from plain JSON data; ``TdGymError`` names the field that is missing or wrong."""
-        values = _known_fields(cls, record, "a dialogue")
-        for name, kind in _KINDS.items():
-            if name in values and not isinstance(values[name], kind):
-                raise TdGymError(f"Field {name!r} of a dialogue is {type(values[name]).__name__}; record it again.")
-        turns = []
-        for turn in values["turns"]:
-            if not isinstance(turn, Mapping):
-                raise TdGymError("Field 'turns' of a dialogue holds something other than turns; record it again.")
-            turns.append(DialogueTurn(**_known_fields(DialogueTurn, turn, "a turn")))
+        values = _known_fields(cls, record, "a dialogue", _KINDS)
+        if not values["turns"] or not all(isinstance(turn, Mapping) for turn in values["turns"]):
+            raise _wrong("turns", "a dialogue", "must hold turns, one at least")
+        turns = [DialogueTurn(**_known_fields(DialogueTurn, turn, "a turn", _TURN_KINDS)) for turn in values["turns"]]
+        for turn in turns:
+            if not all(isinstance(value, str) for value in turn.arguments.values()):
+                raise _wrong("arguments", "a turn", "must hold text alone")
+        _check_numbers(values)
+        if values.get("verdict"):
+            _check_verdict(values["verdict"])
         return cls(**{**values, "turns": tuple(turns)})
 
 
-_KINDS: Mapping[str, type | tuple[type, ...]] = {
-    "env": str,
-    "agent": str,
-    "seed": int,
-    "briefing": str,
+_Kinds = Mapping[str, tuple[type, ...]]
+_KINDS: _Kinds = {
+    **dict.fromkeys(("env", "agent", "customer", "split", "briefing"), (str,)),
+    **dict.fromkeys(("seed", "index"), (int,)),
+    **dict.fromkeys(("row", "max_turns"), (int, NoneType)),
+    **dict.fromkeys(("costs", "outcome", "terms", "persona", "verdict"), (Mapping,)),
     "turns": (list, tuple),
-    "costs": Mapping,
-    "outcome": Mapping,
-    "terms": Mapping,
-    "persona": Mapping,
-    "max_turns": (int, NoneType),
-    "succeeded": bool,
+    "succeeded": (bool,),
     "session_reward": (int, float, NoneType),
-    "verdict": Mapping,
+}
+_TURN_KINDS: _Kinds = {
+    **dict.fromkeys(("seat", "text", "shown", "think", "action", "tool_message", "strategy"), (str,)),
+    "arguments": (Mapping,),
+    "admissible": (bool, NoneType),
+    "relevance": (int, NoneType),
 }
 
 
-def _known_fields(cls: type[Dialogue] | type[DialogueTurn], record: Mapping[str, Any], what: str) -> dict[str, Any]:
-    names = {each.name for each in fields(cls)}
+def _check_numbers(values: Mapping[str, Any]) -> None:
+    """Refuse costs, terms and rewards that are no numbers, and any number that a float cannot hold."""
+    if (reward := values.get("session_reward")) is not None:
+        as_number(reward, "Field 'session_reward' of a dialogue")
+    for name in ("costs", "terms", "outcome"):
+        for key, value in values.get(name, {}).items():
+            if name != "outcome" or (isinstance(value, int | float) and not isinstance(value, bool)):
+                as_number(value, f"Field {name!r} of a dialogue: {key!r}")
+
+
+def _check_verdict(verdict: Mapping[str, Any]) -> None:
+    from evals.llm_judge import MARKS, WEIGHTS  # which itself reads dialogues
+
+    for principle in WEIGHTS:
+        mark = verdict.get(principle)
+        if mark not in MARKS or isinstance(mark, bool):
+            raise _wrong("verdict", "a dialogue", f"needs one of {', '.join(map(str, MARKS))} as {principle!r}")
+
+
+def _wrong(name: str, what: str, reason: str) -> TdGymError:
+    return TdGymError(f"Field {name!r} of {what} {reason}; record it again.")
+
+
+def _known_fields(
+    cls: type[Dialogue] | type[DialogueTurn], record: Mapping[str, Any], what: str, kinds: _Kinds
+) -> dict[str, Any]:
+    """Return the fields of ``record`` that ``cls`` has; ``TdGymError`` where one is missing or none of its kind."""
     needed = {each.name for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING}
     missing = sorted(needed - record.keys())
     if missing:
-        raise TdGymError(f"Field {missing[0]!r} of {what} is missing; record it again.")
-    return {name: value for name, value in record.items() if name in names}
+        raise _wrong(missing[0], what, "is missing")
+    found = {name: value for name, value in record.items() if name in kinds}
+    for name, value in found.items():
+        # Python takes true and false for whole numbers.
+        right = bool in kinds[name] if isinstance(value, bool) else isinstance(value, kinds[name])
+        if not right:
+            raise _wrong(name, what, f"is {type(value).__name__}")
+    return found
 
 
 def as_jsonl(dialogues: Iterable[Dialogue]) -> str:
@@ -145,8 +179,9 @@ def read_dialogues(path: Path) -> list[Dialogue]:
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise TdGymError(f"{str(path)!r}, line {number}: not JSON ({error.msg}).") from error
+        except (ValueError, RecursionError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else error
+            raise TdGymError(f"{str(path)!r}, line {number}: not JSON ({reason}).") from error
         if not isinstance(record, Mapping):
             raise TdGymError(f"{str(path)!r}, line {number}: not a record of a dialogue.")
         try:

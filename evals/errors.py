@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
+from evals.escaping import printable
 from td_gym.errors import TdGymError, missing_extra
 
 EXIT_BAD_INPUT = 2
@@ -50,6 +51,5 @@ def describe_os_error(error: OSError) -> str:
 
 
 def _say(program: str, message: str, code: int = EXIT_BAD_INPUT) -> int:
-    line = " ".join(message.split())
-    print(f"{program}: error: {line}", file=sys.stderr)
+    print(f"{program}: error: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ def check_writable(folder: Path) -> None:
         raise TdGymError(f"Cannot write into {str(folder)!r}: {reason}; choose another folder.") from error
     if shutil.disk_usage(folder).free < _LEAST_FREE:
         raise TdGymError(f"The disk of {str(folder)!r} is full; free some space or choose another folder.")
+
+
+def check_other(out: Path, read: Iterable[Path]) -> None:
+    """Raise ``TdGymError`` where ``out``, a file to be written, is among those that are ``read``."""
+    for path in read:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise TdGymError(f"--out {str(out)!r} is a file that is read, and would be lost; name another.")
 
 
 def write_text(path: Path, text: str) -> None:

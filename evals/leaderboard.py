@@ -5,15 +5,30 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from evals import plots, tables
 from evals.metrics import MetricSpec, check_columns, columns_of, headline_of, spending_of
 from td_gym.errors import TdGymError
 from td_gym.json_data import as_list, as_object, as_text, field_of, read_json
 
-Board = dict[tuple[str, str, str], dict[str, dict[str, Any]]]
-"""(env, split, customer) -> agent -> its entry, as in ``results.json``."""
+_COMPARABLE = ("population", "scenarios", "data", "scenario_version", "wording_version")
+"""Fields of provenance in which the results of one table agree, where they state them."""
+_UNSTATED = "not stated"
+
+
+class Section(NamedTuple):
+    """What the results of one table have in common."""
+
+    env: str
+    split: str
+    customer: str
+    source: tuple[str, ...] = (_UNSTATED,) * len(_COMPARABLE)
+    """Values of the fields ``_COMPARABLE``."""
+
+
+Board = dict[Section, dict[str, dict[str, Any]]]
+"""The entries of agents, as in ``results.json``, by section and agent."""
 _DEPTH = 3
 """Folders below a named one that are searched for results: ``RUNS/STUDY/ARM/evaluation`` is three."""
 
@@ -48,14 +63,18 @@ def _inside(folder: Path, depth: int) -> list[Path]:
 def merge(paths: Sequence[Path]) -> Board:
     """Merge results files; agents of one name in several files get their folder's name added.
 
+    Results of other customers, or of another version of a scenario, do not compare and stand in sections of their own.
     Raises ``TdGymError`` naming a file that is no results file, and the field that is missing or wrong.
     """
     board: Board = {}
     for path in paths:
         results = _checked(path)
-        section = board.setdefault((results["env"], results["split"], results["customer"]), {})
+        source = results.get("provenance", {})
+        shared = tuple(str(source.get(field, _UNSTATED)) for field in _COMPARABLE)
+        section = board.setdefault(Section(results["env"], results["split"], results["customer"], shared), {})
         for name, entry in results["agents"].items():
-            section[_free_name(name, path, section)] = entry
+            measured = {**entry, "metrics_version": source.get("metrics_version", "1")}
+            section[_free_name(name, path, section)] = measured
     return board
 
 
@@ -68,6 +87,8 @@ def _checked(path: Path) -> Mapping[str, Any]:
             where = f"agent {agent!r}"
             for name, metric in as_object(field_of(entry, "metrics", where), f"{where}, field 'metrics'").items():
                 _check_metric(metric, f"{where}, metric {name!r}")
+            _check_seeds(entry, where)
+        as_object(results.get("provenance", {}), "field 'provenance'")
     except TdGymError as error:
         raise TdGymError(f"{str(path)!r} is not a results file of td-gym: {error}") from error
     return dict(results)
@@ -85,6 +106,13 @@ def _check_metric(metric: Any, where: str) -> None:
         raise TdGymError(f"{where}, field 'n' must be a whole number, not {fields['n']!r:.60}.")
 
 
+def _check_seeds(entry: Mapping[str, Any], where: str) -> None:
+    """Raise ``TdGymError`` where ``seeds`` of an agent are not numbers of metrics."""
+    for name, values in as_object(entry.get("seeds", {}), f"{where}, field 'seeds'").items():
+        if not all(map(_is_number, as_list(values, f"{where}, seeds of {name!r}"))):
+            raise TdGymError(f"{where}, seeds of {name!r} must be numbers, not {values!r:.60}.")
+
+
 def _is_number(value: Any) -> bool:
     """Whether a value read from JSON is a number that a float can hold."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
@@ -99,29 +127,41 @@ def _free_name(name: str, path: Path, taken: Mapping[str, Any]) -> str:
 
 
 def as_markdown(board: Board, columns: Sequence[str] = ()) -> str:
-    """Return one section per environment, split and customer, agents by their scenario's first metric, falling.
+    """Return the sections of ``board``, agents by their scenario's first metric, falling.
 
     ``columns`` names metrics to show beside each scenario's own; ``TdGymError`` where no scenario has one.
     """
-    envs = [env for env, _, _ in board]
+    envs = [section.env for section in board]
     check_columns(columns, envs)
     parts = ["# Leaderboard", f"Intervals: 95 %, of the kind each file states. {tables.note_trained_on(envs)}"]
-    for (env, split, customer), agents in board.items():
-        headline = headline_of(env).name
+    for section, agents in board.items():
+        headline = headline_of(section.env).name
         ordered = dict(sorted(agents.items(), key=lambda item: -_mean(item[1], headline)))
-        parts.append(tables.printable(f"## {env}, split {split}, customer {customer}"))
-        shown = [spec.name for spec in columns_of(env, columns)]
-        parts.append(tables.markdown(tables.rows({"env": env, "agents": ordered}, shown)))
+        parts.append(f"## {tables.escape_markdown(_title(section, board))}")
+        if len(measured := {entry.get("metrics_version", "1") for entry in agents.values()}) > 1:
+            parts.append(f"Measured by versions {' and '.join(sorted(measured))} of the metrics (see the changelog).")
+        shown = [spec.name for spec in columns_of(section.env, columns)]
+        parts.append(tables.markdown(tables.rows({"env": section.env, "agents": ordered}, shown)))
     parts += ["## Columns", tables.glossary(envs, columns)]
     return "\n\n".join(parts) + "\n"
+
+
+def _title(section: Section, board: Board) -> str:
+    """Return what a section holds, with that in which it differs from others of the same customers."""
+    title = f"{section.env}, split {section.split}, customer {section.customer}"
+    alike = [other for other in board if other[:3] == section[:3]]
+    for place, field in enumerate(_COMPARABLE):
+        if len({other.source[place] for other in alike}) > 1:
+            title += f", {field.replace('_', ' ')} {section.source[place]}"
+    return title
 
 
 def absent(board: Board, columns: Sequence[str]) -> list[str]:
     """Return those of ``columns``, each once, that ``as_markdown`` does not show because no agent has them."""
     shown = {
         spec.name
-        for (env, _, _), agents in board.items()
-        for spec in columns_of(env, columns)
+        for section, agents in board.items()
+        for spec in columns_of(section.env, columns)
         if any(spec.name in entry["metrics"] for entry in agents.values())
     }
     return [name for name in dict.fromkeys(columns) if name not in shown]
@@ -130,9 +170,9 @@ def absent(board: Board, columns: Sequence[str]) -> list[str]:
 def draw(board: Board, path: Path) -> list[Path]:
     """Draw session reward against budgeted cost, one PNG a section; return the files written."""
     written = []
-    for number, ((env, split, customer), agents) in enumerate(board.items(), start=1):
+    for number, (section, agents) in enumerate(board.items(), start=1):
         picture = path if len(board) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
-        written += draw_plane(env, agents, picture, title=f"{env}, split {split}, customer {customer}")
+        written += draw_plane(section.env, agents, picture, title=_title(section, board))
     return written
 
 
@@ -163,10 +203,10 @@ def draw_plane(
 
 
 def _seeds(entry: Mapping[str, Any], *axes: MetricSpec) -> tuple[tuple[float, float], ...]:
-    """Return the two metrics of each training seed, nothing for an agent without any."""
+    """Return the two metrics of each training seed, nothing where there is none, or a metric does not apply to some."""
     known = entry.get("seeds", {})
     x, y = (known.get(spec.name, ()) for spec in axes)
-    return tuple(zip(x, y, strict=True))
+    return tuple(zip(x, y, strict=True)) if len(x) == len(y) else ()
 
 
 def _mean(entry: Mapping[str, Any], metric: str) -> float:

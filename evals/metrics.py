@@ -464,16 +464,25 @@ def group_of(dialogue: Dialogue, spec: MetricSpec) -> str:
     return str(dialogue.persona[spec.by])
 
 
-def summarise(values: Mapping[str, Values], seed: int = 0) -> dict[str, Interval]:
-    """Return mean and 95 % bootstrap interval over the dialogues to which each metric applies.
+def cases_of(dialogues: Sequence[Dialogue]) -> npt.NDArray[np.int64]:
+    """Return the number of each dialogue's case, one for each row of the scenario file, or each seed."""
+    numbers: dict[int, int] = {}
+    drawn = (dialogue.seed if dialogue.row is None else dialogue.row for dialogue in dialogues)
+    return np.array([numbers.setdefault(case, len(numbers)) for case in drawn], dtype=np.int64)
+
+
+def summarise(
+    values: Mapping[str, Values], cases: npt.NDArray[np.int64] | None = None, seed: int = 0
+) -> dict[str, Interval]:
+    """Return mean and 95 % bootstrap interval over the ``cases`` of the dialogues to which each metric applies.
 
     ``n`` counts those dialogues; a metric that applies to none is left out.
     """
     summary = {}
     for name, measured in values.items():
-        applicable = measured[~np.isnan(measured)]
-        if len(applicable):
-            summary[name] = bootstrap_mean(applicable, seed)
+        applies = ~np.isnan(measured)
+        if applies.any():
+            summary[name] = bootstrap_mean(measured[applies], seed, cases=None if cases is None else cases[applies])
     return summary
 
 

@@ -8,18 +8,21 @@ from typing import TextIO
 from evals.recording import Recorder
 from evals.tables import printable
 from td_gym.episode import Episode
+from td_gym.llm.client import as_unicode
 
 Speaker = Callable[[Episode], tuple[str, str]]
 """Who answers for a seat: the next message, and the strategy planned for it, empty for none."""
 QUIT = ":quit"
 HELP = ":help"
 _HELP = {
-    "service": "Write one line and press Enter. A tool ({tools}) is called in the same line, for example "
-    "<action>{tool}</action> in front of your words; its arguments stand behind its name, as your briefing says. "
-    ":quit leaves without finishing.",
+    "service": "Write one line and press Enter.{tools} :quit leaves without finishing.",
     "customer": "Write one line and press Enter. To end the conversation close a line with a rating, for example "
     "'Thanks, bye. [end:4]', or hang up with '[hangup:1]'. :quit leaves without finishing.",
 }
+_TOOLS = (
+    " A tool ({tools}) is called in the same line, for example <action>{tool}</action> in front of your words; its "
+    "arguments stand behind its name, as your briefing says."
+)
 
 
 def converse(
@@ -35,7 +38,7 @@ def converse(
     ``others`` speaks for every other seat, ``recorder`` follows the conversation.
     """
     tools = [*episode.scenario.tools]
-    rules = _HELP[seat].format(tools=", ".join(tools), tool=tools[0])
+    rules = _HELP[seat].format(tools=_TOOLS.format(tools=", ".join(tools), tool=tools[0]) if tools else "")
     print(f"Your briefing ({seat}):\n\n{_lines(episode.briefing(seat))}\n\n{rules}\n", file=write)
     while episode.outcome is None:
         planned = ""
@@ -69,7 +72,7 @@ def _ask(read: TextIO, write: TextIO, seat: str, rules: str) -> str | None:
             print(file=write)
             return None
         if line.strip() != HELP:
-            return line.rstrip("\r\n")
+            return as_unicode(line.rstrip("\r\n"))
         print(rules, file=write)
 
 

@@ -1,12 +1,14 @@
 """Figures: training curves and session reward against budgeted cost, with intervals drawn.
 
-Colours are the Okabe-Ito set, which stays apart for colour-blind readers; every series also has its
-own marker or line style, so nothing rests on colour alone.
+Colours are the Okabe-Ito set, which stays apart for colour-blind readers; series also differ in
+marker or line style, and no two of the first 32 share both that and the colour.  Names are hostile
+text: none is read as a formula, hidden from the legend or let squeeze the axes.
 """
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evals.escaping import printable
 from td_gym.errors import installed_extras
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 LINES = ("-", "--", "-.", ":")
+_LONGEST, _BESIDE, _TITLE = 60, 28, 72
+"""Characters: the most of a label, the most of one beside the axes, and those of a line of a title."""
+_ROW = 0.21
+"""Height of a line of a legend or title, inches."""
 
 Interval = tuple[float, float]
 
@@ -55,13 +62,13 @@ def reward_against_cost(
     """
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(8.0, 4.8), layout="constrained")
+    handles: list[Any] = []
     for index, point in enumerate(points):
-        marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
-        colour = COLOURS[index % len(COLOURS)]
+        colour, marker = _style(index, MARKERS)
         for x, y in point.seeds:
             axes.plot([point.x, x], [point.y, y], color=colour, linewidth=0.8, alpha=0.6)
             axes.plot(x, y, marker=marker, color=colour, markersize=4, fillstyle="none", linestyle="none")
-        axes.errorbar(
+        drawn = axes.errorbar(
             point.x,
             point.y,
             xerr=None if point.seeds else _arms(point.x, point.x_interval),
@@ -70,14 +77,17 @@ def reward_against_cost(
             color=colour,
             capsize=3,
             markersize=7,
-            label=point.name,
         )
+        handles.append(drawn)
+    names = [point.name for point in points]
     if target is not None:
-        axes.axvline(target, color="#555555", linewidth=1, linestyle=":", label=f"budget {target:g}")
-    axes.set(title=title, xlabel=x_label, ylabel=y_label)
+        handles.append(axes.axvline(target, color="#555555", linewidth=1, linestyle=":"))
+        names.append(f"budget {target:g}")
+    axes.set(xlabel=x_label, ylabel=y_label)
     axes.margins(0.08)
     axes.grid(alpha=0.25)
-    figure.legend(loc="outside right center", frameon=False)
+    _head(figure, title)
+    _legend(figure, handles, names)
     _save(figure, path)
 
 
@@ -100,19 +110,17 @@ def training_curves(
             if not values.size:
                 continue
             steps = np.arange(1, values.shape[1] + 1)
-            style = {"color": COLOURS[index % len(COLOURS)], "linestyle": LINES[index % len(LINES)]}
+            colour, line = _style(index, LINES)
             known = np.ma.masked_invalid(values)
-            handles[arm] = axes.plot(steps, known.mean(axis=0), linewidth=1.8, **style)[0]
-            axes.fill_between(
-                steps, known.min(axis=0), known.max(axis=0), color=style["color"], alpha=0.15, linewidth=0
-            )
+            handles[arm] = axes.plot(steps, known.mean(axis=0), color=colour, linestyle=line, linewidth=1.8)[0]
+            axes.fill_between(steps, known.min(axis=0), known.max(axis=0), color=colour, alpha=0.15, linewidth=0)
         if panel.target is not None:
             handles["budget"] = axes.axhline(panel.target, color="#555555", linewidth=1, linestyle=":")
         axes.set_ylabel(panel.label)
         axes.grid(alpha=0.25)
     rows[-1, 0].set_xlabel("policy update")
-    figure.suptitle(title)
-    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)
+    _head(figure, title)
+    _legend(figure, [*handles.values()], [*handles])
     _save(figure, path)
 
 
@@ -131,13 +139,18 @@ def paired_shares(
         for side, name in enumerate(names):
             heights = [pair[side] for pair in shares.values()]
             axes.bar(
-                places + (side - 0.5) * 0.4, heights, 0.4, label=name, color=COLOURS[side], hatch=("", "///")[side]
+                places + (side - 0.5) * 0.4,
+                heights,
+                0.4,
+                label=_label(name),
+                color=COLOURS[side],
+                hatch=("", "///")[side],
             )
-        axes.set_xticks(places, list(shares), rotation=60, ha="right", fontsize=7)
-        axes.set_title(label, fontsize=10)
+        axes.set_xticks(places, map(_label, shares), rotation=60, ha="right", fontsize=7)
+        axes.set_title(_label(label), fontsize=10)
         axes.grid(axis="y", alpha=0.25)
     rows[0, 0].legend(frameon=False)
-    figure.suptitle(title)
+    _head(figure, title)
     _save(figure, path)
 
 
@@ -147,6 +160,44 @@ def series(seeds: Sequence[Sequence[Mapping[str, float]]], key: str) -> npt.NDAr
     recorded = [values for values in recorded if not all(math.isnan(value) for value in values)]
     length = max((len(values) for values in recorded), default=0)
     return np.array([values + [math.nan] * (length - len(values)) for values in recorded])
+
+
+def _style(index: int, kinds: Sequence[str]) -> tuple[str, str]:
+    """Return the colour of series ``index`` and its marker or line, which shifts each time the colours run out."""
+    return COLOURS[index % len(COLOURS)], kinds[(index + index // len(COLOURS)) % len(kinds)]
+
+
+def _label(name: str) -> str:
+    """Return ``name`` so that it is shown as it is: no formula, not hidden by an underscore in front, not overlong."""
+    shown = printable(name)
+    if len(shown) > _LONGEST:
+        tail = _LONGEST // 3
+        shown = f"{shown[: _LONGEST - tail - 1]}\N{HORIZONTAL ELLIPSIS}{shown[-tail:]}"
+    return ("\N{ZERO WIDTH SPACE}" if shown.startswith("_") else "") + shown.replace("$", r"\$")
+
+
+def _head(figure: Any, title: str) -> None:
+    """Put ``title`` above the figure, which grows by every line after the first."""
+    lines = [printable(line).replace("$", r"\$") for line in textwrap.wrap(title, _TITLE, break_on_hyphens=False)]
+    _grow(figure, len(lines) - 1)
+    figure.suptitle("\n".join(lines))
+
+
+def _legend(figure: Any, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """Put the legend at the right of the axes or, where it is too wide or high, below in a figure that grows by it."""
+    labels = [*map(_label, names)]
+    longest = max(map(len, labels), default=0)
+    if longest <= _BESIDE and len(labels) * _ROW <= figure.get_figheight():
+        figure.legend(handles, labels, loc="outside right center", frameon=False)
+        return
+    columns = max(1, 96 // (longest + 8))
+    _grow(figure, -(-len(labels) // columns))
+    small = {"fontsize": "small", "markerscale": 0.8}
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, frameon=False, **small)
+
+
+def _grow(figure: Any, lines: int) -> None:
+    figure.set_figheight(figure.get_figheight() + _ROW * max(lines, 0))
 
 
 def _arms(value: float, interval: Interval) -> list[list[float]]:

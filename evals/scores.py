@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from evals.dialogue import Dialogue
-from evals.metrics import Values, compute, metrics_version, summarise
+from evals.metrics import Values, cases_of, compute, metrics_version, summarise
 from evals.provenance import provenance
 from evals.statistics import Interval
 from td_gym.protocol import PROTOCOL_VERSION
@@ -24,24 +27,40 @@ def results(
     """Return the content of ``results.json``; ``more`` joins the provenance."""
     scenario = setting.scenario()
     values = {name: compute(each) for name, each in dialogues.items()}
+    cases = {name: cases_of(each) for name, each in dialogues.items()}
     held = [dialogue for each in dialogues.values() for dialogue in each]
     return {
         "env": without_module(setting.env),
         "split": setting.split,
         "customer": held[0].customer if held else setting.customer_name(scenario),
-        "agents": {name: {"metrics": entries(each)} for name, each in values.items()},
-        "paired": paired(values),
+        "agents": {name: {"metrics": entries(each, cases[name])} for name, each in values.items()},
+        "paired": paired(values, cases),
         "provenance": provenance(
             command,
             episodes=setting.episodes,
             seed=setting.seed,
             temperature=setting.temperature,
-            population=setting.population or scenario.populations[0],
+            **customers_of(setting, scenario),
             **versions(scenario),
-            interval="95 % bootstrap over dialogues",
+            interval=f"95 % bootstrap over {_resampled(cases.values())}",
             **more,
         ),
     }
+
+
+def customers_of(setting: Setting, scenario: Scenario) -> dict[str, str]:
+    """Return where the customers of a setting come from, as a result's provenance names it."""
+    files = {"scenarios": setting.scenarios, "data": setting.data_dir}
+    named = {field: path.resolve().name for field, path in files.items() if path is not None}
+    return {"population": setting.population or scenario.populations[0], **named}
+
+
+def _resampled(cases: Iterable[npt.NDArray[np.int64]]) -> str:
+    """Return what an interval rests on: dialogues, or, where some have a case in common, their cases."""
+    for each in cases:
+        if (different := len(np.unique(each))) < len(each):
+            return f"{different} cases, some held more than once"
+    return "dialogues"
 
 
 def versions(scenario: Scenario) -> dict[str, str]:
@@ -55,9 +74,9 @@ def versions(scenario: Scenario) -> dict[str, str]:
     }
 
 
-def entries(values: Mapping[str, Values]) -> dict[str, dict[str, Any]]:
+def entries(values: Mapping[str, Values], cases: npt.NDArray[np.int64]) -> dict[str, dict[str, Any]]:
     """Return mean, 95 % bootstrap interval and number of dialogues of each metric that applies to any."""
-    return {name: entry(interval) for name, interval in summarise(values).items()}
+    return {name: entry(interval) for name, interval in summarise(values, cases).items()}
 
 
 def entry(interval: Interval) -> dict[str, Any]:
@@ -65,13 +84,15 @@ def entry(interval: Interval) -> dict[str, Any]:
     return {"mean": interval.mean, "ci95": [interval.low, interval.high], "n": interval.n}
 
 
-def paired(values: Mapping[str, Mapping[str, Values]]) -> dict[str, dict[str, Any]]:
+def paired(
+    values: Mapping[str, Mapping[str, Values]], cases: Mapping[str, npt.NDArray[np.int64]]
+) -> dict[str, dict[str, Any]]:
     """Return the mean difference per dialogue of every two agents, in both directions, keys ``A-B``."""
     found: dict[str, dict[str, Any]] = {}
     for first, second in combinations(values, 2):
         one, other = values[first], values[second]
         shared = [metric for metric in one if metric in other and len(one[metric]) == len(other[metric])]
-        forward = entries({metric: one[metric] - other[metric] for metric in shared})
+        forward = entries({metric: one[metric] - other[metric] for metric in shared}, cases[first])
         found[f"{first}-{second}"] = forward
         found[f"{second}-{first}"] = {metric: _negated(each) for metric, each in forward.items()}
     return found

@@ -18,6 +18,7 @@ from td_gym.errors import TdGymError
 _Z95 = 1.959963984540054
 """The 97.5 % quantile of the standard normal distribution."""
 Numbers = Sequence[float] | npt.NDArray[np.float64]
+Cases = Sequence[int] | npt.NDArray[np.int64]
 
 
 class Interval(NamedTuple):
@@ -29,23 +30,25 @@ class Interval(NamedTuple):
     n: int
 
 
-def bootstrap_mean(values: Numbers, seed: int, n: int = 2000) -> Interval:
+def bootstrap_mean(values: Numbers, seed: int, n: int = 2000, cases: Cases | None = None) -> Interval:
     """Return the mean and its 95 % percentile bootstrap interval over ``n`` resamples.
 
-    For one fixed policy over dialogues.  ``seed`` fixes the resampling.
+    For one fixed policy over dialogues.  Values with one number in ``cases`` are of one case and are resampled
+    together, since another draw of cases would have brought none of them or all; by default each is a case of its own.
+    ``seed`` fixes the resampling.
     """
     data = _checked(values, "values")
     if n < 1:
         raise TdGymError(f"A bootstrap needs at least one resample, not {n}.")
+    case = np.arange(len(data)) if cases is None else np.unique(np.asarray(cases), return_inverse=True)[1]
+    sums, counts = np.bincount(case, data), np.bincount(case)
     rng = np.random.default_rng(seed)
-    chunk = max(1, 2_000_000 // len(data))
-    means = np.concatenate(
-        [
-            data[rng.integers(0, len(data), (min(chunk, n - start), len(data)))].mean(axis=1)
-            for start in range(0, n, chunk)
-        ]
-    )
-    low, high = np.percentile(means, [2.5, 97.5])
+    chunk = max(1, 2_000_000 // len(sums))
+    means = []
+    for start in range(0, n, chunk):
+        drawn = rng.integers(0, len(sums), (min(chunk, n - start), len(sums)))
+        means.append(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1))
+    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
     return Interval(float(data.mean()), float(low), float(high), len(data))
 
 

@@ -14,15 +14,29 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from evals.commands.arguments import Parser, positive_int
 from evals.errors import guarded
+from evals.scores import versions
 from evals.study_check import check
-from evals.study_file import RUNS, Run, Study, find_run, finished, load, result_path, runs
+from evals.study_file import (
+    RUNS,
+    Run,
+    Study,
+    check_versions,
+    find_run,
+    finished,
+    load,
+    result_path,
+    runs,
+    versions_of,
+)
 from evals.study_run import adopt, execute
 from evals.study_summary import summarise
+from evals.tables import printable
 from td_gym.errors import TdGymError
+from td_gym.registration import make_scenario
 
 DESCRIPTION = """\
 Run the missing runs of a study and sum up its results.
@@ -46,7 +60,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THR
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line ``argv`` and return the exit code: 1 when a run failed, 2 for bad input."""
+    """Run the command line ``argv`` and return the exit code: 2 for bad input, and when a run failed."""
     return guarded("evals.study", lambda: _main(argv))
 
 
@@ -68,20 +82,33 @@ def _main(argv: Sequence[str] | None) -> int:
     if not args.summarise:
         check(study)
         wanted = [find_run(study, name) for name in args.only] or runs(study)
-        done = {run.name for run, _ in finished(study)}
-        missing = [run for run in wanted if run.name not in done]
+        done = finished(study)
+        names = {run.name for run, _ in done}
+        missing = [run for run in wanted if run.name not in names]
+        if missing:
+            _check_versions(study, done)
         print(f"{study.name}: {len(wanted) - len(missing)} of {len(wanted)} runs are done, {len(missing)} to go.")
         taken = adopt(study, missing)
         for name, source in taken.items():
             print(f"{name} is taken from {source}, an equal run.")
         failed = run_all(study, [run for run in missing if run.name not in taken], args.jobs)
+    if failed and not finished(study):
+        raise _failure(study, failed)
     for path in summarise(study):
         print(f"wrote {path}")
     if failed:
-        raise TdGymError(
-            f"{len(failed)} of the runs failed: {', '.join(failed)}; the logs lie under {RUNS / study.name}."
-        )
+        raise _failure(study, failed)
     return 0
+
+
+def _failure(study: Study, failed: Sequence[str]) -> TdGymError:
+    return TdGymError(f"{len(failed)} of the runs failed: {', '.join(failed)}; the logs lie under {RUNS / study.name}.")
+
+
+def _check_versions(study: Study, done: Sequence[tuple[Run, Mapping[str, Any]]]) -> None:
+    """Refuse to start runs that could not be summed up with those ``done``, before they take hours."""
+    made = {repr(str(result_path(study, run))): versions_of(result) for run, result in done}
+    check_versions({**made, "a run made now": versions(make_scenario(study.env))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +136,7 @@ def run_all(study: Study, missing: Sequence[Run], jobs: int) -> list[str]:
                 if not ok:
                     failed.append(job.run.name)
                 minutes = (time.monotonic() - job.started) / 60
-                word = "finished" if ok else f"FAILED ({last_line(log_path(study, job.run))})"
+                word = "finished" if ok else f"FAILED ({printable(last_line(log_path(study, job.run)))})"
                 print(f"[{finished}/{len(missing)}] {job.run.name} {word} after {minutes:.1f} min", flush=True)
     finally:
         for job in active:

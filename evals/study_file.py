@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from evals.files import read_toml
 from evals.metrics import check_columns
 from td_gym.errors import TdGymError, unknown
-from td_gym.json_data import read_json
+from td_gym.json_data import as_list, as_number, as_object, field_of, read_json
 
 ROOT = Path("results")
 RUNS = Path("runs")
+_Name = TypeVar("_Name", int, str)
 _ENTRIES = {"env", "title", "tuning_budget", "seeds", "fixed", "columns", "train", "evaluation", "arms"}
 _TRAINING = ("preset", "steps", "model", "budgets", "options", "settings")
 """Fields of an arm that matter only where it is trained."""
@@ -29,6 +32,8 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "temperature": (float, int),
 }
 """The TOML type of every entry of a study."""
+VERSIONS = ("scenario", "scenario_version", "wording_version", "protocol_version", "metrics_version")
+"""What the provenance of results must agree in before they are put together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +172,61 @@ def config_of(study: Study, run: Run) -> dict[str, Any]:
 def finished(study: Study, root: Path = ROOT) -> list[tuple[Run, dict[str, Any]]]:
     """Return the runs that are done, each with its result.
 
-    Raises ``TdGymError`` naming a run whose result was made for other entries than the study's.
+    Raises ``TdGymError`` naming a file that holds no result, a run whose result was made for other entries than the
+    study's, and two results of different ``VERSIONS``.
     """
-    found = [(run, read_json(path)) for run in runs(study) if (path := result_path(study, run, root)).exists()]
+    found = [(run, read_result(path)) for run in runs(study) if (path := result_path(study, run, root)).exists()]
     for run, result in found:
         _check_same(study, run, result.get("config", {}), root)
+        for customer in study.evaluation.customers:
+            field_of(result["evaluation"], customer, f"{str(result_path(study, run, root))!r}: evaluation")
+    check_versions({repr(str(result_path(study, run, root))): versions_of(result) for run, result in found})
     return found
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Return the result of a run; ``TdGymError`` names the file and the field in it that is missing or wrong."""
+    where = repr(str(path))
+    result = as_object(read_json(path), where)
+    as_object(field_of(result, "provenance", where), f"{where}: provenance")
+    config = as_object(result.get("config", {}), f"{where}: config")
+    as_object(config.get("evaluation", {}), f"{where}: config.evaluation")
+    for place, update in enumerate(as_list(result.get("training", []), f"{where}: training")):
+        for name, value in as_object(update, f"{where}: training[{place}]").items():
+            as_number(value, f"{where}: training[{place}].{name}")
+    evaluation = as_object(field_of(result, "evaluation", where), f"{where}: evaluation")
+    for customer, measured in evaluation.items():
+        within = f"{where}: evaluation.{customer}"
+        for name, metric in as_object(field_of(measured, "metrics", within), f"{within}.metrics").items():
+            _check_metric(metric, f"{within}.metrics.{name}")
+    return result
+
+
+def _check_metric(metric: Any, where: str) -> None:
+    for name in ("mean", "n"):
+        as_number(field_of(metric, name, where), f"{where}.{name}")
+    bounds = as_list(field_of(metric, "ci95", where), f"{where}.ci95")
+    if len(bounds) != 2:
+        raise TdGymError(f"{where}.ci95 must be two numbers, not {len(bounds)}.")
+    for bound in bounds:
+        as_number(bound, f"{where}.ci95")
+
+
+def versions_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of ``VERSIONS`` that the provenance of a result names; one that names none has metrics 1."""
+    known = {"metrics_version": "1", **result["provenance"]}
+    return {name: known[name] for name in VERSIONS if name in known}
+
+
+def check_versions(made: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise ``TdGymError`` where two of ``made``, versions by what was made with them, differ."""
+    for (one, known), (other, found) in pairwise(made.items()):
+        for name in VERSIONS:
+            if known.get(name) != found.get(name):
+                raise TdGymError(
+                    f"{one} has {name} {known.get(name)!r}, but {other} has {found.get(name)!r}; results of different "
+                    "versions do not compare, so delete the older and run them again."
+                )
 
 
 def asks_the_same(study: Study, run: Run, other: Mapping[str, Any]) -> bool:
@@ -227,7 +281,7 @@ def _arm(name: str, shared: Mapping[str, Any], table: Mapping[str, Any], where: 
 def _seeds(values: Any, where: str) -> tuple[int, ...]:
     if not isinstance(values, list) or not values or not all(_is(seed, int) and seed >= 0 for seed in values):
         raise TdGymError(f"'seeds' in {where} must be a list of whole numbers of at least 0.")
-    return tuple(values)
+    return _each_once(values, "seeds", where)
 
 
 def _evaluation(table: Mapping[str, Any], where: str) -> EvaluationPlan:
@@ -259,10 +313,17 @@ def _name(kind: type | tuple[type, ...]) -> str:
 
 
 def _names(table: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    names = tuple(table.get(key, ()))
+    names = table.get(key, [])
     if not all(isinstance(name, str) for name in names):
         raise TdGymError(f"{key!r} in {where} must be a list of names.")
-    return names
+    return _each_once(names, key, where)
+
+
+def _each_once(values: Sequence[_Name], key: str, where: str) -> tuple[_Name, ...]:
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise TdGymError(f"{key!r} in {where} names {value!r} {count} times; name it once.")
+    return tuple(values)
 
 
 def _need(data: Mapping[str, Any], key: str, where: str) -> Any:

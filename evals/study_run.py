@@ -19,9 +19,8 @@ from evals.files import check_writable, write_json
 from evals.provenance import commit, public_path
 from evals.runner import Setting, evaluate, make_agents
 from evals.scores import versions
-from evals.study_file import ROOT, RUNS, Run, Study, asks_the_same, config_of, result_path
+from evals.study_file import ROOT, RUNS, Run, Study, asks_the_same, config_of, read_result, result_path, versions_of
 from td_gym.errors import TdGymError, unknown
-from td_gym.json_data import read_json
 from td_gym.registration import make_scenario
 
 if TYPE_CHECKING:
@@ -76,14 +75,11 @@ def adopt(study: Study, missing: Sequence[Run], root: Path = ROOT) -> dict[str, 
     and hold the metrics that ``study`` asks for.  What else they depend on, the code, is the commit in their
     provenance.
     """
-    needed = versions(make_scenario(study.env)).items()
-    found = [(path, read_json(path)) for path in sorted(root.glob("*/*-*.json"))]
+    needed = versions(make_scenario(study.env))
     usable = [
         (path, result)
-        for path, result in found
-        if "evaluation" in result
-        and needed <= {"metrics_version": "1", **result["provenance"]}.items()
-        and _holds(result, study.columns)
+        for path in sorted(root.glob("*/*-*.json"))
+        if (result := _readable(path)) is not None and versions_of(result) == needed and _holds(result, study)
     ]
     sources: dict[str, Path] = {}
     for run in missing:
@@ -96,9 +92,21 @@ def adopt(study: Study, missing: Sequence[Run], root: Path = ROOT) -> dict[str, 
     return sources
 
 
-def _holds(result: Mapping[str, Any], columns: Sequence[str]) -> bool:
-    """Say whether a result has the metrics ``columns``, with every customer."""
-    return all(set(columns) <= measured["metrics"].keys() for measured in result["evaluation"].values())
+def _readable(path: Path) -> dict[str, Any] | None:
+    """Return the result in ``path``, ``None`` where it holds none, which is for the study it lies in to say."""
+    try:
+        return read_result(path)
+    except TdGymError:
+        return None
+
+
+def _holds(result: Mapping[str, Any], study: Study) -> bool:
+    """Say whether a result has the metrics that ``study`` asks for, with each of its customers."""
+    evaluation, columns = result["evaluation"], set(study.columns)
+    return all(
+        customer in evaluation and columns <= evaluation[customer]["metrics"].keys()
+        for customer in study.evaluation.customers
+    )
 
 
 def _heading(study: Study, run: Run) -> dict[str, Any]:

@@ -7,6 +7,8 @@ same evaluation dialogues.  Agents evaluated once: bootstrap over dialogues.
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -17,16 +19,17 @@ from evals import leaderboard, plots, tables
 from evals.files import write_json, write_text
 from evals.metrics import columns_of, headline_of, metrics_of, spending_of
 from evals.provenance import public_path
-from evals.scores import entry
+from evals.scores import customers_of, entry
 from evals.statistics import mean_t, paired_t, step_spread
-from evals.study_file import ROOT, Run, Study, finished, runs
+from evals.study_file import ROOT, Run, Study, finished, runs, versions_of
+from evals.study_run import setting_of
 from td_gym.errors import TdGymError
-from td_gym.json_data import read_json
 
 NOTE = (
     "Intervals: 95 %. Arms: t-interval over training seeds, or sampling seeds where nothing is trained (n = seeds, "
     "df = n - 1), all with the same customers. Agents evaluated once: bootstrap over dialogues (n = dialogues)."
 )
+NOTE_ONE_SEED = "Arms of one seed: bootstrap over its dialogues (n = dialogues)."
 DIFFERENCES = "Differences, paired per seed; in brackets relative to the second arm's mean:"
 UNSTABLE = {"reasoning": "accuracy of reasoning", "quality": "mean reward of a reply"}
 """Curves whose instability is stated, where they are recorded."""
@@ -39,24 +42,36 @@ Curves = Mapping[str, Sequence[Sequence[Mapping[str, float]]]]
 def summarise(study: Study, root: Path = ROOT) -> list[Path]:
     """Sum up what has been run and return the files written.
 
-    Raises ``TdGymError`` when nothing has been, or a run was done for other entries than the study's.
+    Raises ``TdGymError`` when nothing has been, or where :func:`evals.study_file.finished` does.
     """
     done = finished(study, root)
     if not done:
         raise TdGymError(f"No run of study {study.name!r} is done; run python -m evals.study {study.path} first.")
     folder = root / study.name
-    written, tables_ = [], []
-    for index, customer in enumerate(study.evaluation.customers):
+    written: dict[Path, Result] = {}
+    for customer in study.evaluation.customers:
         results = collect(study, done, customer)
-        path = folder / ("results.json" if index == 0 else f"results_{customer.removeprefix('scripted_')}.json")
+        path = _free_path(folder, customer, written)
         write_json(path, results)
-        written.append(path)
-        tables_.append(_section(results, study.columns))
+        written[path] = results
+    tables_ = [_section(results, study.columns) for results in written.values()]
     curves = _curves_of(done)
     if len(unstable := instability(curves)) > 1:
         tables_ += [f"## Training\n\n{INSTABILITY}\n\n{tables.markdown(unstable)}"]
     write_text(folder / "table.md", "\n\n".join([_head(study, done), *tables_]) + "\n")
-    return [*written, folder / "table.md", *_pictures(study, curves, folder)]
+    return [*written, folder / "table.md", *_pictures(study, curves, written, folder)]
+
+
+def _free_path(folder: Path, customer: str, taken: Collection[Path]) -> Path:
+    """Return where the results with ``customer`` go: ``results.json`` for the first, then one file for each name.
+
+    A name such as ``llm:q@http://127.0.0.1:9/v1`` is cut to what a file name can hold, so two may come to the same.
+    """
+    if not taken:
+        return folder / "results.json"
+    name = re.sub(r"[^\w.-]+", "_", customer.removeprefix("scripted_")).strip("._")[:80] or "customer"
+    names = (name if count == 1 else f"{name}_{count}" for count in range(1, len(taken) + 2))
+    return next(path for each in names if (path := folder / f"results_{each}.json") not in taken)
 
 
 def collect(study: Study, done: Sequence[tuple[Run, Result]], customer: str) -> dict[str, Any]:
@@ -69,6 +84,7 @@ def collect(study: Study, done: Sequence[tuple[Run, Result]], customer: str) -> 
             fixed[run.arm.name] = measured
         else:
             by_arm.setdefault(run.arm.name, {})[run.seed] = measured
+    setting = setting_of(study, customer)
     agents = {name: _over_seeds(seeds) for name, seeds in by_arm.items()}
     agents |= {name: {**measured, "interval": "bootstrap over dialogues"} for name, measured in fixed.items()}
     return {
@@ -81,6 +97,8 @@ def collect(study: Study, done: Sequence[tuple[Run, Result]], customer: str) -> 
         "provenance": {
             "command": f"python -m evals.study {public_path(study.path)}",
             "tuning_budget": study.tuning_budget,
+            **customers_of(setting, setting.scenario()),
+            **versions_of(done[0][1]),
             "runs": {run.name: _origin(result) for run, result in done},
         },
     }
@@ -104,9 +122,12 @@ def paired(by_arm: Mapping[str, Mapping[int, Result]]) -> dict[str, dict[str, An
 
 
 def _compared(left: Sequence[float], right: Sequence[float]) -> dict[str, Any]:
-    """Return the paired difference, and ``relative``: as a share of the mean on the right, ``None`` where that is 0."""
+    """Return the paired difference, and ``relative``: as a share of the mean on the right without its sign.
+
+    ``None`` where that mean is 0.
+    """
     difference, base = entry(paired_t(left, right)), fmean(right)
-    return {**difference, "relative": difference["mean"] / base if base else None}
+    return {**difference, "relative": difference["mean"] / abs(base) if base else None}
 
 
 def _over_seeds(seeds: Mapping[int, Result]) -> dict[str, Any]:
@@ -127,12 +148,13 @@ def _origin(result: Result) -> dict[str, Any]:
 
 
 def _head(study: Study, done: Sequence[tuple[Run, Result]]) -> str:
+    seeds = Counter(run.arm.name for run, _ in done if not run.fixed)
     lines = [
         f"# {study.title}",
         f"{len(done)} of {len(runs(study))} runs; seeds {', '.join(map(str, study.seeds))}; "
         f"{study.evaluation.episodes} dialogues of split {study.evaluation.split} per run, "
         f"sampling temperature {study.evaluation.temperature:g}. Tuning budget: {study.tuning_budget}.",
-        NOTE,
+        f"{NOTE} {NOTE_ONE_SEED}" if 1 in seeds.values() else NOTE,
         tables.note_trained_on([study.env]),
         f"Command: `python -m evals.study {public_path(study.path)}`",
     ]
@@ -194,9 +216,9 @@ def _spread(seeds: Sequence[float]) -> str:
     return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _pictures(study: Study, curves: Curves, folder: Path) -> list[Path]:
+def _pictures(study: Study, curves: Curves, results: Mapping[Path, Result], folder: Path) -> list[Path]:
     try:
-        return [*_draw_curves(study, curves, folder / "curves.png"), *_planes(study, folder)]
+        return [*_draw_curves(study, curves, folder / "curves.png"), *_planes(study, results)]
     except TdGymError as error:
         print(f"no figures: {error}")
         return []
@@ -220,13 +242,12 @@ def _draw_curves(study: Study, curves: Curves, path: Path) -> list[Path]:
     return [path]
 
 
-def _planes(study: Study, folder: Path) -> list[Path]:
+def _planes(study: Study, results: Mapping[Path, Result]) -> list[Path]:
     written = []
-    for path in sorted(folder.glob("results*.json")):
-        results = read_json(path)
-        picture = folder / f"{path.stem.replace('results', 'pareto')}.png"
-        title = f"{study.title}, customer {results['customer']}"
-        written += leaderboard.draw_plane(study.env, results["agents"], picture, title=title, target=_limit(study))
+    for path, each in results.items():
+        picture = path.with_name(f"{path.stem.replace('results', 'pareto', 1)}.png")
+        title = f"{study.title}, customer {each['customer']}"
+        written += leaderboard.draw_plane(study.env, each["agents"], picture, title=title, target=_limit(study))
     return written
 
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from evals.escaping import escape_markdown as escape_markdown
+from evals.escaping import printable as printable
 from evals.metrics import MetricSpec, columns_of, headline_of, metrics_of
 
 Results = Mapping[str, Any]
 
+_MARK = " [t]"
+_FIGURES = re.compile(r"(?:[-+\d., %(\[)]|\](?!\())*")
+"""A mean with its interval and share, or a dash; brackets before a parenthesis would be a link."""
 NOTE_BOOTSTRAP = "Intervals: 95 %, bootstrap over dialogues."
 
 
@@ -35,7 +41,7 @@ def _range(spec: MetricSpec) -> str:
 def heading(metric: str, env: str) -> str:
     """Return the heading of ``metric`` or of a group in it, ``[t]`` added where training in ``env`` reads it."""
     trained_on = {spec.name for spec in metrics_of(env) if spec.trained_on}
-    return f"{metric} [t]" if metric.partition("/")[0] in trained_on else metric
+    return f"{metric}{_MARK}" if metric.partition("/")[0] in trained_on else metric
 
 
 def cell(metric: Mapping[str, Any] | None) -> str:
@@ -72,12 +78,12 @@ def text(table: Sequence[Sequence[str]]) -> str:
 
 
 def markdown(table: Sequence[Sequence[str]]) -> str:
-    """Return ``table`` as a Markdown table; pipes and control characters are escaped."""
-    lines = ["| " + " | ".join(printable(value).replace("|", r"\|") for value in row) + " |" for row in table]
+    """Return ``table`` as a Markdown table; names and words are escaped, figures and the mark of ``heading`` stand."""
+    lines = ["| " + " | ".join(map(_marked_down, row)) + " |" for row in table]
     rule = "|" + "|".join([" --- ", *(" ---: " for _ in table[0][1:])]) + "|"
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def printable(value: str) -> str:
-    """Return ``value`` with every character that could move the cursor or break a line escaped."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in value)
+def _marked_down(value: str) -> str:
+    words = "" if _FIGURES.fullmatch(value) else value.removesuffix(_MARK)
+    return escape_markdown(words) + value[len(words) :]

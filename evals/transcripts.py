@@ -7,17 +7,16 @@ its block, add markup, run a script or move a terminal's cursor.
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evals.escaping import escape_markdown, paragraph, printable
 from evals.files import write_text
-from evals.tables import printable
 from td_gym.protocol import format_call
 
-_MARKDOWN = re.compile(r"[\\`*_{}\[\]|~$]|(?<=:)/(?=/)")
-_AT_START = re.compile(r"^(\s*)([#+\-=]|\d+(?=[.)]))")
 _STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a }
 .turn { margin: .6rem 0; padding: .5rem .8rem; border-radius: .5rem; white-space: pre-wrap; overflow-wrap: anywhere }
@@ -28,14 +27,22 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto
 def write(folder: Path, agent: str, dialogues: Sequence[Mapping[str, Any]], count: int) -> list[Path]:
     """Write the first ``count`` dialogues of ``agent`` as ``NAME.md`` and ``NAME.html`` into ``folder``.
 
-    ``dialogues`` are records as in ``dialogues.jsonl``.  Returns the paths written.
+    ``dialogues`` are records as in ``dialogues.jsonl``.  No file is replaced.  Returns the paths written.
     """
-    name = re.sub(r"[^\w.-]+", "_", agent).strip("._")[:80] or "agent"
+    name = _free_name(folder, agent)
     chosen = dialogues[:count]
     pages = {f"{name}.md": as_markdown(agent, chosen), f"{name}.html": as_html(agent, chosen)}
     for file, page in pages.items():
         write_text(folder / file, page)
     return [folder / file for file in pages]
+
+
+def _free_name(folder: Path, agent: str) -> str:
+    """Return ``agent`` as a file name, numbered where one is taken: agents may differ in what is cut or replaced."""
+    short = re.sub(r"[^\w.-]+", "_", agent).strip("._")[:80]
+    base = short.encode()[:200].decode(errors="ignore") or "agent"  # file systems hold 255 bytes
+    names = (base if number == 1 else f"{base}-{number}" for number in itertools.count(1))
+    return next(name for name in names if not any((folder / f"{name}.{kind}").exists() for kind in ("md", "html")))
 
 
 def as_markdown(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:
@@ -48,11 +55,7 @@ def as_markdown(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:
             if turn["seat"] == "expert":
                 parts.append(f"*{escape_markdown(plan(turn))}*")
                 continue
-            blocks = []
-            for speaker, text in spoken(turn):
-                lines = [escape_markdown(line) for line in text.splitlines()] or [""]
-                blocks.append(f"**{escape_markdown(speaker)}**: " + "  \n".join(lines))
-            parts.append("  \n".join(blocks))
+            parts.append("  \n".join(paragraph(speaker, text) for speaker, text in spoken(turn)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -108,12 +111,6 @@ def facts(dialogue: Mapping[str, Any]) -> str:
     verdict = [f"{key}: {value}" for key, value in dialogue.get("verdict", {}).items()]
     parts = ["; ".join(outcome), f"Costs: {'; '.join(costs)}" if costs else "No costs"]
     return printable(". ".join([*parts, f"Verdict: {'; '.join(verdict)}"] if verdict else parts))
-
-
-def escape_markdown(line: str) -> str:
-    """Escape what Markdown, or HTML inside it, gives a meaning; list and heading marks only where they stand first."""
-    text = _MARKDOWN.sub(r"\\\g<0>", html.escape(printable(line), quote=False))
-    return _AT_START.sub(lambda found: f"{found[1]}&#8203;{found[2]}", text)
 
 
 def _number(value: Any) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def parse_json(content: bytes, where: str) -> Any:
     """Return what ``content`` says."""
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TdGymError(f"{where} is not a whole JSON file ({error}); write or download it again.") from error
 
 
@@ -50,6 +51,13 @@ def as_text(data: Any, where: str) -> str:
     if not isinstance(data, str):
         raise TdGymError(f"{where} must be text, not {_named(data)}.")
     return data
+
+
+def as_number(data: Any, where: str) -> float:
+    """Return ``data``, which must be a number that a float can hold: neither infinite nor NaN."""
+    if not isinstance(data, int | float) or isinstance(data, bool) or not abs(data) <= sys.float_info.max:
+        raise TdGymError(f"{where} must be a finite number, not {_named(data)}.")
+    return float(data)
 
 
 def as_texts(data: Any, where: str) -> tuple[str, ...]:

@@ -32,6 +32,10 @@ def strategy_id(name: str) -> str:
     return env_id(f"{name}Strategy")
 
 
+TAU2 = env_id("Tau2")
+"""Id of the environment over a tau2-bench checkout."""
+
+
 def scenario_names() -> tuple[str, ...]:
     """Return the names of all scenarios."""
     return tuple(_scenarios)
@@ -93,16 +97,15 @@ def register_tau2() -> str:
     from td_gym.tau2.checkout import check_checkout
 
     check_checkout()
-    name = env_id("Tau2")
-    if name not in gymnasium.registry:
+    if TAU2 not in gymnasium.registry:
         gymnasium.register(
-            name,
+            TAU2,
             entry_point="td_gym.tau2.env:Tau2Env",
             nondeterministic=True,  # its customers are language models, but for the one that is none
             disable_env_checker=True,
             order_enforce=False,
         )
-    return name
+    return TAU2
 
 
 def register(scenario: type[Scenario]) -> None:
@@ -166,6 +169,10 @@ def scenario_class(name: str) -> type[Scenario]:
     short = _load(name)
     if "/" in short:
         known = {env_id(scenario): scenario for scenario in _scenarios}
+        if short in strategy_ids():
+            raise TdGymError(f"{short!r} is the Discrete view of {env_id(strategy_scenario(short))!r}; name that here.")
+        if short == TAU2:
+            raise TdGymError(f"{short!r} has no scenario of its own; it is made by gymnasium.make alone.")
         if short not in known:
             raise unknown("environment", short, known)
         short = known[short]

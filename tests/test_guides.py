@@ -105,6 +105,16 @@ def test_a_model_learns_its_words_and_is_trained(repairs: Any, tmp_path: Path) -
     assert main(["evaluate", "--env", REPAIRS, "--agent", "run", "--episodes", "2", "--out", "runs/compare"]) == 0
 
 
+def test_a_customer_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    guide = (guides.ROOT / "docs/own_scenario.md").read_text(encoding="utf-8")
+    (source,) = re.findall(r"```py\n(.*?)```", guide, re.DOTALL)
+    with guides.module("curt", source, tmp_path):
+        words = ["--env", "curt:td_gym/CurtDispute-v0", "--agent", "scripted", "--episodes", "20", "--out", "runs/curt"]
+        assert main(["evaluate", *words]) == 0
+    assert metrics("runs/curt")["scripted"]["session_reward"] == 5.0
+
+
 def test_the_demonstrator_leaves_slots_to_be_filled(repairs: Any) -> None:
     scenario = td_gym.make_scenario(REPAIRS)
     episode = scenario.begin(0)

@@ -21,6 +21,7 @@ from evals.commands.arguments import (
     positive_int,
     servers,
 )
+from evals.commands.evaluate import AUDIT
 from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.files import check_writable, write_json, write_text
 from evals.provenance import provenance, public
@@ -34,7 +35,7 @@ from td_gym.scenario import Scenario
 EPISODES = 200
 _HOLDING = ("env", "customer", "agent", "episodes", "seed", "split", "record", "replay")
 """Options that say how dialogues are held, and mean nothing where they have been."""
-_WRITTEN = ("dialogues.jsonl", "audit.json", "audit.md")
+_WRITTEN = ("dialogues.jsonl", *AUDIT)
 
 DESCRIPTION = """\
 Say how often simulated customers are at fault, with examples: whether a customer left its role or
@@ -49,7 +50,7 @@ EXAMPLES = """\
 examples:
   td-gym audit runs/first
   td-gym audit --env td_gym/Sales-v0 --customer scripted --customer scripted_b
-  td-gym audit --env td_gym/FoodDispute-v0 --customer llm:qwen@http://localhost:8000/v1 --episodes 100 \
+  td-gym audit --env td_gym/FoodDispute-v0 --customer llm:qwen@http://localhost:8000/v1 --episodes 100 \\
     --record runs/llm/tape.jsonl --out runs/llm/audit
 """
 
@@ -155,6 +156,8 @@ def _read(args: argparse.Namespace) -> tuple[Scenario, list[Sequence[Dialogue]],
         raise TdGymError(f"{str(args.run_dir)!r} holds dialogues of several environments or splits; audit each alone.")
     population = args.population or _population(args.run_dir / "results.json")
     scenario = make_scenario(env, population=population, scenarios=args.scenarios, data_dir=args.data)
+    if args.out is not None and args.out.resolve() != args.run_dir.resolve():
+        _check_free(args)
     check_writable(args.out or args.run_dir)
     return scenario, [*held.values()], {"population": population, "audited": public(str(args.run_dir))}
 

@@ -26,6 +26,8 @@ from td_gym.errors import TdGymError
 from td_gym.scenario import LLM
 
 _WRITTEN = ("dialogues.jsonl", "results.json")
+AUDIT = ("audit.json", "audit.md")
+"""What td-gym audit leaves."""
 TRANSCRIPTS = "transcripts"
 """Folder in ``--out`` for transcripts."""
 
@@ -42,6 +44,7 @@ An agent SPEC is one of
   oracle               knows what is hidden; an upper reference, never a baseline
   random, do_nothing   floors of every scenario, which may have more, see td-gym envs
   tiny                 the shipped small language model (needs pip install "td-gym[train]")
+  tiny-planned         the same once it has learnt to plan before it writes, where gopo begins
   DIRECTORY            what td-gym train wrote, or a Hugging Face model directory
   openai:MODEL@URL     a model on a server; #text behind the URL if that has no tool calling
   package.module:factory     your own: factory() returns an object with reset(seed=None) and
@@ -53,7 +56,7 @@ examples:
   td-gym evaluate --env td_gym/FoodDispute-v0 --agent tiny --agent runs/cmpo --episodes 1000 --out runs/compare
   td-gym evaluate --env td_gym/FoodDispute-v0 --agent runs/cmpo --customer scripted_b --out runs/transfer
   td-gym evaluate --env td_gym/FoodDispute-v0 --agent my_agents:make_agent --save-transcripts 10 --out runs/mine
-  td-gym evaluate --env td_gym/FoodDispute-v0 --agent scripted --customer llm:qwen@http://localhost:8000/v1 \
+  td-gym evaluate --env td_gym/FoodDispute-v0 --agent scripted --customer llm:qwen@http://localhost:8000/v1 \\
     --record runs/llm/tape.jsonl --out runs/llm/scripted
 """
 
@@ -93,7 +96,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="replace an earlier evaluation in --out, with every .md and .html among its transcripts",
+        help="replace an earlier evaluation in --out, its audit, and every .md and .html among its transcripts",
     )
     parser.set_defaults(run=run)
 
@@ -110,14 +113,13 @@ def run(args: argparse.Namespace) -> int:
         check_writable(args.out)
         judge = models.client(_judge(args.judge)) if args.judge else None
         evaluation = evaluate(setting, agents)
+        _remove_earlier(args.out)
+        write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
         if judge is not None:
             evaluation = with_verdicts(evaluation, judge)
+            write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
     results = evaluation.results(["td-gym", *args.argv], **asked_of(models))
-    write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
     write_json(args.out / "results.json", results)
-    for earlier in (args.out / TRANSCRIPTS).glob("*"):
-        if earlier.suffix in (".md", ".html"):
-            earlier.unlink()
     show(results)
     print(f"\nwrote {args.out / 'results.json'} and {args.out / 'dialogues.jsonl'}")
     if args.save_transcripts:
@@ -135,19 +137,30 @@ def _judge(spec: str) -> str:
 
 
 def _check_free(out: Path, force: bool) -> None:
-    """Refuse to replace an earlier evaluation unless it is to be forced, and transcripts of no evaluation always."""
-    evaluated = (out / "results.json").exists()
-    if evaluated and not force:
-        raise TdGymError(f"{str(out)!r} already holds results; add --force to replace them, or take another --out.")
-    if not evaluated and any((out / TRANSCRIPTS).glob("*")):
+    """Refuse to replace dialogues and scores unless it is to be forced, and transcripts of no evaluation always."""
+    held = [name for name in _WRITTEN if (out / name).exists()]
+    if held and not force:
+        raise TdGymError(
+            f"{str(out)!r} already holds {' and '.join(held)}; add --force to replace them, or take another --out."
+        )
+    if not held and any((out / TRANSCRIPTS).glob("*")):
         raise TdGymError(
             f"{str(out / TRANSCRIPTS)!r} is not empty and no results.json stands beside it, so no evaluation wrote it; "
             "move it away, or take another --out."
         )
 
 
+def _remove_earlier(out: Path) -> None:
+    """Remove what an earlier evaluation in ``out`` left, and an audit of it."""
+    for name in (*_WRITTEN, *AUDIT):
+        (out / name).unlink(missing_ok=True)
+    for page in (out / TRANSCRIPTS).glob("*"):
+        if page.suffix in (".md", ".html"):
+            page.unlink()
+
+
 def show(results: dict[str, Any]) -> None:
     """Print the table with what its intervals and marks mean."""
     print(f"{results['env']}, split {results['split']}, customer {results['customer']}.")
-    print(f"{tables.NOTE_BOOTSTRAP}\n{tables.note_trained_on([results['env']])}\n")
+    print(f"Intervals: {results['provenance']['interval']}.\n{tables.note_trained_on([results['env']])}\n")
     print(tables.text(tables.rows(results)))

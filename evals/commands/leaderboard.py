@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from evals import leaderboard
-from evals.files import write_text
+from evals.files import check_other, write_text
 from td_gym.errors import TdGymError
 from td_gym.registration import scenario_class
 
@@ -59,15 +60,16 @@ def run(args: argparse.Namespace) -> int:
     """Print or write the merged table."""
     for env in args.env:
         scenario_class(env)
-    board = leaderboard.merge(leaderboard.find(args.paths))
+    found = leaderboard.find(args.paths)
+    if args.out is not None:
+        _check_out(args.out, found)
+    board = leaderboard.merge(found)
     page = leaderboard.as_markdown(board, args.column)
     if lacking := leaderboard.absent(board, args.column):
         print(f"note: no agent in these results has {', '.join(lacking)}", file=sys.stderr)  # stdout is the table's
     if args.out is None:
         sys.stdout.write(page)
         return 0
-    if args.out.is_dir():
-        raise TdGymError(f"--out {str(args.out)!r} is a folder; name a file, for example leaderboard.md in it.")
     write_text(args.out, page)
     print(f"wrote {args.out}")
     try:
@@ -78,3 +80,12 @@ def run(args: argparse.Namespace) -> int:
     for picture in pictures:
         print(f"wrote {picture}")
     return 0
+
+
+def _check_out(out: Path, found: Sequence[Path]) -> None:
+    """Raise ``TdGymError`` where the table cannot be written to ``out``."""
+    if out.is_dir():
+        raise TdGymError(f"--out {str(out)!r} is a folder; name a file, for example leaderboard.md in it.")
+    if out.suffix.lower() == ".png":
+        raise TdGymError(f"--out {str(out)!r} is for the table, figures come beside it; name it .md.")
+    check_other(out, found)

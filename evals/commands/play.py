@@ -26,7 +26,7 @@ from evals.files import check_writable, write_json, write_text
 from evals.play import Speaker, converse
 from evals.recording import Recorder
 from evals.runner import Setting, make_agents
-from evals.scores import results, versions
+from evals.scores import customers_of, results, versions
 from td_gym.envs.batch import Ledger
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError
@@ -59,13 +59,19 @@ def add(commands: Any) -> None:
     )
     add_env(parser)
     parser.add_argument("--seat", default="service", choices=("service", "customer"), help="your seat")
-    parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the first conversation")
+    parser.add_argument(
+        "--seed",
+        type=non_negative_int,
+        metavar="S",
+        help="seed of the first conversation (default: 0, or where some are saved the next that is not)",
+    )
     parser.add_argument(
         "--episodes", type=positive_int, default=1, metavar="N", help="conversations, one after the other"
     )
     parser.add_argument("--split", default="test", metavar="NAME", help="train, validation or test customers")
     parser.add_argument("--customer", metavar="NAME", help="simulated customer (default: the environment's first)")
     parser.add_argument("--population", metavar="NAME", help="population of personas (default: the environment's)")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
     parser.add_argument(
         "--agent",
         metavar="SPEC",
@@ -79,7 +85,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Hold the conversations, save and score them if asked to."""
-    setting = Setting(**conversations(args))
+    setting = Setting(**conversations(args), data_dir=args.data)
     setting.check()
     with servers(args) as models:
         return _play(args, replace(setting, models=models))
@@ -94,12 +100,13 @@ def _play(args: argparse.Namespace, setting: Setting) -> int:
     if args.save is not None:
         check_writable(args.save)
         earlier = _earlier(args.save, {**known, "split": args.split}, _fixed(setting, scenario))
+    first = max((dialogue.seed for dialogue in earlier), default=-1) + 1 if args.seed is None else args.seed
     held: list[Dialogue] = []
     try:
-        for seed in range(args.seed, args.seed + args.episodes):
-            episode = scenario.begin(seed, args.split)
+        for number in range(args.episodes):
+            episode = scenario.begin(first + number, args.split)
             recorder = Recorder()
-            if not converse(episode, args.seat, begin(episode), sys.stdin, sys.stdout, recorder):
+            if not converse(episode, args.seat, begin(episode, number), sys.stdin, sys.stdout, recorder):
                 break
             index = len(earlier) + len(held)
             held.append(recorder.dialogue(episode, **known, index=index))
@@ -109,8 +116,13 @@ def _play(args: argparse.Namespace, setting: Setting) -> int:
     return 0
 
 
-def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> tuple[str, Callable[[Episode], Speaker]]:
-    """Return the name of the row to score, and how to find who speaks with the person in a conversation that begins."""
+def _others(
+    args: argparse.Namespace, setting: Setting, scenario: Scenario
+) -> tuple[str, Callable[[Episode, int], Speaker]]:
+    """Return the name of the row to score, and how to find who speaks with the person in a conversation that begins.
+
+    It is told the how-manieth it is, from 0.
+    """
     if args.seat == "service":
         for name, stated in (("--agent", args.agent is not None), ("--device", args.device != "cpu")):
             if stated:
@@ -118,11 +130,11 @@ def _others(args: argparse.Namespace, setting: Setting, scenario: Scenario) -> t
                     f"{name} is of the agent that serves you as a customer; add --seat customer, or leave it out."
                 )
         customer = setting.simulated(scenario)
-        return "human", lambda _: lambda episode: (customer.reply_batch([episode])[0], "")
+        return "human", lambda *_: lambda episode: (customer.reply_batch([episode])[0], "")
     ((name, agent),) = make_agents([args.agent or "scripted"], setting).items()
 
-    def begin(episode: Episode) -> Speaker:
-        restart(name, agent, args.seed, episode.seed - args.seed, episode.seed)
+    def begin(episode: Episode, number: int) -> Speaker:
+        restart(name, agent, setting.seed, number, episode.seed)
         return partial(_answer, name, agent)
 
     return name, begin
@@ -150,12 +162,12 @@ def _save(args: argparse.Namespace, setting: Setting, name: str, dialogues: list
     print(f"\nwrote {args.save / 'dialogues.jsonl'} and {args.save / 'results.json'}")
 
 
-def _fixed(setting: Setting, scenario: Scenario) -> dict[str, str]:
+def _fixed(setting: Setting, scenario: Scenario) -> dict[str, str | None]:
     """Return what the provenance of conversations that are scored together must agree in."""
-    return {"population": setting.population or scenario.populations[0], **versions(scenario)}
+    return {"data": None, **customers_of(setting, scenario), **versions(scenario)}
 
 
-def _earlier(folder: Path, record: Mapping[str, str], source: Mapping[str, str]) -> list[Dialogue]:
+def _earlier(folder: Path, record: Mapping[str, str], source: Mapping[str, str | None]) -> list[Dialogue]:
     """Return the dialogues saved in ``folder`` before.
 
     Raises ``TdGymError`` unless their records hold what ``record`` states, and the provenance beside them ``source``.
@@ -169,6 +181,7 @@ def _earlier(folder: Path, record: Mapping[str, str], source: Mapping[str, str])
     where = repr(str(scored))
     provenance = as_object(field_of(read_json(scored), "provenance", where), f"{where}, field 'provenance'")
     found = read_dialogues(kept)
+    agreeing: list[tuple[str, Any, str | None]]
     agreeing = [(field, getattr(dialogue, field), value) for dialogue in found for field, value in record.items()]
     agreeing += [(field, provenance.get(field), value) for field, value in source.items()]
     for field, before, now in agreeing:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals import tables
-from evals.files import check_writable, write_json
+from evals.files import check_other, check_writable, write_json
 from evals.multiwoz import DOMAIN_SOURCES
 from td_gym.errors import TdGymError
 
@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out.is_dir():
         raise TdGymError(f"--out {str(args.out)!r} is a folder; name a file, for example scores.json in it.")
+    check_other(args.out, [args.predictions])
     check_writable(args.out.parent)
     predictions, benchmark = read_predictions(args.predictions), Benchmark(args.data)
     benchmark.check_knows(predictions, args.predictions)

@@ -90,7 +90,7 @@ def normal_time(text: str) -> str:
     time = re.sub(r"^(by.?\s*)?(after\s*)?(afer\s*)?", "", time)
     time = re.sub(r"\s*(am|a\.m\.)$", "", time)
     time, afternoon = re.subn(r"\s*(pm|p\.m\.)$", "", time)
-    if afternoon and (parts := re.fullmatch(r"(\d+)\s*(?::(.*))?", time)):
+    if afternoon and (parts := re.fullmatch(r"(\d{1,9})\s*(?::(.*))?", time)):  # int() refuses thousands of digits
         return f"{int(parts[1]) + 12}:{(parts[2] or '00').replace(' ', '')}"
     time = re.sub(r"[.,?]$", "", time)
     if time.isdigit() or not time:

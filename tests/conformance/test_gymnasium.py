@@ -78,6 +78,10 @@ def test_wrong_arguments_name_what_is_known(env_id: str, scenario: Scenario) -> 
         td_gym.make_scenario("td_gym/Nothing-v0")
     with pytest.raises(TdGymError, match="Unknown environment"):
         td_gym.make_scenario("Nothing")
+    with pytest.raises(TdGymError, match=f"is the Discrete view of {env_id!r}; name that here"):
+        td_gym.make_scenario(env_id.replace("-v0", "Strategy-v0"))
+    with pytest.raises(TdGymError, match=r"made by gymnasium\.make alone"):
+        td_gym.make_scenario("td_gym/Tau2-v0")
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ SELF_PLAY = ["self-play", "--env", ENV, "--steps", "1", "--out", "OUT"]
 BAD = {
     "no command": ([], "arguments are required"),
     "unknown command": (["evalute"], "evalute"),
-    "unknown option": ([*EVALUATE, "--epsiodes", "3"], "--epsiodes"),
+    "unknown option": ([*EVALUATE, "--epsiodes", "3"], "arguments: --epsiodes 3; see `td-gym evaluate --help`."),
     "missing option": (["evaluate", "--env", ENV, "--out", "OUT"], "--agent"),
     "unknown environment": ([*EVALUATE, "--env", "td_gym/FoodDispte-v0"], "FoodDispte"),
     "environment elsewhere": ([*EVALUATE, "--env", "CartPole-v1"], "CartPole"),
@@ -272,13 +272,18 @@ def test_an_own_agent_and_its_crash(tmp_path: Path) -> None:
         "    def reset(self, seed=None): pass\n"
         "    def act(self, observation, messages): return 'I am sorry to hear that.'\n"
         "class B(A):\n"
-        "    def act(self, observation, messages): return 1 / 0\n",
+        "    def act(self, observation, messages): return 1 / 0\n"
+        "class C(A):\n"
+        "    def act(self, observation, messages): return 'I am sorry \\ud83d'\n",
         encoding="utf-8",
     )
     words = ["evaluate", "--env", ENV, "--episodes", "2", "--out", str(tmp_path / "o"), "--agent"]
     fine = shell(*words, "mine:A", cwd=tmp_path)
     assert fine.returncode == 0, fine.stderr
     assert "mine:A" in fine.stdout
+    halved = shell(*words, "mine:C", "--force", cwd=tmp_path)
+    assert halved.returncode == 0, halved.stderr
+    assert '"text": "I am sorry ?"' in (tmp_path / "o" / "dialogues.jsonl").read_text(encoding="utf-8")
     crash = shell(*words, "mine:B", "--force", cwd=tmp_path)
     assert crash.returncode == 2
     assert crash.stderr == "td-gym: error: Agent 'mine:B' failed in dialogue 0: ZeroDivisionError: division by zero.\n"
@@ -369,6 +374,17 @@ def test_a_person_in_the_service_seat_is_scored_as_human(
     assert (source["episodes"], source["seed"], source["seeds"], source["device"]) == (2, 1, [1, 2], "cpu")
     assert cli.main(["leaderboard", str(tmp_path)]) == 0
     assert "| human |" in capsys.readouterr().out
+
+
+def test_conversations_that_are_saved_are_of_new_customers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for words in ([], ["--seed", "4"], []):
+        assert play([*words, "--save", str(tmp_path)], "<think>\n", monkeypatch) == 0
+    source = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["provenance"]
+    assert source["seeds"] == [0, 4, 5]
+    assert source["interval"] == "95 % bootstrap over dialogues"
+    assert play(["--seed", "4", "--save", str(tmp_path)], "<think>\n", monkeypatch) == 0
+    source = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["provenance"]
+    assert source["interval"] == "95 % bootstrap over 3 cases, some held more than once"
 
 
 @pytest.mark.parametrize("env", env_ids())

@@ -1,5 +1,7 @@
+import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,12 +185,80 @@ def test_dialogues_survive_the_file(tmp_path: Path) -> None:
     assert read_dialogues(tmp_path / "dialogues.jsonl") == talks
 
 
-@pytest.mark.parametrize("line", ["{", "[1]", "{}", '{"env": 3}'])
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[1]", "{}", '{"env": 3}', "[" * 100_000, "9" * 5_000],
+    ids=["cut off", "a list", "empty", "of another kind", "nested deeply", "a number too long"],
+)
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "dialogues.jsonl"
     path.write_text(as_jsonl([good()]) + line + "\n", encoding="utf-8")
     with pytest.raises(TdGymError, match=r"dialogues\.jsonl'?, line 2"):
         read_dialogues(path)
+
+
+MARKED = {"adaptation": 50, "stage_fitness": 100, "quality": 0, "rules": 100, "reason": "Kind."}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, []) for name in ("env", "agent", "customer", "split", "briefing")),
+        *((name, wrong) for name in ("seed", "index", "row", "max_turns") for wrong in ("1", 1.5, True)),
+        ("succeeded", 1),
+        ("turns", []),
+        ("turns", [3]),
+        *((name, []) for name in ("costs", "outcome", "terms", "persona", "verdict")),
+        ("costs", {"voucher": 10**400}),
+        ("costs", {"voucher": "high"}),
+        ("costs", {"voucher": None}),
+        ("terms", {"sourced": math.inf}),
+        ("terms", {"sourced": True}),
+        ("outcome", {"satisfaction": 10**400}),
+        ("outcome", {"satisfaction": math.nan}),
+        pytest.param("session_reward", 10**400, id="session_reward-too large"),
+        ("session_reward", "much"),
+        ("verdict", {"a": 1}),
+        ("verdict", MARKED | {"rules": 99}),
+        ("verdict", MARKED | {"rules": False}),
+        ("verdict", MARKED | {"rules": [100]}),
+        ("verdict", {name: mark for name, mark in MARKED.items() if name != "rules"}),
+    ],
+)
+def test_a_wrong_field_of_a_dialogue_is_named(name: str, value: Any, tmp_path: Path) -> None:
+    path = tmp_path / "dialogues.jsonl"
+    path.write_text(json.dumps(good().to_json() | {name: value}), encoding="utf-8")
+    with pytest.raises(TdGymError, match=f"dialogues.jsonl', line 1: Field '{name}' of a dialogue"):
+        read_dialogues(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, wrong) for name in ("seat", "text", "shown", "think", "action") for wrong in (5, None)),
+        *((name, wrong) for name in ("tool_message", "strategy") for wrong in ([], None)),
+        ("arguments", None),
+        ("arguments", {"amount": 26.0}),
+        ("admissible", "yes"),
+        ("admissible", 1),
+        ("relevance", 1.5),
+        ("relevance", True),
+    ],
+)
+def test_a_wrong_field_of_a_turn_is_named(name: str, value: Any) -> None:
+    record = good().to_json()
+    record["turns"][1][name] = value
+    with pytest.raises(TdGymError, match=f"Field '{name}' of a turn .*; record it again"):
+        Dialogue.from_json(record)
+
+
+def test_fields_that_may_be_absent_or_empty_are_right() -> None:
+    record = good().to_json() | {"row": None, "max_turns": None, "session_reward": None, "verdict": MARKED}
+    record["turns"][1].update(admissible=None, relevance=None)
+    assert Dialogue.from_json(record).verdict == MARKED
+    record |= {"row": 3, "max_turns": 20, "session_reward": 4, "costs": {"voucher": 1}, "verdict": {}}
+    record["turns"][1].update(admissible=True, relevance=3)
+    assert Dialogue.from_json(record).to_json()["turns"][1]["relevance"] == 3
 
 
 def test_a_missing_or_empty_file_is_an_error(tmp_path: Path) -> None:

@@ -270,13 +270,14 @@ def test_results_have_the_layout_that_scripts_read() -> None:
 
 
 def test_metrics_leave_out_dialogues_they_do_not_apply_to() -> None:
-    found = entries({"m": np.array([1.0, np.nan, 3.0]), "none": np.array([np.nan])})
+    found = entries({"m": np.array([1.0, np.nan, 3.0]), "none": np.array([np.nan] * 3)}, np.arange(3))
     assert set(found) == {"m"}
     assert (found["m"]["mean"], found["m"]["n"]) == (2.0, 2)
 
 
 def test_paired_differences_are_per_dialogue_and_both_ways() -> None:
-    found = paired({"a": {"m": np.array([1.0, 2.0, 3.0])}, "b": {"m": np.array([0.5, 1.5, 2.5])}})
+    values = {"a": {"m": np.array([1.0, 2.0, 3.0])}, "b": {"m": np.array([0.5, 1.5, 2.5])}}
+    found = paired(values, dict.fromkeys(values, np.arange(3)))
     assert found["a-b"]["m"] == {"mean": 0.5, "ci95": [0.5, 0.5], "n": 3}
     assert found["b-a"]["m"] == {"mean": -0.5, "ci95": [-0.5, -0.5], "n": 3}
 
@@ -329,7 +330,7 @@ def test_transcripts_show_a_plan_beside_what_was_said(tmp_path: Path) -> None:
     turn = {"seat": "service", "text": "Here.", "shown": "Here.", "action": "", "arguments": {}}
     record = {"seed": 1, "turns": [plan, turn], "outcome": {}, "costs": {}}
     markdown, page = (path.read_text(encoding="utf-8") for path in transcripts.write(tmp_path, "a", [record], 1))
-    assert markdown.endswith("*planned: offer\\_voucher\\\\n&lt;b&gt;*\n\n**service**: Here.\n")
+    assert markdown.endswith("*planned: offer_voucher\\\\n&lt;b&gt;*\n\n**service**: Here.\n")
     assert '<p class="facts plan">planned: offer_voucher\\n&lt;b&gt;</p>\n<div class="turn service">' in page
 
 

@@ -71,6 +71,22 @@ def test_bootstrap_is_repeatable_and_has_the_width_of_the_standard_error() -> No
     assert bootstrap_mean([4.0], seed=0)[:3] == (4.0, 4.0, 4.0)
 
 
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_a_case_that_was_held_again_makes_no_interval_narrower(times: int) -> None:
+    values = np.random.default_rng(1).normal(2.0, 1.0, 40)
+    repeated, cases = np.tile(values, times), [7 * case for case in range(40)] * times
+    assert bootstrap_mean(repeated, seed=3, cases=cases)[:3] == pytest.approx(bootstrap_mean(values, seed=3)[:3])
+    assert bootstrap_mean(repeated, seed=3, cases=cases).n == 40 * times
+
+
+def test_cases_count_by_their_dialogues() -> None:
+    """Resamples of two cases, 0 0 0 and 3: both of the first, one of each in two ways, both of the second."""
+    low, high = bootstrap_mean([0.0, 0.0, 0.0, 3.0], seed=0, cases=[1, 1, 1, 2])[1:3]
+    assert (low, high) == (0.0, 3.0)
+    middle = bootstrap_mean([0.0, 0.0, 0.0, 3.0] * 9, seed=0, cases=[*[1, 1, 1, 2] * 9])
+    assert middle.mean == pytest.approx(0.75)
+
+
 def test_bootstrap_covers_the_truth_about_nineteen_times_in_twenty() -> None:
     rng = np.random.default_rng(3)
     samples = (rng.binomial(1, 0.3, 100).astype(float) for _ in range(200))

@@ -15,7 +15,7 @@ from evals.runner import Setting
 from evals.scores import versions
 from evals.study_check import check
 from evals.study_file import Arm, Run, config_of, find_run, load, result_path, runs
-from evals.study_run import execute, train_arm, train_config
+from evals.study_run import adopt, execute, train_arm, train_config
 from evals.study_summary import collect, instability, paired, summarise
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
@@ -58,6 +58,13 @@ def a_result(value: float, *, training: bool = False) -> dict[str, Any]:
         "training": [{"reward": value, "costs/voucher": 0.3, "lambda/voucher": 0.8}] * 3 if training else [],
         "provenance": {"commit": "c0ffee", "machine": {"cores": 1}, "device": "cpu"},
     }
+
+
+def made_now(value: float, *, training: bool = False, env: str = "td_gym/FoodDispute-v0") -> dict[str, Any]:
+    """A result as a run of today leaves it: with the versions of its scenario."""
+    result = a_result(value, training=training)
+    result["provenance"] |= versions(make_scenario(env))
+    return result
 
 
 def save(path: Path, result: dict[str, Any]) -> None:
@@ -143,6 +150,10 @@ def test_arms_are_trained_and_evaluated_on_one_population(
         ("[arms.sft]", "[arms.sft", "TOML"),
         ("steps = 2", 'steps = "2"', "'steps' .* whole number"),
         ("seeds = [0, 1, 2]", "seeds = [true]", "seeds"),
+        ("seeds = [0, 1, 2]", "seeds = [0, 1, 0]", "'seeds' in study .* names 0 2 times"),
+        ('method = "cmpo"', 'method = "cmpo"\nseeds = [1, 1]', r"'seeds' in .*\[arms.cmpo\] names 1 2 times"),
+        ('fixed = ["random"]', 'fixed = ["random", "oracle", "random"]', "'fixed' in study .* names 'random' 2 times"),
+        ("episodes = 4", 'customers = ["scripted", "scripted"]', "'customers' in .* names 'scripted' 2 times"),
         ('fixed = ["random"]', 'fixed = "random"', "'fixed' .* list"),
         ('fixed = ["random"]', "fixed = [3]", "'fixed' .* names"),
         ('fixed = ["random"]', 'columns = "engagement"', "'columns' .* list"),
@@ -249,14 +260,14 @@ def test_only_missing_runs_are_started_and_failures_do_not_stop_others(
     monkeypatch.chdir(tmp_path)
     path = a_study(tmp_path)
     study = load(path)
-    save(result_path(study, find_run(study, "cmpo-0")), a_result(4.0, training=True))
+    save(result_path(study, find_run(study, "cmpo-0")), made_now(4.0, training=True))
     script = tmp_path / "job.py"
     script.write_text(
         "import json, os, sys\n"
         "name = sys.argv[-1]\n"
         "assert os.environ['OMP_NUM_THREADS'] == '1'\n"
-        "if name == 'cmpo-1': print('it broke'); sys.exit(3)\n"
-        f"json.dump({a_result(3.5)!r}, open('results/small/' + name + '.json', 'w'))\n",
+        "if name == 'cmpo-1': print('it \\x1b[2Jbroke'); sys.exit(3)\n"
+        f"json.dump({made_now(3.5)!r}, open('results/small/' + name + '.json', 'w'))\n",
         encoding="utf-8",
     )
     real = study_command.subprocess.Popen
@@ -271,11 +282,136 @@ def test_only_missing_runs_are_started_and_failures_do_not_stop_others(
     assert study_command.main([str(path), "--jobs", "2"]) == 2
     assert started == ["random-0", "sft-0", "sft-1", "cmpo-1", "sft-2", "cmpo-2"]
     captured = capsys.readouterr()
-    assert "cmpo-1 FAILED (it broke)" in captured.out
+    assert r"cmpo-1 FAILED (it \x1b[2Jbroke)" in captured.out
     assert captured.err.splitlines() == [
         "evals.study: error: 1 of the runs failed: cmpo-1; the logs lie under runs/small."
     ]
     assert set(json.loads(Path("results/small/results.json").read_text())["agents"]) == {"sft", "cmpo", "random"}
+
+
+def test_failures_are_told_where_nothing_can_be_summed_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = a_study(tmp_path)
+    monkeypatch.setattr(study_command, "run_all", lambda _, missing, jobs: [run.name for run in missing])
+    assert study_command.main([str(path), "--only", "sft-0", "--only", "cmpo-2"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "evals.study: error: 2 of the runs failed: sft-0, cmpo-2; the logs lie under runs/small."
+    ]
+    assert not Path("results").exists()
+
+
+def without(data: dict[str, Any], *path: str) -> dict[str, Any]:
+    """Return a copy of ``data`` that lacks the field at ``path``."""
+    copied = inner = json.loads(json.dumps(data))
+    for name in path[:-1]:
+        inner = inner[name]
+    del inner[path[-1]]
+    return copied  # type: ignore[no-any-return]
+
+
+BROKEN: dict[str, tuple[Any, str]] = {
+    "a list": ([], "must be a JSON object, not a list"),
+    "empty": ({}, "has no field 'provenance'"),
+    "no provenance": ({"evaluation": {}}, "has no field 'provenance'"),
+    "no evaluation": (without(a_result(3.0), "evaluation"), "has no field 'evaluation'"),
+    "no customer": (a_result(3.0) | {"evaluation": {}}, "evaluation has no field 'scripted'"),
+    "evaluation is null": (a_result(3.0) | {"evaluation": None}, "evaluation must be a JSON object, not null"),
+    "provenance is a list": (a_result(3.0) | {"provenance": []}, "provenance must be a JSON object"),
+    "config is a list": (a_result(3.0) | {"config": []}, "config must be a JSON object"),
+    "config without a plan": (a_result(3.0) | {"config": {"evaluation": 1}}, "config.evaluation must be"),
+    "curves are no list": (a_result(3.0) | {"training": {}}, "training must be a JSON list"),
+    "a curve without a number": (
+        a_result(3.0) | {"training": [{"reward": None}]},
+        r"training\[0\].reward must be a finite number, not null",
+    ),
+    "no metrics": (without(a_result(3.0), "evaluation", "scripted", "metrics"), "evaluation.scripted has no field"),
+    "no mean": (
+        without(a_result(3.0), "evaluation", "scripted_b", "metrics", "satisfaction", "mean"),
+        "evaluation.scripted_b.metrics.satisfaction has no field 'mean'",
+    ),
+    "NaN": (a_result(float("nan")), "metrics.satisfaction.mean must be a finite number, not nan"),
+    "one bound": (
+        a_result(3.0) | {"evaluation": {"scripted": {"metrics": {"satisfaction": {"mean": 1, "n": 1, "ci95": [1]}}}}},
+        "ci95 must be two numbers, not 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_result_is_named_with_its_field(content: Any, said: str, tmp_path: Path) -> None:
+    study = load(a_study(tmp_path))
+    save(result_path(study, find_run(study, "sft-0"), tmp_path), a_result(3.0))
+    save(result_path(study, find_run(study, "sft-1"), tmp_path), content)
+    with pytest.raises(TdGymError, match=f"small/sft-1.json'.*{said}"):
+        summarise(study, tmp_path)
+
+
+@pytest.mark.parametrize("content", [each for each, _ in BROKEN.values()], ids=BROKEN)
+def test_a_broken_result_of_another_study_is_passed_over(content: Any, tmp_path: Path) -> None:
+    study = load(a_study(tmp_path))
+    run = find_run(study, "sft-1")
+    config = config_of(study, run)
+    save(tmp_path / "a_study" / "sft-1.json", {**content, "config": config} if isinstance(content, dict) else content)
+    save(tmp_path / "b_study" / "sft-1.json", content)
+    save(tmp_path / "c_study" / "sft-1.json", {**made_now(3.0), "config": config})
+    (tmp_path / "c_study" / "cut-off-1.json").write_text('{"evaluation": ')
+    assert adopt(study, [run], tmp_path) == {"sft-1": tmp_path / "c_study" / "sft-1.json"}
+
+
+VERSIONS = [
+    ("scenario_version", "1.0", "1.1"),
+    ("wording_version", "1", "2"),
+    ("protocol_version", "1", "2"),
+    ("metrics_version", None, "2"),
+]
+
+
+@pytest.mark.parametrize(("name", "before", "now"), VERSIONS, ids=[name for name, *_ in VERSIONS])
+def test_results_of_different_versions_are_not_put_together(
+    name: str, before: str | None, now: str, tmp_path: Path
+) -> None:
+    study = load(a_study(tmp_path))
+    for run, version in (("sft-0", before), ("sft-1", before), ("cmpo-1", now)):
+        result = made_now(3.0)
+        result["provenance"] |= {name: version}
+        if version is None:
+            del result["provenance"][name]
+        save(result_path(study, find_run(study, run), tmp_path), result)
+    with pytest.raises(TdGymError, match=rf"small/sft-1.json' has {name} '1.*small/cmpo-1.json' has '{now}'"):
+        summarise(study, tmp_path)
+
+
+def test_versions_stand_in_the_summary_and_no_name_means_the_first_metrics(tmp_path: Path) -> None:
+    study = load(a_study(tmp_path))
+    known = versions(make_scenario(study.env)) | {"metrics_version": "1"}
+    for run in runs(study):
+        result = a_result(3.0)
+        result["provenance"] |= known
+        if run.seed:
+            del result["provenance"]["metrics_version"]
+        save(result_path(study, run, tmp_path), result)
+    written = summarise(study, tmp_path)
+    for path in written[:2]:
+        provenance = json.loads(path.read_text())["provenance"]
+        assert provenance | known == provenance
+
+
+def test_no_run_is_started_that_could_not_be_summed_up_with_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = load(a_study(tmp_path))
+    older = made_now(3.0)
+    older["provenance"]["scenario_version"] = "0"
+    save(result_path(study, find_run(study, "sft-0")), older)
+    started: list[Any] = []
+    monkeypatch.setattr(study_command, "_start", lambda *job: started.append(job))
+    assert study_command.main([str(study.path)]) == 2
+    assert "'results/small/sft-0.json' has scenario_version '0', but a run made now has" in capsys.readouterr().err
+    assert started == []
+    assert study_command.main([str(study.path), "--summarise"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -303,6 +439,16 @@ def test_a_result_made_for_other_entries_is_refused(
         with pytest.raises(TdGymError, match=f"{run}.*{said}"):
             study_command._main([str(changed), *words])
     assert started == []
+
+
+def test_a_result_of_fewer_customers_is_of_other_entries(tmp_path: Path) -> None:
+    fewer = load(a_study(tmp_path, SMALL.replace("episodes = 4", 'episodes = 4\ncustomers = ["scripted"]')))
+    run = find_run(fewer, "sft-1")
+    result = without(a_result(3.0), "evaluation", "scripted_b") | {"config": config_of(fewer, run)}
+    save(result_path(fewer, run, tmp_path), result)
+    assert summarise(fewer, tmp_path)
+    with pytest.raises(TdGymError, match=r"'sft-1' was done with evaluation\.customers \['scripted'\]"):
+        summarise(load(a_study(tmp_path)), tmp_path)
 
 
 def test_an_equal_run_of_another_study_is_taken_over(
@@ -365,6 +511,21 @@ def test_summary_has_t_intervals_over_seeds_and_paired_differences(tmp_path: Pat
     assert results["agents"]["random"]["interval"] == "bootstrap over dialogues"
 
 
+@pytest.mark.parametrize(
+    ("left", "right", "relative"),
+    [((-1.0, -1.1), (-2.0, -2.1), 1 / 2.05), ((-3.0, -3.1), (-2.0, -2.1), -1 / 2.05), ((1.0, 1.1), (0.0, 0.0), None)],
+    ids=["less bad", "worse", "of nothing"],
+)
+def test_a_gain_is_positive_whatever_the_sign_of_the_mean(
+    left: tuple[float, ...], right: tuple[float, ...], relative: float | None
+) -> None:
+    by_arm = {
+        arm: {seed: a_result(value)["evaluation"]["scripted"] for seed, value in enumerate(values)}
+        for arm, values in (("a", left), ("b", right))
+    }
+    assert paired(by_arm)["a-b"]["satisfaction"]["relative"] == (None if relative is None else pytest.approx(relative))
+
+
 def test_pairs_use_only_seeds_that_both_arms_have() -> None:
     def measured(value: float) -> dict[str, Any]:
         return a_result(value)["evaluation"]["scripted"]  # type: ignore[no-any-return]
@@ -384,6 +545,47 @@ def test_summarise_writes_tables_and_pictures(tmp_path: Path) -> None:
     assert "satisfaction [t]" in table
     assert "t-interval over training seeds" in table
     assert str(tmp_path) not in table + (tmp_path / "small" / "results.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("names", "noted"),
+    [
+        (("random-0", "sft-0", "sft-1", "cmpo-0", "cmpo-2"), False),
+        (("random-0", "sft-0", "sft-1", "cmpo-2"), True),
+        (("random-0",), False),
+    ],
+    ids=["seeds enough", "an arm of one seed", "no arm"],
+)
+def test_the_interval_of_an_arm_of_one_seed_is_noted(names: tuple[str, ...], noted: bool, tmp_path: Path) -> None:
+    study = load(a_study(tmp_path))
+    for name in names:
+        save(result_path(study, find_run(study, name), tmp_path), a_result(3.0))
+    summarise(study, tmp_path)
+    table = (tmp_path / "small" / "table.md").read_text(encoding="utf-8")
+    assert ("Arms of one seed: bootstrap over its dialogues" in table) == noted
+
+
+def test_each_customer_has_a_file_whatever_its_name(tmp_path: Path) -> None:
+    server = "http://127.0.0.1:9/v1"
+    customers = ["llm:p@" + server, "llm:q@" + server, "llm q@" + server, "../..", "scripted_b", f"llm:{'q' * 300}"]
+    study = load(a_study(tmp_path, SMALL.replace("episodes = 4", f"episodes = 4\ncustomers = {json.dumps(customers)}")))
+    measured = a_result(3.0)["evaluation"]["scripted"]
+    result = a_result(3.0) | {"evaluation": dict.fromkeys(customers, measured)}
+    save(result_path(study, find_run(study, "sft-0"), tmp_path / "results"), result)
+    written = summarise(study, tmp_path / "results")
+    folder = tmp_path / "results" / "small"
+    assert {path.parent for path in written} == {folder}
+    held = {json.loads(path.read_text())["customer"]: path.name for path in folder.glob("results*.json")}
+    assert held == {
+        customers[0]: "results.json",
+        customers[1]: "results_llm_q_http_127.0.0.1_9_v1.json",
+        customers[2]: "results_llm_q_http_127.0.0.1_9_v1_2.json",
+        customers[3]: "results_customer.json",
+        customers[4]: "results_b.json",
+        customers[5]: f"results_llm_{'q' * 76}.json",
+    }
+    pictures = {name.replace("results", "pareto").removesuffix(".json") + ".png" for name in held.values()}
+    assert {path.name for path in folder.glob("*.png")} == pictures
 
 
 def conducted(value: float, engagement: float, consistency: float | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from evals import leaderboard, tables
 from evals.metrics import BY_SCENARIO, metrics_of
 from td_gym.errors import TdGymError
 
+RESULTS = Path(__file__).parents[2] / "results"
 FOOD, SALES = "td_gym/FoodDispute-v0", "td_gym/Sales-v0"
 
 
@@ -48,7 +49,8 @@ def test_a_mark_is_the_scenarios_own_and_holds_for_groups() -> None:
 
 @pytest.mark.parametrize("envs", [[FOOD], [SALES], [FOOD, "td_gym/FoodDisputeStrategy-v0", SALES]])
 def test_a_leaderboard_explains_its_own_columns_once(envs: list[str]) -> None:
-    page = leaderboard.as_markdown({(env, "test", "scripted"): results_of(env)["agents"] for env in envs})
+    board = {leaderboard.Section(env, "test", "scripted"): results_of(env)["agents"] for env in envs}
+    page = leaderboard.as_markdown(board)
     explained = [line.split("`")[1] for line in page.split("## Columns")[1].splitlines() if line]
     shown = {spec.name for env in envs for spec in metrics_of(env) if spec.shown}
     assert len(explained) == len(shown)
@@ -87,13 +89,58 @@ def test_a_wrong_field_of_a_results_file_is_named(change: dict[str, Any], said: 
 
 
 def test_a_leaderboard_shows_and_explains_a_metric_that_is_asked_for() -> None:
-    board = {(env, "test", "scripted"): results_of(env)["agents"] for env in (FOOD, SALES)}
+    board = {leaderboard.Section(env, "test", "scripted"): results_of(env)["agents"] for env in (FOOD, SALES)}
     page = leaderboard.as_markdown(board, ["engagement", "voucher_spend"])
     assert page.count("engagement [t]") == 2
     assert page.count("voucher_spend [t]") == 1
     assert "- `engagement` (share, 0 to 1): Mean relevance" in page
     with pytest.raises(TdGymError, match=r"Unknown metric 'engagment'\. Did you mean 'engagement'\?"):
         leaderboard.as_markdown(board, ["engagment"])
+
+
+NAMES = (
+    "gopo_no_expert",
+    "cmpo_d10-fixed_l05",
+    "<img src=x onerror=alert(1)>",
+    "[x](javascript:alert(1))",
+    "[1](2)",
+    r"a\|b",
+    "a\\\\|b|",
+    "_a_ **b** `c`",
+    "&lt; <http://a.b>",
+    "two\nlines\x1b[2J",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_reads_as_it_is_in_a_table_of_markdown(name: str) -> None:
+    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark").enable("table")
+    page = tables.markdown([["agent", "n", name], [name, "5", "0.28 [0.25, 0.30]"]])
+    cells = [token.children for token in parser.parse(page) if token.type == "inline"]
+    assert {part.type for cell in cells for part in cell} <= {"text", "text_special"}
+    shown = tables.printable(name)
+    words = ["".join(part.content for part in cell) for cell in cells]
+    assert words == ["agent", "n", shown, shown, "5", "0.28 [0.25, 0.30]"]
+
+
+PLAIN = [
+    ["gopo_no_expert", "5", "0.28 [0.25, 0.30]", "-0.09 [-0.11, -0.06] (-24 %)", "-", "n/a"],
+    ["cmpo-grpo_session_tenfold", "", "voucher_rate/feedback_focus [t]", "turns", "speaks as the service: 6", "11.3"],
+]
+
+
+@pytest.mark.parametrize("row", PLAIN)
+def test_figures_marks_and_words_need_no_escape(row: list[str]) -> None:
+    assert tables.markdown([row]).splitlines()[0] == f"| {' | '.join(row)} |"
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*/table.md")), ids=lambda path: path.parent.name)
+def test_published_tables_would_be_written_as_they_are(path: Path) -> None:
+    rows = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    assert rows
+    for line in rows:
+        if set(line) != set("| -:"):
+            assert tables.markdown([line[2:-2].split(" | ")]).splitlines()[0] == line
 
 
 def test_a_name_means_the_same_in_every_scenario() -> None:

@@ -46,12 +46,18 @@ TIMES = {
     "10:30?": "10:30",
     "": "00:00",
     "soon": "soon",
+    "0530 pm": "542:00",
 }
 
 
 @pytest.mark.parametrize(("text", "expected"), TIMES.items())
 def test_times(text: str, expected: str) -> None:
     assert normal_time(text) == expected
+
+
+@pytest.mark.parametrize("rest", ["", ":15"])
+def test_a_number_too_long_for_a_clock_is_no_time(rest: str) -> None:
+    assert minutes(normal_time(f"{'9' * 5_000}{rest} pm")) == 0
 
 
 VALUES: list[tuple[str, Value, Value]] = [
