@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from evals import plots, tables
 from evals.metrics import MetricSpec, check_columns, columns_of, headline_of, spending_of
+from evals.scores import check_entry
 from td_gym.errors import TdGymError
-from td_gym.json_data import as_list, as_object, as_text, field_of, read_json
+from td_gym.json_data import as_list, as_number, as_object, as_text, field_of, read_json
 
 _COMPARABLE = ("population", "scenarios", "data", "scenario_version", "wording_version")
 """Fields of provenance in which the results of one table agree, where they state them."""
@@ -82,40 +82,23 @@ def _checked(path: Path) -> Mapping[str, Any]:
     results = read_json(path)
     try:
         for key in ("env", "split", "customer"):
-            as_text(field_of(results, key, "it"), f"field {key!r}")
-        for agent, entry in as_object(field_of(results, "agents", "it"), "field 'agents'").items():
-            where = f"agent {agent!r}"
-            for name, metric in as_object(field_of(entry, "metrics", where), f"{where}, field 'metrics'").items():
-                _check_metric(metric, f"{where}, metric {name!r}")
+            as_text(field_of(results, key, "it"), key)
+        for agent, entry in as_object(field_of(results, "agents", "it"), "agents").items():
+            where = f"agents.{agent}"
+            for name, metric in as_object(field_of(entry, "metrics", where), f"{where}.metrics").items():
+                check_entry(metric, f"{where}.metrics.{name}")
             _check_seeds(entry, where)
-        as_object(results.get("provenance", {}), "field 'provenance'")
+        as_object(results.get("provenance", {}), "provenance")
     except TdGymError as error:
         raise TdGymError(f"{str(path)!r} is not a results file of td-gym: {error}") from error
     return dict(results)
 
 
-def _check_metric(metric: Any, where: str) -> None:
-    """Raise ``TdGymError`` naming the field of a metric, ``mean``, ``ci95`` or ``n``, that is missing or wrong."""
-    fields = {field: field_of(metric, field, where) for field in ("mean", "ci95", "n")}
-    if not _is_number(fields["mean"]):
-        raise TdGymError(f"{where}, field 'mean' must be a number, not {fields['mean']!r:.60}.")
-    bounds = as_list(fields["ci95"], f"{where}, field 'ci95'")
-    if len(bounds) != 2 or not all(map(_is_number, bounds)):
-        raise TdGymError(f"{where}, field 'ci95' must be two numbers, not {bounds!r:.60}.")
-    if not _is_number(fields["n"]) or not isinstance(fields["n"], int):
-        raise TdGymError(f"{where}, field 'n' must be a whole number, not {fields['n']!r:.60}.")
-
-
 def _check_seeds(entry: Mapping[str, Any], where: str) -> None:
     """Raise ``TdGymError`` where ``seeds`` of an agent are not numbers of metrics."""
-    for name, values in as_object(entry.get("seeds", {}), f"{where}, field 'seeds'").items():
-        if not all(map(_is_number, as_list(values, f"{where}, seeds of {name!r}"))):
-            raise TdGymError(f"{where}, seeds of {name!r} must be numbers, not {values!r:.60}.")
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a value read from JSON is a number that a float can hold."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    for name, values in as_object(entry.get("seeds", {}), f"{where}.seeds").items():
+        for value in as_list(values, f"{where}.seeds.{name}"):
+            as_number(value, f"{where}.seeds.{name}")
 
 
 def _free_name(name: str, path: Path, taken: Mapping[str, Any]) -> str:

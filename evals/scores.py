@@ -13,6 +13,8 @@ from evals.dialogue import Dialogue
 from evals.metrics import Values, cases_of, compute, metrics_version, summarise
 from evals.provenance import provenance
 from evals.statistics import Interval
+from td_gym.errors import TdGymError
+from td_gym.json_data import as_list, as_number, field_of
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.registration import without_module
 from td_gym.scenario import Scenario
@@ -82,6 +84,18 @@ def entries(values: Mapping[str, Values], cases: npt.NDArray[np.int64]) -> dict[
 def entry(interval: Interval) -> dict[str, Any]:
     """Return an interval as results files hold it."""
     return {"mean": interval.mean, "ci95": [interval.low, interval.high], "n": interval.n}
+
+
+def check_entry(data: Any, where: str) -> None:
+    """Raise ``TdGymError`` naming the field of a metric in a results file that is missing or wrong; see ``entry``."""
+    as_number(field_of(data, "mean", where), f"{where}.mean")
+    bounds = as_list(field_of(data, "ci95", where), f"{where}.ci95")
+    if len(bounds) != 2:
+        raise TdGymError(f"{where}.ci95 must be two numbers, not {len(bounds)}.")
+    for bound in bounds:
+        as_number(bound, f"{where}.ci95")
+    if as_number(field_of(data, "n", where), f"{where}.n") % 1:
+        raise TdGymError(f"{where}.n must be a whole number, not {data['n']}.")
 
 
 def paired(

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from evals.files import read_toml
 from evals.metrics import check_columns
+from evals.scores import check_entry
 from td_gym.errors import TdGymError, unknown
 from td_gym.json_data import as_list, as_number, as_object, field_of, read_json
 
@@ -198,18 +199,8 @@ def read_result(path: Path) -> dict[str, Any]:
     for customer, measured in evaluation.items():
         within = f"{where}: evaluation.{customer}"
         for name, metric in as_object(field_of(measured, "metrics", within), f"{within}.metrics").items():
-            _check_metric(metric, f"{within}.metrics.{name}")
+            check_entry(metric, f"{within}.metrics.{name}")
     return result
-
-
-def _check_metric(metric: Any, where: str) -> None:
-    for name in ("mean", "n"):
-        as_number(field_of(metric, name, where), f"{where}.{name}")
-    bounds = as_list(field_of(metric, "ci95", where), f"{where}.ci95")
-    if len(bounds) != 2:
-        raise TdGymError(f"{where}.ci95 must be two numbers, not {len(bounds)}.")
-    for bound in bounds:
-        as_number(bound, f"{where}.ci95")
 
 
 def versions_of(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def _head(study: Study, done: Sequence[tuple[Run, Result]]) -> str:
 def _section(results: Result, columns: Collection[str]) -> str:
     spent = spending_of(results["env"])
     shown = [spec.name for spec in columns_of(results["env"], columns)]
-    parts = [f"## Customer {results['customer']}", tables.markdown(tables.rows(results, shown))]
+    parts = [f"## Customer {tables.escape_markdown(results['customer'])}", tables.markdown(tables.rows(results, shown))]
     split = sorted({m for a in results["agents"].values() for m in a["metrics"] if m.startswith(f"{spent.name}/")})
     if split:
         parts += [f"{spent.label.capitalize()} by {spent.by}:", tables.markdown(tables.rows(results, split))]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from evals import cli, demo, leaderboard
-from td_gym.errors import TdGymError
 
 ENV = "td_gym/FoodDispute-v0"
 
@@ -52,19 +50,6 @@ def test_metrics_of_several_versions_are_noted(tmp_path: Path) -> None:
         other = changed(path, tmp_path / f"version{version}", metrics_version=version)
         page = leaderboard.as_markdown(leaderboard.merge([path, other]))
         assert ("Measured by versions 1 and 2 of the metrics" in page) == noted
-
-
-@pytest.mark.parametrize(
-    ("seeds", "said"),
-    [(3, "field 'seeds' must be a JSON object"), ({"turns": 3}, "seeds of 'turns'"), ({"turns": ["x"]}, "numbers")],
-)
-def test_seeds_that_are_no_numbers_are_named(tmp_path: Path, seeds: Any, said: str) -> None:
-    path = evaluated(tmp_path)
-    results = json.loads(path.read_text(encoding="utf-8"))
-    results["agents"]["random"]["seeds"] = seeds
-    path.write_text(json.dumps(results), encoding="utf-8")
-    with pytest.raises(TdGymError, match=said):
-        leaderboard.merge([path])
 
 
 @pytest.mark.parametrize(("out", "said"), [("results.json", "is a file that is read"), ("board.png", "name it .md")])

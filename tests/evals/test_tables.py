@@ -60,18 +60,25 @@ def test_a_leaderboard_explains_its_own_columns_once(envs: list[str]) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"env": 5}, "field 'env' must be text, not 5."),
-        ({"agents": []}, "field 'agents' must be a JSON object, not a list."),
-        ({"agents": {"mine": {}}}, "agent 'mine' has no field 'metrics'."),
-        ({"mean": "x"}, "agent 'mine', metric 'turns', field 'mean' must be a number, not 'x'."),
-        ({"mean": None}, "agent 'mine', metric 'turns', field 'mean' must be a number, not None."),
-        ({"mean": float("nan")}, "agent 'mine', metric 'turns', field 'mean' must be a number, not nan."),
-        ({"mean": 10**400}, "agent 'mine', metric 'turns', field 'mean' must be a number, not 1000"),
-        ({"ci95": 0.5}, "agent 'mine', metric 'turns', field 'ci95' must be a JSON list, not 0.5."),
-        ({"ci95": [0, 1, 2]}, "agent 'mine', metric 'turns', field 'ci95' must be two numbers, not [0, 1, 2]."),
-        ({"ci95": [0, "1"]}, "agent 'mine', metric 'turns', field 'ci95' must be two numbers, not [0, '1']."),
-        ({"n": "x"}, "agent 'mine', metric 'turns', field 'n' must be a whole number, not 'x'."),
-        ({"n": True}, "agent 'mine', metric 'turns', field 'n' must be a whole number, not True."),
+        ({"env": 5}, "env must be text, not 5."),
+        ({"agents": []}, "agents must be a JSON object, not a list."),
+        ({"agents": {"mine": {}}}, "agents.mine has no field 'metrics'."),
+        ({"agents": {"mine": {"metrics": {}, "seeds": 3}}}, "agents.mine.seeds must be a JSON object, not 3."),
+        (
+            {"agents": {"mine": {"metrics": {}, "seeds": {"turns": ["x"]}}}},
+            "agents.mine.seeds.turns must be a finite number, not 'x'.",
+        ),
+        ({"mean": "x"}, "agents.mine.metrics.turns.mean must be a finite number, not 'x'."),
+        ({"mean": None}, "agents.mine.metrics.turns.mean must be a finite number, not null."),
+        ({"mean": float("nan")}, "agents.mine.metrics.turns.mean must be a finite number, not nan."),
+        ({"mean": 10**400}, "agents.mine.metrics.turns.mean must be a finite number, not 1000"),
+        ({"ci95": 0.5}, "agents.mine.metrics.turns.ci95 must be a JSON list, not 0.5."),
+        ({"ci95": [0, 1, 2]}, "agents.mine.metrics.turns.ci95 must be two numbers, not 3."),
+        ({"ci95": [0, "1"]}, "agents.mine.metrics.turns.ci95 must be a finite number, not '1'."),
+        ({"n": "x"}, "agents.mine.metrics.turns.n must be a finite number, not 'x'."),
+        ({"n": 1.5}, "agents.mine.metrics.turns.n must be a whole number, not 1.5."),
+        ({"n": True}, "agents.mine.metrics.turns.n must be a finite number, not True."),
+        ({"provenance": []}, "provenance must be a JSON object, not a list."),
     ],
 )
 def test_a_wrong_field_of_a_results_file_is_named(change: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -79,7 +86,7 @@ def test_a_wrong_field_of_a_results_file_is_named(change: dict[str, Any], said: 
     path = tmp_path / "results.json"
     path.write_text(json.dumps(results))
     assert leaderboard.merge([path])
-    if change.keys() <= results.keys():
+    if change.keys() <= {*results, "provenance"}:
         results |= change
     else:
         results["agents"]["mine"]["metrics"]["turns"] |= change
