@@ -137,6 +137,12 @@ def load(path: Path) -> Study:
     )
     if study.columns:
         check_columns(study.columns, [study.env], f"metric in 'columns' of {where}:")
+    for name in (*study.fixed, *(arm.name for arm in arms)):
+        if "/" in name:
+            raise TdGymError(
+                f"{name!r} in {where} names the files of its runs, so it cannot hold a '/'; write an arm of another name "
+                f"with agent = {name!r}."
+            )
     clash = {arm.name for arm in arms} & set(study.fixed)
     if clash:
         raise TdGymError(f"{min(clash)!r} in {where} is both an arm and a fixed agent; rename the arm.")

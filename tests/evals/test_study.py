@@ -156,6 +156,8 @@ def test_arms_are_trained_and_evaluated_on_one_population(
         ("episodes = 4", 'customers = ["scripted", "scripted"]', "'customers' in .* names 'scripted' 2 times"),
         ('fixed = ["random"]', 'fixed = "random"', "'fixed' .* list"),
         ('fixed = ["random"]', "fixed = [3]", "'fixed' .* names"),
+        ('fixed = ["random"]', 'fixed = ["/tmp/mine"]', "'/tmp/mine' in .* agent = '/tmp/mine'"),
+        ("[arms.sft]", '[arms."../sft"]', "'../sft' in .* cannot hold a '/'"),
         ('fixed = ["random"]', 'columns = "engagement"', "'columns' .* list"),
         ('fixed = ["random"]', 'columns = ["engagment"]', "'columns' of study .*'engagment'.* mean 'engagement'"),
         ('fixed = ["random"]', 'columns = ["conversion_rate"]', "'columns' of study .*'conversion_rate'"),
