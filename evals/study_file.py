@@ -140,8 +140,8 @@ def load(path: Path) -> Study:
     for name in (*study.fixed, *(arm.name for arm in arms)):
         if "/" in name:
             raise TdGymError(
-                f"{name!r} in {where} names the files of its runs, so it cannot hold a '/'; write an arm of another name "
-                f"with agent = {name!r}."
+                f"{name!r} in {where} names the files of its runs, so it cannot hold a '/'; write an arm of another "
+                f"name with agent = {name!r}."
             )
     clash = {arm.name for arm in arms} & set(study.fixed)
     if clash:
