@@ -87,7 +87,7 @@ Measurement = Callable[[], int]
 """Does the work once and returns how much of it there was."""
 
 
-def _rollout(policy: TokenPolicy, batch: Any, dialogues: int, length: int | None, keep: bool) -> int:
+def _rollout(policy: TokenPolicy, batch: Any, dialogues: int, keep: bool) -> int:
     """Hold ``dialogues`` as training does; return the tokens sampled."""
     record = rollout(
         policy,
@@ -95,7 +95,6 @@ def _rollout(policy: TokenPolicy, batch: Any, dialogues: int, length: int | None
         list(range(dialogues)),
         [0] * dialogues,
         generator=torch.Generator().manual_seed(0),
-        max_new_tokens=length,
         keep_cache=keep,
     )
     return int(record.agent_mask.sum())
@@ -156,7 +155,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if min(options.dialogues, options.repeats, options.threads) < 1:
         parser.error("--dialogues, --repeats and --threads must be at least 1")
     torch.set_num_threads(options.threads)
-    length: int | None = None
     try:
         device = local_device(options.device)
         if options.env:
@@ -167,13 +165,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             tokenizer = train_tokenizer([_TEXT, _TEXT], 512)
             model = build_model(options.size, 1024).to(device)
-            policy, batch, length = TokenPolicy(model, tokenizer), SyntheticBatch(), 35
+            policy, batch = TokenPolicy(model, tokenizer, max_new_tokens=35), SyntheticBatch()
     except TdGymError as error:
         print(error, file=sys.stderr)
         return 2
     ways: dict[str, Measurement] = {
-        "kept cache": lambda: _rollout(policy, batch, options.dialogues, length, keep=True),
-        "reading again": lambda: _rollout(policy, batch, options.dialogues, length, keep=False),
+        "kept cache": lambda: _rollout(policy, batch, options.dialogues, keep=True),
+        "reading again": lambda: _rollout(policy, batch, options.dialogues, keep=False),
     }
     _compare("rollout", "tokens sampled", ways, options.repeats)
     if options.env:

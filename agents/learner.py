@@ -113,7 +113,6 @@ class Learner:
         mask = torch.from_numpy(batch.agent_mask)
         weights = torch.zeros(mask.shape)
         weights[rows] = token_weights(mask[rows], loss.normalisation, loss.constant, distributed.all_sum)
-        shares = weights / distributed.all_sum(weights.sum()).clamp(min=1e-12)  # so that figures are means
         old = torch.from_numpy(batch.log_probs)
         figures: defaultdict[str, float] = defaultdict(float)
         self.optimizer.zero_grad(set_to_none=True)
@@ -132,8 +131,9 @@ class Learner:
                 logged["value_loss"] = errors.detach()
             (cut(weights) * per_token).sum().backward()
             for name, values in logged.items():
-                figures[f"losses/{name}"] += float((cut(shares) * values).sum())
-        return self._descend(figures)
+                figures[f"losses/{name}"] += float((cut(weights) * values).sum())
+        whole = float(distributed.all_sum(weights.sum())) or 1.0
+        return self._descend({name: total / whole for name, total in figures.items()})
 
     def _compare(self, batch: Trajectories, pairs: Pairs, count: Tensor, reference: Tensor | None) -> dict[str, float]:
         """Take one optimiser step on the mean preference loss of ``pairs``, of ``count`` on all processes."""

@@ -69,7 +69,6 @@ def rollout(
     *,
     generator: torch.Generator | np.random.Generator,
     temperature: float = 1.0,
-    max_new_tokens: int | None = None,
     keep_cache: bool = True,
 ) -> Trajectories:
     """Hold one conversation for each of ``seeds`` and return them in that order.
@@ -88,7 +87,7 @@ def rollout(
     for seed in seeds:
         dialogues.append(_Dialogue(mix(key, seed, copies[seed])))
         copies[seed] += 1
-    talk = _Talk(policy, batch, dialogues, max_new_tokens or policy.max_new_tokens)
+    talk = _Talk(policy, batch, dialogues)
     talk.open(seeds)
     lines = [dialogue.line for dialogue in dialogues]
     policy.write(lines, talk.answer, temperature=temperature, keep_cache=keep_cache)
@@ -98,11 +97,10 @@ def rollout(
 class _Talk:
     """Dialogues under way: who is asked next on each line, and what becomes of the answer."""
 
-    def __init__(self, policy: TokenPolicy, batch: Any, dialogues: Sequence[_Dialogue], longest: int) -> None:
+    def __init__(self, policy: TokenPolicy, batch: Any, dialogues: Sequence[_Dialogue]) -> None:
         self.policy, self.batch, self.dialogues = policy, batch, dialogues
-        self.longest = longest
         self.planner = Planner(policy, batch.scenario, policy.planning) if policy.planning is not None else None
-        self.room = policy.context - longest - (self.planner.longest if self.planner is not None else 0)
+        self.room = policy.context - policy.max_new_tokens - (self.planner.longest if self.planner is not None else 0)
 
     def open(self, seeds: Sequence[int]) -> None:
         """Start every conversation and begin its first message."""
@@ -147,7 +145,7 @@ class _Talk:
         """Ask for the next message of dialogue ``i``, or, where the policy plans, for its strategy."""
         dialogue = self.dialogues[i]
         if self.planner is None:
-            dialogue.begin(self.batch.seat, self.longest)
+            dialogue.begin(self.batch.seat, self.policy.max_new_tokens)
         elif self.planner.planning.expert == "random":
             drawn = self.planner.draw(self.batch.episodes[i], mix(dialogue.key, len(dialogue.terms)))
             dialogue.line.read(self.planner.answer(drawn))
@@ -162,7 +160,7 @@ class _Talk:
         dialogue.strategy, breach = in_force(self.batch.episodes[i], chosen)
         dialogue.costs[BREACHES] += breach
         dialogue.line.read(self._planner.request())
-        dialogue.begin(self.batch.seat, self.longest)
+        dialogue.begin(self.batch.seat, self.policy.max_new_tokens)
 
     @property
     def _planner(self) -> Planner:

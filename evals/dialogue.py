@@ -13,6 +13,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from evals.verdicts import MARKS, WEIGHTS, is_verdict
 from td_gym.errors import TdGymError
 from td_gym.json_data import as_number
 
@@ -96,8 +97,9 @@ class Dialogue:
             if not all(isinstance(value, str) for value in turn.arguments.values()):
                 raise _wrong("arguments", "a turn", "must hold text alone")
         _check_numbers(values)
-        if values.get("verdict"):
-            _check_verdict(values["verdict"])
+        if values.get("verdict") and not is_verdict(values["verdict"]):
+            marks = ", ".join(map(str, MARKS))
+            raise _wrong("verdict", "a dialogue", f"needs one of {marks} as each of {', '.join(WEIGHTS)}")
         return cls(**{**values, "turns": tuple(turns)})
 
 
@@ -127,15 +129,6 @@ def _check_numbers(values: Mapping[str, Any]) -> None:
         for key, value in values.get(name, {}).items():
             if name != "outcome" or (isinstance(value, int | float) and not isinstance(value, bool)):
                 as_number(value, f"Field {name!r} of a dialogue: {key!r}")
-
-
-def _check_verdict(verdict: Mapping[str, Any]) -> None:
-    from evals.llm_judge import MARKS, WEIGHTS  # which itself reads dialogues
-
-    for principle in WEIGHTS:
-        mark = verdict.get(principle)
-        if mark not in MARKS or isinstance(mark, bool):
-            raise _wrong("verdict", "a dialogue", f"needs one of {', '.join(map(str, MARKS))} as {principle!r}")
 
 
 def _wrong(name: str, what: str, reason: str) -> TdGymError:

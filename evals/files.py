@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,17 @@ def check_other(out: Path, read: Iterable[Path]) -> None:
     for path in read:
         if out.exists() and path.exists() and out.samefile(path):
             raise TdGymError(f"--out {str(out)!r} is a file that is read, and would be lost; name another.")
+
+
+def file_name(name: str, taken: Callable[[str], bool]) -> str:
+    """Return ``name`` as the name of a file without its ending, numbered where that is ``taken``.
+
+    Names may differ in what is cut or replaced, so two may come to the same.
+    """
+    short = re.sub(r"[^\w.-]+", "_", name).strip("._")[:80]
+    base = short.encode()[:200].decode(errors="ignore") or "unnamed"  # file systems hold 255 bytes
+    names = (base if number == 1 else f"{base}-{number}" for number in count(1))
+    return next(each for each in names if not taken(each))
 
 
 def write_text(path: Path, text: str) -> None:

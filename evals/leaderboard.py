@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evals import plots, tables
+from evals.escaping import escape_markdown
 from evals.metrics import MetricSpec, check_columns, columns_of, headline_of, spending_of
 from evals.scores import check_entry
 from td_gym.errors import TdGymError
@@ -120,7 +121,7 @@ def as_markdown(board: Board, columns: Sequence[str] = ()) -> str:
     for section, agents in board.items():
         headline = headline_of(section.env).name
         ordered = dict(sorted(agents.items(), key=lambda item: -_mean(item[1], headline)))
-        parts.append(f"## {tables.escape_markdown(_title(section, board))}")
+        parts.append(f"## {escape_markdown(_title(section, board))}")
         if len(measured := {entry.get("metrics_version", "1") for entry in agents.values()}) > 1:
             parts.append(f"Measured by versions {' and '.join(sorted(measured))} of the metrics (see the changelog).")
         shown = [spec.name for spec in columns_of(section.env, columns)]

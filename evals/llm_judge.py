@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from evals.dialogue import Dialogue
+from evals.verdicts import MARKS, WEIGHTS, is_verdict
 from personas.packaged import packaged_toml
 from td_gym.draws import mix
 from td_gym.llm.client import Client, ServerError
@@ -21,9 +22,6 @@ from td_gym.llm.messages import Completion, Request
 from td_gym.llm.quoting import quoted
 
 ROLE = "judge"
-WEIGHTS: Mapping[str, float] = {"adaptation": 1.0, "stage_fitness": 1.0, "quality": 1.0, "rules": 2.0}
-"""Weight of each principle; names as in the training judge, which this one shares nothing else with."""
-MARKS = (0, 50, 100)
 _ASKED = 3
 """How often a model is asked for one verdict before it counts as no judge."""
 
@@ -73,11 +71,6 @@ def document(dialogue: Dialogue) -> str:
     return json.dumps({"briefing": quoted(dialogue.briefing), "conversation": turns}, ensure_ascii=False, indent=1)
 
 
-def score(verdict: Mapping[str, Any]) -> float:
-    """Return the weighted mean of a verdict's marks, 0 to 100."""
-    return float(sum(weight * verdict[name] for name, weight in WEIGHTS.items()) / sum(WEIGHTS.values()))
-
-
 def _request(asked: str, attempt: int) -> Request:
     prompt = packaged_toml(__package__, "llm_judge.toml")["system"]
     messages = [{"role": "system", "content": prompt}, {"role": "user", "content": asked}]
@@ -106,11 +99,7 @@ def read_verdict(reply: str) -> dict[str, Any] | None:
             found, _ = decoder.raw_decode(reply, start)
         except (ValueError, RecursionError):
             found = None
-        if isinstance(found, dict) and all(_is_mark(found.get(name)) for name in WEIGHTS):
+        if is_verdict(found):
             return {**{name: int(found[name]) for name in WEIGHTS}, "reason": str(found.get("reason", ""))[:1000]}
         end = start
     return None
-
-
-def _is_mark(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value in MARKS

@@ -21,8 +21,8 @@ from evals.judges.logic import logic
 from evals.judges.profile import profile_accuracy
 from evals.judges.repetition import distinct_2, repetition
 from evals.judges.sources import sourced
-from evals.llm_judge import WEIGHTS, score
 from evals.statistics import Interval, bootstrap_mean
+from evals.verdicts import WEIGHTS, score
 from td_gym.errors import TdGymError, unknown
 from td_gym.registration import scenario_class, scenario_names, without_module
 from td_gym.scenario import Scenario

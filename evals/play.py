@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TextIO
 
+from evals.escaping import printable
 from evals.recording import Recorder
-from evals.tables import printable
 from td_gym.episode import Episode
 from td_gym.llm.client import as_unicode
 

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from evals.commands.arguments import Parser, positive_int
 from evals.errors import guarded
+from evals.escaping import printable
 from evals.scores import versions
 from evals.study_check import check
 from evals.study_file import (
@@ -34,7 +35,6 @@ from evals.study_file import (
 )
 from evals.study_run import adopt, execute
 from evals.study_summary import summarise
-from evals.tables import printable
 from td_gym.errors import TdGymError
 from td_gym.registration import make_scenario
 

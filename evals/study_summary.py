@@ -7,7 +7,6 @@ same evaluation dialogues.  Agents evaluated once: bootstrap over dialogues.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
@@ -16,7 +15,8 @@ from statistics import fmean
 from typing import Any
 
 from evals import leaderboard, plots, tables
-from evals.files import write_json, write_text
+from evals.escaping import escape_markdown
+from evals.files import file_name, write_json, write_text
 from evals.metrics import columns_of, headline_of, metrics_of, spending_of
 from evals.provenance import public_path
 from evals.scores import customers_of, entry
@@ -51,7 +51,11 @@ def summarise(study: Study, root: Path = ROOT) -> list[Path]:
     written: dict[Path, Result] = {}
     for customer in study.evaluation.customers:
         results = collect(study, done, customer)
-        path = _free_path(folder, customer, written)
+        path = folder / "results.json"
+        if written:
+            short = customer.removeprefix("scripted_")
+            name = file_name(short, lambda name: folder / f"results_{name}.json" in written)
+            path = folder / f"results_{name}.json"
         write_json(path, results)
         written[path] = results
     tables_ = [_section(results, study.columns) for results in written.values()]
@@ -60,18 +64,6 @@ def summarise(study: Study, root: Path = ROOT) -> list[Path]:
         tables_ += [f"## Training\n\n{INSTABILITY}\n\n{tables.markdown(unstable)}"]
     write_text(folder / "table.md", "\n\n".join([_head(study, done), *tables_]) + "\n")
     return [*written, folder / "table.md", *_pictures(study, curves, written, folder)]
-
-
-def _free_path(folder: Path, customer: str, taken: Collection[Path]) -> Path:
-    """Return where the results with ``customer`` go: ``results.json`` for the first, then one file for each name.
-
-    A name such as ``llm:q@http://127.0.0.1:9/v1`` is cut to what a file name can hold, so two may come to the same.
-    """
-    if not taken:
-        return folder / "results.json"
-    name = re.sub(r"[^\w.-]+", "_", customer.removeprefix("scripted_")).strip("._")[:80] or "customer"
-    names = (name if count == 1 else f"{name}_{count}" for count in range(1, len(taken) + 2))
-    return next(path for each in names if (path := folder / f"results_{each}.json") not in taken)
 
 
 def collect(study: Study, done: Sequence[tuple[Run, Result]], customer: str) -> dict[str, Any]:
@@ -164,7 +156,7 @@ def _head(study: Study, done: Sequence[tuple[Run, Result]]) -> str:
 def _section(results: Result, columns: Collection[str]) -> str:
     spent = spending_of(results["env"])
     shown = [spec.name for spec in columns_of(results["env"], columns)]
-    parts = [f"## Customer {tables.escape_markdown(results['customer'])}", tables.markdown(tables.rows(results, shown))]
+    parts = [f"## Customer {escape_markdown(results['customer'])}", tables.markdown(tables.rows(results, shown))]
     split = sorted({m for a in results["agents"].values() for m in a["metrics"] if m.startswith(f"{spent.name}/")})
     if split:
         parts += [f"{spent.label.capitalize()} by {spent.by}:", tables.markdown(tables.rows(results, split))]

@@ -7,8 +7,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from evals.escaping import escape_markdown as escape_markdown
-from evals.escaping import printable as printable
+from evals.escaping import escape_markdown, printable
 from evals.metrics import MetricSpec, columns_of, headline_of, metrics_of
 
 Results = Mapping[str, Any]

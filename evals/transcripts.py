@@ -7,14 +7,12 @@ its block, add markup, run a script or move a terminal's cursor.
 from __future__ import annotations
 
 import html
-import itertools
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from evals.escaping import escape_markdown, paragraph, printable
-from evals.files import write_text
+from evals.files import file_name, write_text
 from td_gym.protocol import format_call
 
 _STYLE = """\
@@ -29,20 +27,12 @@ def write(folder: Path, agent: str, dialogues: Sequence[Mapping[str, Any]], coun
 
     ``dialogues`` are records as in ``dialogues.jsonl``.  No file is replaced.  Returns the paths written.
     """
-    name = _free_name(folder, agent)
+    name = file_name(agent, lambda name: any((folder / f"{name}.{kind}").exists() for kind in ("md", "html")))
     chosen = dialogues[:count]
     pages = {f"{name}.md": as_markdown(agent, chosen), f"{name}.html": as_html(agent, chosen)}
     for file, page in pages.items():
         write_text(folder / file, page)
     return [folder / file for file in pages]
-
-
-def _free_name(folder: Path, agent: str) -> str:
-    """Return ``agent`` as a file name, numbered where one is taken: agents may differ in what is cut or replaced."""
-    short = re.sub(r"[^\w.-]+", "_", agent).strip("._")[:80]
-    base = short.encode()[:200].decode(errors="ignore") or "agent"  # file systems hold 255 bytes
-    names = (base if number == 1 else f"{base}-{number}" for number in itertools.count(1))
-    return next(name for name in names if not any((folder / f"{name}.{kind}").exists() for kind in ("md", "html")))
 
 
 def as_markdown(agent: str, dialogues: Sequence[Mapping[str, Any]]) -> str:

@@ -26,7 +26,7 @@ from evals.dialogue import Dialogue, as_jsonl, read_dialogues
 from evals.files import check_writable, write_json, write_text
 from evals.provenance import provenance, public
 from evals.runner import Setting, evaluate, make_agents
-from evals.scores import versions
+from evals.scores import customers_of, versions
 from td_gym.errors import TdGymError
 from td_gym.json_data import field_of, read_json, text_of
 from td_gym.registration import make_scenario
@@ -129,8 +129,7 @@ def _hold(args: argparse.Namespace) -> tuple[Scenario, list[Sequence[Dialogue]],
         held: list[Sequence[Dialogue]] = []
         for each in settings:
             held += evaluate(each, make_agents([args.agent or "scripted"], each)).dialogues.values()
-    population = setting.population or scenario.populations[0]
-    about = {"episodes": setting.episodes, "seed": setting.seed, "population": population}
+    about = {"episodes": setting.episodes, "seed": setting.seed, **customers_of(setting, scenario)}
     return scenario, held, about | asked_of(models)
 
 

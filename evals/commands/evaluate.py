@@ -137,8 +137,8 @@ def _judge(spec: str) -> str:
 
 
 def _check_free(out: Path, force: bool) -> None:
-    """Refuse to replace dialogues and scores unless it is to be forced, and transcripts of no evaluation always."""
-    held = [name for name in _WRITTEN if (out / name).exists()]
+    """Refuse to replace results and audits unless it is to be forced, and transcripts of no evaluation always."""
+    held = [name for name in (*_WRITTEN, *AUDIT) if (out / name).exists()]
     if held and not force:
         raise TdGymError(
             f"{str(out)!r} already holds {' and '.join(held)}; add --force to replace them, or take another --out."

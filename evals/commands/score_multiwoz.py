@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evals import tables
+from evals.escaping import printable
 from evals.files import check_other, check_writable, write_json
 from evals.multiwoz import DOMAIN_SOURCES
 from td_gym.errors import TdGymError
@@ -86,7 +87,7 @@ def notes(predictions: Predictions, benchmark: Benchmark, domains: str) -> list[
         f"references: {benchmark.references_path.name}.",
     ]
     if dropped:
-        listed = ", ".join(f"[{tables.printable(name)}] {count}" for name, count in dropped.most_common(10))
+        listed = ", ".join(f"[{printable(name)}] {count}" for name, count in dropped.most_common(10))
         lines.append(f"Placeholders of no known class, dropped: {listed}.")
     return lines
 

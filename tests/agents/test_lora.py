@@ -57,7 +57,8 @@ def test_what_is_sampled_has_the_probabilities_that_are_trained_on(checkpoint: P
     if rank:
         policy.model = stirred(lora.adapted(policy.model, rank, seed=0))
     batch = ConversationBatch(scenario, "service", 3, {"customer": scenario.customer("scripted")})
-    found = rollout(policy, batch, [1, 2, 3], [0, 1, 2], generator=np.random.default_rng(0), max_new_tokens=12)
+    policy.max_new_tokens = 12
+    found = rollout(policy, batch, [1, 2, 3], [0, 1, 2], generator=np.random.default_rng(0))
     with torch.no_grad():
         scores = forward_log_probs(policy.model, torch.from_numpy(found.tokens), torch.from_numpy(found.agent_mask))
     assert found.agent_mask.any(axis=1).all()

@@ -96,8 +96,8 @@ def test_copies_of_a_seed_differ_and_order_does_not_matter() -> None:
 
 
 def test_a_turn_that_runs_out_of_tokens_is_closed_for_it() -> None:
-    policy = fake_policy()
-    record, _ = run(policy=policy, max_new_tokens=3)
+    policy = fake_policy(max_new_tokens=3)
+    record, _ = run(policy=policy)
     lengths = [(record.turn[i] == t).sum() for i in range(len(record)) for t in range(record.turns[i])]
     assert max(lengths) == 3
     i = int(np.argmax(record.turns > 1))

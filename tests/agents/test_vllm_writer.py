@@ -119,7 +119,8 @@ def spoken(policy: TokenPolicy, count: int = 4, longest: int = 6) -> list[Line]:
 def held(policy: TokenPolicy, dialogues: int = 3, longest: int = 8) -> Trajectories:
     batch = ConversationBatch(SCENARIO, "service", dialogues, {"customer": SCENARIO.customer("scripted")})
     seeds = list(range(dialogues))
-    return rollout(policy, batch, seeds, seeds, generator=np.random.default_rng(0), max_new_tokens=longest)
+    policy.max_new_tokens = longest
+    return rollout(policy, batch, seeds, seeds, generator=np.random.default_rng(0))
 
 
 def gap(policy: TokenPolicy, found: Trajectories) -> float:

@@ -77,7 +77,10 @@ def test_an_audit_is_not_replaced_by_an_evaluation_unless_forced(
     held, other = tmp_path / "held", tmp_path / "other"
     assert cli.main(["audit", "--env", ENV, "--episodes", "1", "--out", str(held)]) == 0
     assert cli.main(["evaluate", "--env", ENV, "--agent", "random", "--episodes", "1", "--out", str(held)]) == 2
-    assert "already holds dialogues.jsonl" in capsys.readouterr().err
+    assert "already holds dialogues.jsonl and audit.json and audit.md" in capsys.readouterr().err
+    (held / "dialogues.jsonl").unlink()  # as an audit of another folder leaves it
+    assert cli.main(["evaluate", "--env", ENV, "--agent", "random", "--episodes", "1", "--out", str(held)]) == 2
+    assert "already holds audit.json" in capsys.readouterr().err
     evaluated(other)
     assert cli.main(["audit", str(other), "--out", str(held)]) == 2
     assert "already holds audit.json" in capsys.readouterr().err

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from evals.cli import main
 from evals.dialogue import Dialogue, DialogueTurn
-from evals.llm_judge import MARKS, SCHEMA, WEIGHTS, document, judged, read_verdict, score
+from evals.llm_judge import SCHEMA, document, judged, read_verdict
 from evals.metrics import compute
 from evals.runner import Setting, evaluate, make_agents
+from evals.verdicts import MARKS, WEIGHTS, score
 from td_gym.llm import Models, ServerError, Settings
 from td_gym.llm.quoting import quoted
 from tests.llm.server import Answer, Behaviour, says, serving

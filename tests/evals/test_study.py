@@ -156,7 +156,7 @@ def test_arms_are_trained_and_evaluated_on_one_population(
         ("episodes = 4", 'customers = ["scripted", "scripted"]', "'customers' in .* names 'scripted' 2 times"),
         ('fixed = ["random"]', 'fixed = "random"', "'fixed' .* list"),
         ('fixed = ["random"]', "fixed = [3]", "'fixed' .* names"),
-        ('fixed = ["random"]', 'fixed = ["/tmp/mine"]', "'/tmp/mine' in .* agent = '/tmp/mine'"),
+        ('fixed = ["random"]', 'fixed = ["runs/mine"]', "'runs/mine' in .* agent = 'runs/mine'"),
         ("[arms.sft]", '[arms."../sft"]', "'../sft' in .* cannot hold a '/'"),
         ('fixed = ["random"]', 'columns = "engagement"', "'columns' .* list"),
         ('fixed = ["random"]', 'columns = ["engagment"]', "'columns' of study .*'engagment'.* mean 'engagement'"),
@@ -581,8 +581,8 @@ def test_each_customer_has_a_file_whatever_its_name(tmp_path: Path) -> None:
     assert held == {
         customers[0]: "results.json",
         customers[1]: "results_llm_q_http_127.0.0.1_9_v1.json",
-        customers[2]: "results_llm_q_http_127.0.0.1_9_v1_2.json",
-        customers[3]: "results_customer.json",
+        customers[2]: "results_llm_q_http_127.0.0.1_9_v1-2.json",
+        customers[3]: "results_unnamed.json",
         customers[4]: "results_b.json",
         customers[5]: f"results_llm_{'q' * 76}.json",
     }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from evals import leaderboard, tables
+from evals.escaping import printable
 from evals.metrics import BY_SCENARIO, metrics_of
 from td_gym.errors import TdGymError
 
@@ -125,7 +126,7 @@ def test_a_name_reads_as_it_is_in_a_table_of_markdown(name: str) -> None:
     page = tables.markdown([["agent", "n", name], [name, "5", "0.28 [0.25, 0.30]"]])
     cells = [token.children for token in parser.parse(page) if token.type == "inline"]
     assert {part.type for cell in cells for part in cell} <= {"text", "text_special"}
-    shown = tables.printable(name)
+    shown = printable(name)
     words = ["".join(part.content for part in cell) for cell in cells]
     assert words == ["agent", "n", shown, shown, "5", "0.28 [0.25, 0.30]"]
 

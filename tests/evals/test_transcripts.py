@@ -87,7 +87,7 @@ def test_what_is_escaped(words: str, escaped: str) -> None:
         (["a-2", "a", "a"], ["a-2", "a", "a-3"]),
         (["x" * 90, "x" * 91], ["x" * 80, "x" * 80 + "-2"]),
         (["\U00020000" * 90] * 2, ["\U00020000" * 50, "\U00020000" * 50 + "-2"]),
-        (["..", "/"], ["agent", "agent-2"]),
+        (["..", "/"], ["unnamed", "unnamed-2"]),
     ],
 )
 def test_every_agent_has_files_of_its_own(agents: list[str], names: list[str], tmp_path: Path) -> None:
