@@ -8,13 +8,14 @@ a reply.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from td_gym.draws import uniform
 from td_gym.errors import TdGymError
-from td_gym.llm.endpoint import KEY_VARIABLE, Endpoint, key
+from td_gym.llm.endpoint import KEY_VARIABLE, Endpoint
 from td_gym.llm.messages import Completion, Request, ToolCall
 
 if TYPE_CHECKING:
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from td_gym.llm.models import Models
 
 _PASSING = frozenset((408, 409, 425, 429))
-_NO_SCHEMA = frozenset((400, 422))
-"""What servers answer that cannot hold a model to a schema."""
+_NOT_TAKEN = frozenset((400, 422))
+"""What servers answer to a parameter that they, or a model of theirs, do not take."""
+_OWN_TEMPERATURE = 1.0
+"""What the protocol takes the temperature for where none is sent."""
 _SHOWN = 200
 _THOUGHT, _THOUGHT_END = "<think>", "</think>"
 
@@ -58,7 +61,7 @@ class Client:
         self._models = models
         self._server: openai.AsyncOpenAI | None = None
         self._slots: asyncio.Semaphore | None = None
-        self._takes_schemas = True
+        self._not_taken: set[str] = set()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Client:
         """Return the client itself: copies of an environment ask the same servers."""
@@ -96,8 +99,6 @@ class Client:
         for attempt in range(attempts):
             try:
                 async with self._slots:
-                    self._check_budget()
-                    self._models.count(request.role, attempts=1)
                     reply = await self._attempt(request, attempt)
                 self._models.count(request.role, requests=1)
                 return reply
@@ -125,36 +126,52 @@ class Client:
         return max(own, asked * (1 + 0.1 * spread))
 
     async def _attempt(self, request: Request, attempt: int) -> Completion:
+        """Ask once; where the server does not take a parameter that can be spared, once more without it."""
         import openai
 
         server = self._open()
-        more: dict[str, Any] = {"tools": list(request.tools)} if request.tools else {}
-        with_schema = request.schema is not None and self._takes_schemas
-        if with_schema:
+        while True:
+            parameters = self._parameters(request, attempt)
+            self._check_budget()
+            self._models.count(request.role, attempts=1)
+            try:
+                async with asyncio.timeout(self.settings.timeout):
+                    answer: Any = await server.chat.completions.create(
+                        model=self.endpoint.model,
+                        messages=list(request.messages),  # type: ignore[arg-type]
+                        **parameters,
+                    )
+            except (TimeoutError, openai.APITimeoutError):
+                raise _PassingError(f"does not answer within {self.settings.timeout:g} s") from None
+            except openai.APIStatusError as error:
+                if (name := _spared(error, parameters)) is None:
+                    raise self._of_status(error) from None
+                self._not_taken.add(name)
+            except openai.APIConnectionError:
+                raise _PassingError("cannot be reached") from None
+            except (openai.APIResponseValidationError, ValueError, RecursionError):
+                raise _PassingError("gives answers that are no whole JSON") from None
+            else:
+                return self._read(request, answer)
+
+    def _parameters(self, request: Request, attempt: int) -> dict[str, Any]:
+        """Return what is sent beside the words, but for what the server has said that it does not take."""
+        length, spared = self.settings.max_tokens, self._not_taken
+        wanted: dict[str, Any] = {
+            "temperature": request.temperature,
+            "max_tokens": length,
+            "seed": (request.seed + attempt) % 2**31,
+        }
+        if request.tools:
+            wanted["tools"] = list(request.tools)
+        if request.schema is not None:
             named = {"name": request.role, "schema": request.schema, "strict": True}
-            more["response_format"] = {"type": "json_schema", "json_schema": named}
-        try:
-            async with asyncio.timeout(self.settings.timeout):
-                answer: Any = await server.chat.completions.create(
-                    model=self.endpoint.model,
-                    messages=list(request.messages),  # type: ignore[arg-type]
-                    temperature=request.temperature,
-                    max_tokens=self.settings.max_tokens,
-                    seed=(request.seed + attempt) % 2**31,
-                    **more,
-                )
-        except (TimeoutError, openai.APITimeoutError):
-            raise _PassingError(f"does not answer within {self.settings.timeout:g} s") from None
-        except openai.APIStatusError as error:
-            if with_schema and error.status_code in _NO_SCHEMA:
-                self._takes_schemas = False
-                raise _PassingError(f"answers {error.status_code} to a JSON schema") from None
-            raise _of_status(self.endpoint, error) from None
-        except openai.APIConnectionError:
-            raise _PassingError("cannot be reached") from None
-        except (openai.APIResponseValidationError, ValueError, RecursionError):
-            raise _PassingError("gives answers that are no whole JSON") from None
-        return self._read(request, answer)
+            wanted["response_format"] = {"type": "json_schema", "json_schema": named}
+        if "max_tokens" in spared:
+            wanted["max_completion_tokens"] = length  # its later name
+        if request.temperature != _OWN_TEMPERATURE:
+            spared = spared - {"temperature"}
+        return {name: value for name, value in wanted.items() if name not in spared}
 
     def _read(self, request: Request, answer: Any) -> Completion:
         """Return the reply of an answer, of which the library has checked nothing, and count its tokens."""
@@ -174,7 +191,7 @@ class Client:
             raise _PassingError("gives answers with tool calls that are none") from None
         if getattr(choices[0], "finish_reason", None) == "length":
             raise _PassingError(f"is cut off after {self.settings.max_tokens} tokens (see --max-tokens)")
-        words = _printable(without_thoughts(text or ""))
+        words = self._printable(without_thoughts(text or ""))
         if not (words or (called and request.tools)):
             raise _PassingError("gives empty replies")
         return Completion(words, called if request.tools else (), read, written)
@@ -188,13 +205,30 @@ class Client:
         read, written = (max(0, count) if isinstance(count, int) else 0 for count in counts)
         return read, written
 
+    def _of_status(self, error: openai.APIStatusError) -> Exception:
+        """Return what an answer with an HTTP status of a fault means."""
+        endpoint, status = self.endpoint, error.status_code
+        if (status in _PASSING and error.code != "insufficient_quota") or status >= 500:
+            return _PassingError(f"answers {status}", _seconds(error.response.headers.get("retry-after")))
+        if status in (401, 403):  # what else the server says may repeat parts of the key
+            wanted = f"set {KEY_VARIABLE}, or {endpoint.key_variable} for this server alone"
+            return RefusedError(f"{endpoint} answers {status}: it wants another key; {wanted}.", status)
+        said = " ".join(self._printable(str(error.message)).split())
+        return RefusedError(f"{endpoint} refuses the request: {said[:_SHOWN]}", status)
+
+    def _printable(self, text: str) -> str:
+        """Return what the server wrote without the key, and without control characters but line breaks and tabs."""
+        secret = self.endpoint.key()
+        hidden = text if secret == "none" else text.replace(secret, "***")
+        return "".join(each for each in as_unicode(hidden) if each >= " " or each in "\n\t")
+
     def _open(self) -> openai.AsyncOpenAI:
         if self._server is None:
             import openai
 
             # Attempts are counted here, so the library makes one at a time.
             self._server = openai.AsyncOpenAI(
-                base_url=self.endpoint.url, api_key=key(), max_retries=0, timeout=self.settings.timeout
+                base_url=self.endpoint.url, api_key=self.endpoint.key(), max_retries=0, timeout=self.settings.timeout
             )
             self._server.organization = self._server.project = None  # which it takes from the environment
             self._models.opened.append(self._server)
@@ -213,15 +247,20 @@ def without_thoughts(text: str) -> str:
     return words
 
 
-def _of_status(endpoint: Endpoint, error: openai.APIStatusError) -> Exception:
-    """Return what an answer with an HTTP status of a fault means."""
-    status = error.status_code
-    if (status in _PASSING and error.code != "insufficient_quota") or status >= 500:
-        return _PassingError(f"answers {status}", _seconds(error.response.headers.get("retry-after")))
-    if status in (401, 403):  # what else the server says may repeat parts of the key
-        return RefusedError(f"{endpoint} answers {status}: it wants another key; set {KEY_VARIABLE}.", status)
-    said = " ".join(_printable(str(error.message)).split())
-    return RefusedError(f"{endpoint} refuses the request: {said[:_SHOWN]}", status)
+def _spared(error: openai.APIStatusError, parameters: Mapping[str, Any]) -> str | None:
+    """Return which of ``parameters`` a server refuses and can be done without, ``None`` where there is none.
+
+    Those are the length by the older of its names, the seed, a temperature that is the protocol's own, and the schema,
+    which whoever reads the reply checks anyway and which servers refuse in words of their own.
+    """
+    if error.status_code not in _NOT_TAKEN:
+        return None
+    named = {error.param} if error.param else set(re.findall(r"['\"`](\w+)['\"`]", str(error.body)))
+    named &= parameters.keys()
+    if parameters.get("temperature") != _OWN_TEMPERATURE:
+        named.discard("temperature")
+    by_name = (name for name in ("max_tokens", "seed", "temperature") if name in named)
+    return next(by_name, "response_format" if "response_format" in parameters else None)
 
 
 def _seconds(header: str | None) -> float | None:
@@ -235,13 +274,6 @@ def _seconds(header: str | None) -> float | None:
 
 def _clean(message: Mapping[str, Any]) -> dict[str, Any]:
     return {name: as_unicode(value) if isinstance(value, str) else value for name, value in message.items()}
-
-
-def _printable(text: str) -> str:
-    """Return what a server wrote without the key, and without control characters but line breaks and tabs."""
-    secret = key()
-    hidden = text if secret == "none" else text.replace(secret, "***")
-    return "".join(each for each in as_unicode(hidden) if each >= " " or each in "\n\t")
 
 
 def as_unicode(text: str) -> str:

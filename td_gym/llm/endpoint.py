@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from td_gym.errors import TdGymError
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-"""The environment variable that holds the key of a server that wants one; nothing else is ever read for it."""
+"""The environment variable that holds the key for servers that want one; :meth:`Endpoint.key` has the exception."""
 
 
 class Endpoint(NamedTuple):
@@ -43,13 +44,18 @@ class Endpoint(NamedTuple):
     def __str__(self) -> str:
         return f"{self.model}@{self.url}"
 
+    @property
+    def key_variable(self) -> str:
+        """The environment variable of a key for this server alone: ``OPENAI_API_KEY_`` and its host in capitals."""
+        return f"{KEY_VARIABLE}_{re.sub(r'[^a-z0-9]', '_', urlsplit(self.url).hostname or '').upper()}"
 
-def key() -> str:
-    """Return the key from the environment; local servers want none, and get the word ``none``.
+    def key(self) -> str:
+        """Return the key for this server: its own where one is set, be it empty, or else that of all servers.
 
-    Raises ``TdGymError`` for one that cannot be sent.
-    """
-    found = os.environ.get(KEY_VARIABLE, "").strip() or "none"
-    if not (found.isascii() and found.isprintable()):
-        raise TdGymError(f"{KEY_VARIABLE} holds characters that no key has; set it again.")
-    return found
+        Servers that want none get the word ``none``.  Raises ``TdGymError`` for a key that cannot be sent.
+        """
+        variable = self.key_variable if self.key_variable in os.environ else KEY_VARIABLE
+        found = os.environ.get(variable, "").strip() or "none"
+        if not (found.isascii() and found.isprintable()):
+            raise TdGymError(f"{variable} holds characters that no key has; set it again.")
+        return found

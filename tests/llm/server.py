@@ -28,6 +28,8 @@ class Answer(NamedTuple):
     finish: str = "stop"
     tokens: int | None = 13
     """Tokens that it says it took, ten of them the request's; ``None`` where it does not say."""
+    param: str = ""
+    """The parameter that an error names."""
 
 
 class Seen(NamedTuple):
@@ -116,7 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
             case "no words":
                 self._send(200, json.dumps(completion(answer._replace(text="  "))).encode())
             case status:
-                self._send(int(status), json.dumps({"error": {"message": answer.text}}).encode(), answer.retry_after)
+                error = {"message": answer.text, "param": answer.param or None}
+                self._send(int(status), json.dumps({"error": error}).encode(), answer.retry_after)
 
     def _send(self, status: int, body: bytes, retry_after: str = "") -> None:
         self.send_response(status)

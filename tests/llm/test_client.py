@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from td_gym.errors import TdGymError
-from td_gym.llm import KEY_VARIABLE, Completion, Models, Request, ServerError, Settings, ToolCall
+from td_gym.llm import KEY_VARIABLE, Completion, Endpoint, Models, Request, ServerError, Settings, ToolCall
 from tests.llm.server import FAULTS, Answer, Behaviour, says, serving
 
 QUICK = Settings(timeout=0.5, first_wait=0.01, attempts=4)
@@ -89,6 +89,53 @@ def test_a_request_that_is_refused_is_not_sent_again(status: str, says_so: str) 
         assert len(server.seen) == 1
 
 
+UNSUPPORTED = "Unsupported parameter: '{0}' is not supported with this model."
+FORBIDDEN = '{{"detail": [{{"type": "extra_forbidden", "loc": ["body", "{0}"], "msg": "Extra inputs"}}]}}'
+
+
+def without(refused: set[str], says_so: str, param: bool = False) -> Behaviour:
+    """A server that takes no parameter of ``refused``, and says so of one at a time."""
+
+    def behave(payload: dict[str, Any], number: int) -> Answer:
+        found = sorted(refused & payload.keys())
+        if not found:
+            return Answer("Hi.")
+        return Answer(says_so.format(found[0]), "400" if param else "422", param=found[0] if param else "")
+
+    return behave
+
+
+@pytest.mark.parametrize(("says_so", "param"), [(UNSUPPORTED, True), (UNSUPPORTED, False), (FORBIDDEN, False)])
+@pytest.mark.parametrize("refused", [{"max_tokens"}, {"seed"}, {"max_tokens", "seed", "temperature"}], ids=str)
+def test_what_a_server_does_not_take_is_left_out(refused: set[str], says_so: str, param: bool) -> None:
+    models = Models(Settings(attempts=1))
+    with serving(without(refused, says_so, param)) as server, models:
+        assert ask(models, server.url).text == "Hi."
+        assert ask(models, server.url, "And now?").text == "Hi."
+        assert models.usage()["customer"]["attempts"] == len(refused) + 2 == len(server.seen)
+        asked = server.seen[-1].payload
+    assert not refused & asked.keys()
+    assert asked.get("max_tokens", asked.get("max_completion_tokens")) == 512
+    assert {"temperature", "seed"} - refused <= asked.keys()
+
+
+def test_a_temperature_that_a_server_does_not_take_is_an_error_where_it_is_not_the_protocols_own() -> None:
+    cold = Request("service", [{"role": "user", "content": "Hello?"}], 0, temperature=0.5)
+    with serving(without({"temperature"}, UNSUPPORTED)) as server, Models(QUICK) as models:
+        assert ask(models, server.url).text == "Hi."
+        with pytest.raises(ServerError, match=r"refuses the request: .*temperature"):
+            models.client(f"fake@{server.url}").submit(cold).result(timeout=30)
+        assert server.seen[-1].payload["temperature"] == 0.5
+
+
+def test_other_refusals_that_mention_a_parameter_end_too() -> None:
+    long = Answer("'max_tokens' or 'max_completion_tokens' is too large: 512.", "400")
+    with serving(lambda payload, number: long) as server, Models(QUICK) as models:
+        with pytest.raises(ServerError, match="too large"):
+            ask(models, server.url)
+        assert len(server.seen) == 2
+
+
 @pytest.mark.parametrize("status", ["400", "401", "403", "500"])
 def test_the_key_reaches_the_server_and_no_error(status: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(KEY_VARIABLE, CANARY)
@@ -107,6 +154,27 @@ def test_a_key_that_the_server_repeats_in_its_reply_is_hidden(monkeypatch: pytes
     monkeypatch.setenv(KEY_VARIABLE, CANARY)
     with serving(says(f"Your key is {CANARY}.")) as server, Models(QUICK) as models:
         assert ask(models, server.url).text == "Your key is ***."
+
+
+@pytest.mark.parametrize(("own", "sent"), [(None, CANARY), ("sk-own", "sk-own"), ("", "none")])
+def test_a_server_may_have_a_key_of_its_own(own: str | None, sent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, CANARY)
+    if own is not None:
+        monkeypatch.setenv(f"{KEY_VARIABLE}_127_0_0_1", own)
+    with serving(says("It is sk-own.")) as server, Models(QUICK) as models:
+        assert ask(models, server.url).text == ("It is ***." if own else "It is sk-own.")
+        assert server.seen[0].headers["authorization"] == f"Bearer {sent}"
+
+
+def test_an_error_names_the_variable_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY_API_MISTRAL_AI", "sk-schlüssel")
+    assert Endpoint.parse("m@https://API.mistral.ai:443/v1").key_variable == "OPENAI_API_KEY_API_MISTRAL_AI"
+    with pytest.raises(TdGymError, match="OPENAI_API_KEY_API_MISTRAL_AI holds"):
+        Endpoint.parse("m@https://api.mistral.ai/v1").key()
+    wants = "set OPENAI_API_KEY, or OPENAI_API_KEY_127_0_0_1 for this server alone"
+    closed = serving(lambda payload, number: Answer("No.", "401"))
+    with closed as server, Models(QUICK) as models, pytest.raises(ServerError, match=wants):
+        ask(models, server.url)
 
 
 def test_a_key_that_cannot_be_sent_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
