@@ -122,8 +122,15 @@ def make_agents(specs: Sequence[str], setting: Setting) -> dict[str, Agent]:
     return dict(zip(agent_names(specs), made, strict=True))
 
 
-def evaluate(setting: Setting, agents: Mapping[str, Agent], agent_seed: int | None = None) -> Evaluation:
-    """Run ``setting.episodes`` dialogues with every agent.
+def evaluate(
+    setting: Setting,
+    agents: Mapping[str, Agent],
+    agent_seed: int | None = None,
+    ended: Callable[[Evaluation], None] = lambda so_far: None,
+) -> Evaluation:
+    """Run ``setting.episodes`` dialogues with every agent, one agent after the other.
+
+    After each, ``ended`` is called with the evaluation so far, so that it outlives a failure of the next.
 
     ``agent_seed`` fixes the agents' own draws; by default it is the setting's seed.  Agents with
     ``act_batch`` answer for many conversations at once and are reset once; others hold one
@@ -132,11 +139,12 @@ def evaluate(setting: Setting, agents: Mapping[str, Agent], agent_seed: int | No
     Raises ``TdGymError`` naming agent and dialogue when an agent raises or does not return text.
     """
     scenario = setting.check()
-    held = {}
+    held: dict[str, Sequence[Dialogue]] = {}
     for name, agent in agents.items():
         with Progress(name, setting.episodes) as progress:
             own_seed = setting.seed if agent_seed is None else agent_seed
             held[name] = converse(setting, scenario, name, agent, own_seed, progress.advance)
+        ended(Evaluation(setting, dict(held)))
     return Evaluation(setting, held)
 
 

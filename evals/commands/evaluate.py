@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agents.agent import Agent
 from evals import tables, transcripts
 from evals.commands.arguments import (
     add_device,
@@ -20,9 +23,11 @@ from evals.commands.arguments import (
     positive_int,
     servers,
 )
+from evals.escaping import printable
 from evals.files import check_writable, write_json, write_text
-from evals.runner import Setting, evaluate, make_agents, with_verdicts
+from evals.runner import Evaluation, Setting, evaluate, make_agents, with_verdicts
 from td_gym.errors import TdGymError
+from td_gym.llm.models import Models
 from td_gym.scenario import LLM
 
 _WRITTEN = ("dialogues.jsonl", "results.json")
@@ -36,8 +41,8 @@ Let agents talk to the same simulated customers and score them.
 
 Dialogue i has seed SEED + i in the split, so all agents meet the same customers with the same
 orders. Writes results.json (means, 95 % intervals, paired differences, where it came from) and
-dialogues.jsonl (every dialogue) into --out, and prints a table. Results already there are kept
-unless --force replaces them.
+dialogues.jsonl (every dialogue) into --out whenever an agent is through, and prints a table.
+Results already there are kept unless --force replaces them.
 
 An agent SPEC is one of
   scripted             the reference agent: reads the briefing, follows the procedure
@@ -112,14 +117,10 @@ def run(args: argparse.Namespace) -> int:
         _check_free(args.out, args.force)
         check_writable(args.out)
         judge = models.client(_judge(args.judge)) if args.judge else None
-        evaluation = evaluate(setting, agents)
-        _remove_earlier(args.out)
-        write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
+        evaluation, results = _hold(setting, agents, args, models)
         if judge is not None:
             evaluation = with_verdicts(evaluation, judge)
-            write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
-    results = evaluation.results(["td-gym", *args.argv], **asked_of(models))
-    write_json(args.out / "results.json", results)
+            results = _write(evaluation, args, models)
     show(results)
     print(f"\nwrote {args.out / 'results.json'} and {args.out / 'dialogues.jsonl'}")
     if args.save_transcripts:
@@ -127,6 +128,34 @@ def run(args: argparse.Namespace) -> int:
             for path in transcripts.write(args.out / TRANSCRIPTS, name, records, args.save_transcripts):
                 print(f"wrote {path}")
     return 0
+
+
+def _hold(
+    setting: Setting, agents: Mapping[str, Agent], args: argparse.Namespace, models: Models
+) -> tuple[Evaluation, dict[str, Any]]:
+    """Hold and score the dialogues; what is written whenever an agent is through outlives a failure of the next."""
+    results: dict[str, Any] = {}
+
+    def keep(so_far: Evaluation) -> None:
+        nonlocal results
+        if not results:
+            _remove_earlier(args.out)
+        results = _write(so_far, args, models)
+
+    try:
+        return evaluate(setting, agents, ended=keep), results
+    except (TdGymError, KeyboardInterrupt):
+        if results:
+            print(printable(f"{str(args.out)!r} holds the results of {', '.join(results['agents'])}."), file=sys.stderr)
+        raise
+
+
+def _write(evaluation: Evaluation, args: argparse.Namespace, models: Models) -> dict[str, Any]:
+    """Write dialogues and results into ``--out``; return the results."""
+    write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
+    results = evaluation.results(["td-gym", *args.argv], **asked_of(models))
+    write_json(args.out / "results.json", results)
+    return results
 
 
 def _judge(spec: str) -> str:

@@ -286,7 +286,15 @@ def test_an_own_agent_and_its_crash(tmp_path: Path) -> None:
     assert '"text": "I am sorry ?"' in (tmp_path / "o" / "dialogues.jsonl").read_text(encoding="utf-8")
     crash = shell(*words, "mine:B", "--force", cwd=tmp_path)
     assert crash.returncode == 2
-    assert crash.stderr == "td-gym: error: Agent 'mine:B' failed in dialogue 0: ZeroDivisionError: division by zero.\n"
+    fault = "td-gym: error: Agent 'mine:B' failed in dialogue 0: ZeroDivisionError: division by zero.\n"
+    assert crash.stderr == fault
+    assert '"text": "I am sorry ?"' in (tmp_path / "o" / "dialogues.jsonl").read_text(encoding="utf-8")
+    late = shell(*words, "mine:A", "--agent", "random", "--agent", "mine:B", "--force", cwd=tmp_path)
+    assert late.returncode == 2
+    assert late.stderr == f"{str(tmp_path / 'o')!r} holds the results of mine:A, random.\n" + fault
+    results = json.loads((tmp_path / "o" / "results.json").read_text(encoding="utf-8"))
+    assert list(results["agents"]) == ["mine:A", "random"]
+    assert (tmp_path / "o" / "dialogues.jsonl").read_text(encoding="utf-8").count("\n") == 4
 
 
 def test_the_console_script_finds_an_agent_in_the_working_folder(tmp_path: Path) -> None:
