@@ -56,9 +56,17 @@ def test_its_views_are_made_by_module_and_id(repairs: Any) -> None:
 def test_a_newcomer_evaluates_it_by_command(tmp_path: Path) -> None:
     """In a process of its own, which knows the scenario by the name of its module alone."""
     (tmp_path / "repairs.py").write_text(SCENARIO, encoding="utf-8")
-    words = ["--env", REPAIRS, "--agent", "scripted", "--agent", "random", "--episodes", "60", "--out", "runs/first"]
-    command = [sys.executable, "-m", "evals", "evaluate", *words]
-    shown = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    def shell(*words: str) -> str:
+        command = [sys.executable, "-m", "evals", *words]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    listed = shell("envs", "--env", REPAIRS)
+    assert listed.startswith(f"{guides.OWN_ID}; without a language model td_gym/RepairsStrategy-v0\n")
+    assert "customers    scripted, scripted_b" in listed
+    assert "FoodDispute" not in listed
+    agents = ["--agent", "scripted", "--agent", "random"]
+    shown = shell("evaluate", "--env", REPAIRS, *agents, "--episodes", "60", "--out", "runs/first")
     results = json.loads((tmp_path / "runs" / "first" / "results.json").read_text())
     assert results["env"] == guides.OWN_ID
     assert "session_reward [t]" in shown
