@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _SERVER = "openai:"
-_FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "package.module:factory", f"{_SERVER}MODEL@URL")
+_FORMS = ("RUN_DIRECTORY", "MODEL_DIRECTORY", "DOWNLOADED_HUB_ID", "package.module:factory", f"{_SERVER}MODEL@URL")
 
 
 @runtime_checkable
@@ -159,11 +159,12 @@ def make(
     """Return the agent that ``spec`` names.
 
     ``scripted`` (the reference agent), ``oracle``, a floor or a further reference of the scenario, ``tiny``
-    (the weights shipped for the scenario), a run directory or Hugging Face model directory,
-    ``package.module:factory``, or ``openai:MODEL@URL``, a model on a server.  Without ``env_id`` or ``scenario``
-    an agent finds the scenario of every conversation from its briefing; an agent that chooses strategies needs to
-    be told.  ``temperature`` is that of what is sampled, ``device`` that of language models, ``models`` the servers of
-    those that are on one, by default its own.  Raises ``TdGymError`` for anything else.
+    (the weights shipped for the scenario), a run directory or Hugging Face model directory, the id of a hub model
+    that was downloaded before, ``package.module:factory``, or ``openai:MODEL@URL``, a model on a server.  Without
+    ``env_id`` or ``scenario`` an agent finds the scenario of every conversation from its briefing; an agent that
+    chooses strategies needs to be told.  ``temperature`` is that of what is sampled, ``device`` that of language
+    models, ``models`` the servers of those that are on one, by default its own.  Raises ``TdGymError`` for anything
+    else.
     """
     if scenario is None and env_id is not None:
         scenario = make_scenario(env_id)
@@ -187,6 +188,8 @@ def make(
         return _language_model(spec, scenario, temperature, device)
     if ":" in spec:
         return _from_factory(spec)
+    if _is_downloaded(spec):
+        return _language_model(spec, scenario, temperature, device)
     raise unknown("agent", spec, ("scripted", "oracle", *scripted, *SHIPPED, *_FORMS))
 
 
@@ -194,6 +197,21 @@ def scripted_names(scenario: Scenario | None = None) -> tuple[str, ...]:
     """Return the floors and references of a scenario, by default of all registered ones, each name once."""
     scenarios = map(make_scenario, scenario_names()) if scenario is None else [scenario]
     return tuple(dict.fromkeys(name for each in scenarios for name in (*each.floors, *each.references())))
+
+
+def _is_downloaded(spec: str) -> bool:
+    """Return whether ``spec`` is the id of a model in the local Hugging Face cache; nothing is fetched."""
+    if "/" not in spec:
+        return False
+    try:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+    except ImportError:
+        return False
+    try:
+        return isinstance(try_to_load_from_cache(spec, "config.json"), str)
+    except HFValidationError:
+        return False
 
 
 def _language_model(spec: str, scenario: Scenario | None, temperature: float, device: str) -> Agent:

@@ -51,6 +51,7 @@ An agent SPEC is one of
   tiny                 the shipped small language model (needs pip install "td-gym[train]")
   tiny-planned         the same once it has learnt to plan before it writes, where gopo begins
   DIRECTORY            what td-gym train wrote, or a Hugging Face model directory
+  HUB_ID               a model downloaded before with hf download
   openai:MODEL@URL     a model on a server; #text behind the URL if that has no tool calling
   package.module:factory     your own: factory() returns an object with reset(seed=None) and
                        act(observation, messages) -> str

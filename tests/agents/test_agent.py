@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 
 import agents.agent as agent_module
@@ -120,6 +121,20 @@ def test_a_run_directory_and_a_model_directory(tmp_path: Path) -> None:
         assert isinstance(agent.act(None, MESSAGES), str)
     with pytest.raises(TdGymError, match="negative"):
         make(str(tmp_path), temperature=-1.0)
+
+
+def test_the_id_of_a_hub_model_that_was_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    for absent in ("desk/small", "too/many/parts", "desk/-wrong-"):
+        with pytest.raises(TdGymError, match=r"Unknown agent .*DOWNLOADED_HUB_ID"):
+            make(absent, scenario=FakeScenario())
+    held = tmp_path / "models--desk--small"
+    fake_policy().save(held / "snapshots" / ("0" * 40))
+    (held / "refs").mkdir()
+    (held / "refs" / "main").write_text("0" * 40, encoding="utf-8")
+    agent = make("desk/small", scenario=FakeScenario(), temperature=0.0)
+    agent.reset(seed=1)
+    assert isinstance(agent.act(None, MESSAGES), str)
 
 
 def test_a_language_model_finds_its_scenario_from_the_briefing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
