@@ -12,8 +12,9 @@ from typing import Any
 
 from torch import nn
 
+from agents.model_files import DTYPES
 from agents.names import HF, SAMPLERS, VLLM
-from agents.token_policy import DTYPES, TokenPolicy
+from agents.token_policy import TokenPolicy
 from td_gym.errors import TdGymError, unknown
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.registration import make_scenario

@@ -10,22 +10,17 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from importlib import resources
 from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from agents import lora
-from agents.names import ADAPTER, PLANNED, SHIPPED, TINY
+from agents.model_files import DTYPES, lasting, load_model, locate, no_progress_bars
+from agents.names import ADAPTER, PLANNED, TINY
 from agents.plans import Planning
 from agents.sampler import Answer, Line, sample
 from td_gym.errors import TdGymError, unknown
@@ -38,8 +33,6 @@ Message = Mapping[str, str]
 Writer = Callable[["TokenPolicy", Sequence[Line], Answer, float], None]
 """Writes for a policy: lines, who answers them, and the temperature."""
 VERSIONS = "td_gym.json"
-DTYPES = ("float32", "bfloat16", "float16")
-"""What weights may be held in that are not trained."""
 _REPLY = "@@reply@@"
 _ENDLESS = 1 << 30
 
@@ -105,21 +98,22 @@ class TokenPolicy:
         one; warns when its scenario's version or wording is.
         """
         name = PLANNED if plans and path == TINY else path
-        source = _locate(name, scenario)
+        source = locate(name, scenario)
         file = source / VERSIONS
         versions = as_object(read_json(file), repr(str(file))) if file.is_file() else {}
         base = lora.base_of(source) if (source / ADAPTER).is_file() else ""
         held_in = versions.pop("dtype", DTYPES[0])
         if held_in not in DTYPES:
             raise unknown("dtype", str(held_in), DTYPES)
-        model, tokenizer = _load(_locate(base, scenario) if base else source, source, dtype or getattr(torch, held_in))
+        weights = locate(base, scenario) if base else source
+        model, tokenizer = load_model(weights, source, dtype or getattr(torch, held_in))
         policy = cls(
             model.to(device).eval(),
             tokenizer,
             scenario=scenario,
             max_new_tokens=versions.get("max_new_tokens", 64 if versions else 256),
             seat=versions.pop("seat", "service") if versions else seat,
-            base=base or _lasting(name),
+            base=base or lasting(name),
             max_context=versions.pop("max_context", None),
             versions=versions,
         )
@@ -138,7 +132,7 @@ class TokenPolicy:
         if lora.is_adapted(self.model):
             lora.save(self.model, folder, self.base)
         else:
-            with _no_progress_bars():
+            with no_progress_bars():
                 (copy.deepcopy(self.model).to(torch.float16) if half else self.model).save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         self.save_versions(folder)
@@ -339,79 +333,3 @@ def _merge(messages: Sequence[dict[str, str]], *, system_role: bool) -> list[dic
         else:
             merged.append({"role": role, "content": message["content"]})
     return merged
-
-
-def shipped_weights(scenario_name: str, model: str = TINY) -> Path:
-    """Return the folder of ``model``, one of ``SHIPPED``, for a scenario, whether or not it exists."""
-    return Path(str(resources.files("agents"))) / "weights" / (scenario_name + model.removeprefix(TINY))
-
-
-def is_model(path: Path) -> bool:
-    """Say whether ``path`` is a directory of a Hugging Face model, or of an adapter."""
-    described = (path / "config.json").is_file() or (path / ADAPTER).is_file()
-    return described and (path / "tokenizer_config.json").is_file()
-
-
-def _locate(path: str | Path, scenario: Scenario | None) -> Path:
-    """Return the local directory that holds the model ``path`` names."""
-    if str(path) in SHIPPED:
-        if scenario is None:
-            raise TdGymError(f"The model {str(path)!r} is shipped per scenario; name an environment too.")
-        folder = shipped_weights(scenario.name, str(path))
-        if not is_model(folder):
-            raise TdGymError(
-                f"No {path} weights are shipped for {scenario.name}; train some with `python -m agents.tiny`."
-            )
-        return folder
-    folder = Path(path)
-    if is_model(folder / "model"):
-        return folder / "model"
-    if is_model(folder):
-        return folder
-    if folder.exists():
-        raise TdGymError(f"{str(path)!r} holds no Hugging Face model (no config.json beside tokenizer_config.json).")
-    # Resolved here, since ``from_pretrained`` asks the hub for adapters even with local_files_only.
-    try:
-        return Path(snapshot_download(str(path), local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError) as error:
-        raise TdGymError(
-            f"There is no model {str(path)!r}: no such directory here, and no such model in the local Hugging Face "
-            "cache; a hub model must be downloaded first, with `hf download ID`."
-        ) from error
-
-
-def _lasting(name: str | Path) -> str:
-    """Return a model's name as it can be found again from another working directory."""
-    return str(Path(name).resolve()) if Path(name).is_dir() else str(name)
-
-
-def _load(source: Path, described: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Return the model in ``source`` with its tokenizer, and with the adapter in ``described`` if that is another."""
-    with _no_progress_bars():
-        try:
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True)
-            tokenizer = _load_tokenizer(described)
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise TdGymError(f"Cannot load a causal language model from {str(source)!r}: {reason}") from error
-    return (model if source == described else lora.attach(model, described)), tokenizer
-
-
-@contextmanager
-def _no_progress_bars() -> Iterator[None]:
-    enabled = transformers.utils.logging.is_progress_bar_enabled()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if enabled:
-            transformers.utils.logging.enable_progress_bar()
-
-
-def _load_tokenizer(source: Path) -> Any:
-    """Load a tokenizer as its file says; ``AutoTokenizer`` rebuilds some that declare no class."""
-    config = source / "tokenizer_config.json"
-    declared = json.loads(config.read_text()).get("tokenizer_class") if config.is_file() else None
-    if declared in ("TokenizersBackend", "PreTrainedTokenizerFast"):
-        return PreTrainedTokenizerFast.from_pretrained(source)
-    return AutoTokenizer.from_pretrained(source)

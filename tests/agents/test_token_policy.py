@@ -13,9 +13,10 @@ from transformers import AutoTokenizer
 
 from agents.decoder import Decoder
 from agents.model import build_model, train_tokenizer
+from agents.model_files import shipped_weights
 from agents.sampler import Line
 from agents.token_agent import TokenAgent, digest
-from agents.token_policy import TokenPolicy, shipped_weights
+from agents.token_policy import TokenPolicy
 from td_gym.errors import TdGymError
 from tests.agents.fakes import TEXTS, FakeScenario, fake_policy
 
