@@ -112,7 +112,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     except ImportError as error:
         raise FdsError('Reading parquet files needs pyarrow: pip install "td-gym[data]".') from error
     if not path.is_file():
-        raise FdsError(f"{path}: there is no such file.")
+        raise FdsError(f"{path}: {'this is a folder; name the file' if path.is_dir() else 'there is no such file'}.")
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names

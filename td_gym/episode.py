@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 import numpy.typing as npt
 
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError
 from td_gym.protocol import ParsedMessage, parse_message
 from td_gym.turns import CustomerEffect, ServiceEffect, Turn, TurnResult, split_end_mark
 
@@ -47,6 +47,8 @@ class Episode(ABC):
         self.service_turns = 0
         self.next_seat = "customer"
         self.outcome: dict[str, Any] | None = None
+        self.truncated = False
+        """Whether the conversation was cut off by the limit on service turns."""
         self.memory: dict[str, dict[str, Any]] = {}
         """What simulated seats remember; plain data, part of the snapshot."""
         self._ending = ""
@@ -158,8 +160,8 @@ class Episode(ABC):
         ended_by = self._ending
         if not ended_by and mark is not None:
             ended_by = "hung_up" if mark.hung_up else "resolved"
-        truncated = not ended_by and self.service_turns >= self.scenario.max_turns
-        if not (ended_by or truncated):
+        self.truncated = not ended_by and self.service_turns >= self.scenario.max_turns
+        if not (ended_by or self.truncated):
             return TurnResult("customer", effect.rewards, relevance=effect.relevance)
         paid = effect.rewards
         final, costs = self._end(ended_by or "turn_limit", mark.rating if mark else None)
@@ -170,7 +172,7 @@ class Episode(ABC):
             costs,
             relevance=effect.relevance,
             terminated=bool(ended_by),
-            truncated=truncated,
+            truncated=self.truncated,
         )
 
     def _end(self, ended_by: str, rating: float | None, error: str = "") -> tuple[dict[str, float], dict[str, float]]:
@@ -195,8 +197,7 @@ class Episode(ABC):
         """
         known = self._messages.get(seat)
         if known is None:
-            if seat not in self.scenario.seats:
-                raise unknown("seat", seat, self.scenario.seats)
+            self.scenario.check_seat(seat)
             known = [{"role": "system", "content": self.briefing(seat)}]
             for turn in self.transcript:
                 known += as_messages(turn, seat)
@@ -218,10 +219,10 @@ class Episode(ABC):
         }
 
     def case_checksum(self) -> str:
-        """Return a checksum of the case and of the rules it is met under; the same before and after any message."""
+        """Return a checksum of the case and of the rules and data it is met under, whatever has been said."""
         if not self._checksum:
             rules = self.messages("service")[0]["content"], self.scenario.max_turns, self.scenario.max_chars
-            facts = json.dumps([describe_case(self), *rules], sort_keys=True)
+            facts = json.dumps([describe_case(self), *rules, self.scenario.data_checksum()], sort_keys=True)
             self._checksum = blake2b(facts.encode(), digest_size=16).hexdigest()
         return self._checksum
 

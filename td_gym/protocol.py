@@ -17,6 +17,7 @@ Messages = Sequence[Mapping[str, str]]
 """Chat messages, each with ``role`` and ``content``."""
 
 _TAG = re.compile(r"<(/?)(think|response|action)>")
+_NOTES = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 _ARGUMENT = re.compile(r"\s*([A-Za-z_]\w*)=(\"[^\"]*\"|[^\s\"]+)")
 
 _FORMAT = """
@@ -91,6 +92,11 @@ def parse_message(text: str, tools: Mapping[str, Tool], max_chars: int = MAX_CHA
     return ParsedMessage(response, parts.get("think", ""), action, arguments, error)
 
 
+def without_notes(text: str) -> str:
+    """Return a message without its ``<think>`` part, closed or not."""
+    return _NOTES.sub("", text)
+
+
 def format_call(action: str, arguments: Mapping[str, str]) -> str:
     """Return a tool call as an ``<action>`` part holds it, ``NAME key=value``; empty for none.
 
@@ -116,8 +122,10 @@ def _parse_action(text: str, tools: Mapping[str, Tool]) -> tuple[str, dict[str, 
     rest = rest.strip()
     while position < len(rest):
         match = _ARGUMENT.match(rest, position)
-        if match is None or match[1] in arguments:
+        if match is None:
             return "", {}, f"arguments of {name} are not key=value pairs"
+        if match[1] in arguments:
+            return "", {}, f"{name} has argument {match[1][:40]!r} twice"
         arguments[match[1]] = match[2].strip('"')
         position = match.end()
     unknown = arguments.keys() - tools[name].arguments

@@ -123,6 +123,10 @@ def register(scenario: type[Scenario]) -> None:
         raise TdGymError(f"A scenario's name is a word of letters and digits, such as Repairs, not {scenario.name!r}.")
     if _place(_scenarios.get(scenario.name, scenario)) != _place(scenario):
         raise TdGymError(f"There is another scenario {scenario.name!r} already; give {scenario.__name__} another name.")
+    others = [name for name in _scenarios if name != scenario.name]
+    taken = {TAU2, *map(env_id, others), *map(strategy_id, others)}
+    if clash := taken & {env_id(scenario.name), strategy_id(scenario.name)}:
+        raise TdGymError(f"{min(clash)!r} is another environment already; give {scenario.__name__} another name.")
     _scenarios[scenario.name] = scenario
     register_envs()
 
@@ -155,6 +159,8 @@ def without_module(name: str) -> str:
 
 def _load(name: str) -> str:
     """Import the module in ``module:id``, as ``gymnasium.make`` does, and return the id."""
+    if not isinstance(name, str):
+        raise TdGymError(f"An environment is named by its id, such as {env_id('FoodDispute')}, not {name!r}.")
     module = name.rpartition(":")[0]
     if module:
         import_named(module, f"environment {name!r}")
@@ -186,8 +192,15 @@ def scenario_class(name: str) -> type[Scenario]:
 
 
 def scenario_options(name: str) -> tuple[str, ...]:
-    """Return the options that ``make_scenario`` takes for this scenario."""
-    return tuple(inspect.signature(scenario_class(name)).parameters)
+    """Return the options that ``make_scenario`` takes for this scenario, those it passes on to its base among them."""
+    options: list[str] = []
+    for base in scenario_class(name).__mro__:
+        if "__init__" in vars(base):
+            _, *taken = inspect.signature(vars(base)["__init__"]).parameters.values()
+            options += [each.name for each in taken if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+            if not any(each.kind is each.VAR_KEYWORD for each in taken):
+                break
+    return tuple(dict.fromkeys(options))
 
 
 def make_scenario(name: str, **options: Any) -> Scenario:

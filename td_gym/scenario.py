@@ -159,12 +159,22 @@ class Scenario(ABC):
         return budgeted[0]
 
     @final
+    def check_seat(self, seat: str) -> None:
+        """Raise ``TdGymError`` for a seat that the scenario does not have."""
+        if seat not in self.seats:
+            raise unknown("seat", seat, self.seats)
+
+    @final
     def begin(self, seed: int, split: str = "train", row: int | None = None) -> Episode:
         """Start a conversation: ``seed`` fixes it, ``row`` picks a row of the scenario file.
 
         Raises ``TdGymError`` for what is no seed, since nothing may be drawn by it, and for a row that is not there.
         """
         return self.make_episode(as_seed(seed), split, row)
+
+    def data_checksum(self) -> str:
+        """Return a checksum of the data beside its case that a conversation depends on, empty where there is none."""
+        return ""
 
     def people(self, population: str) -> People:
         """Return the population of this name: of personas, where a scenario has no people of its own."""
@@ -311,7 +321,18 @@ class Scenario(ABC):
                 f"This snapshot is of another case than seed {episode.seed} is here; restore it with the options and "
                 f"the data with which its {self.name} was made."
             )
-        for seat, text in snapshot["messages"]:
+        for seat, text in _messages_of(snapshot):
             episode.submit(seat, text)
         episode.memory = copy.deepcopy(snapshot["memory"])
         return episode
+
+
+def _messages_of(snapshot: Mapping[str, Any]) -> list[Any]:
+    """Return the messages of a snapshot; ``TdGymError`` where they are no pairs of texts."""
+    messages = snapshot["messages"]
+    if isinstance(messages, list) and all(
+        isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
+        for pair in messages
+    ):
+        return messages
+    raise TdGymError("A snapshot's messages are pairs of seat and text; pass what Episode.snapshot() returned.")

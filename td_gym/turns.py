@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-_END = re.compile(r"\[(end|hangup):([1-5](?:\.\d{1,6})?)\]\Z")
+_END = re.compile(r"\[(end|hangup):([1-5](?:\.\d+)?)\]\Z")
 _SATISFIED = 4.0
-_LONGEST_END = len("[hangup:1.000000]")
 
 
 @dataclass(slots=True)
@@ -89,7 +88,7 @@ def split_end_mark(text: str, max_chars: int | None = None) -> tuple[str, EndMar
     Of the words ``max_chars`` characters are shown; a marker behind more than that counts all the same.
     """
     text = text.rstrip()
-    match = _END.search(text, max(0, len(text) - _LONGEST_END)) if text.endswith("]") else None
+    match = _END.match(text, max(0, text.rfind("["))) if text.endswith("]") else None
     if match is None:
         return text[:max_chars].strip(), None
     rating = min(max(float(match[2]), 1.0), 5.0)

@@ -117,9 +117,11 @@ def test_a_customer_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     guide = (guides.ROOT / "docs/own_scenario.md").read_text(encoding="utf-8")
     (source,) = re.findall(r"```py\n(.*?)```", guide, re.DOTALL)
-    with guides.module("curt", source, tmp_path):
+    with guides.module("curt", source, tmp_path) as curt:
         words = ["--env", "curt:td_gym/CurtDispute-v0", "--agent", "scripted", "--episodes", "20", "--out", "runs/curt"]
         assert main(["evaluate", *words]) == 0
+        env = gymnasium.make("td_gym/FoodDispute-v0", customer=curt.Curt())
+        assert "tasted strange" in env.reset(seed=1)[0]["text"]
     assert metrics("runs/curt")["scripted"]["session_reward"] == 5.0
 
 
@@ -192,6 +194,24 @@ def test_a_name_belongs_to_one_scenario(repairs: Any) -> None:
         td_gym.register(taken)
     with pytest.raises(TdGymError, match="a word of letters and digits, such as Repairs, not 'My repairs'"):
         td_gym.register(type("Mine", (repairs.Repairs,), {"name": "My repairs"}))
+    for name in ("SalesStrategy", "Tau2"):
+        with pytest.raises(TdGymError, match=f"'td_gym/{name}-v0' is another environment already"):
+            td_gym.register(type(name, (repairs.Repairs,), {"name": name}))
+
+
+def test_an_option_may_be_added_and_the_others_passed_on(repairs: Any) -> None:
+    class Winter(repairs.Repairs):  # type: ignore[misc]
+        name = "Winter"
+
+        def __init__(self, snow: bool = False, **options: Any) -> None:
+            super().__init__(**options)
+            self.snow = snow
+
+    td_gym.register(Winter)
+    made: Any = gymnasium.make("td_gym/Winter-v0", snow=True, population="easy", max_turns=4)
+    assert (made.unwrapped.scenario.snow, made.unwrapped.scenario.max_turns) == (True, 4)
+    with pytest.raises(TdGymError, match=r"Unknown argument 'snwo'.*Did you mean 'snow'"):
+        gymnasium.make("td_gym/Winter-v0", snwo=True)
 
 
 def test_a_scenario_whose_name_begins_like_another_has_its_own_metrics(repairs: Any) -> None:

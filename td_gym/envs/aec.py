@@ -30,8 +30,8 @@ def env(scenario: str | Scenario, **options: Any) -> AECEnv:
 def parallel_env(scenario: str | Scenario, **options: Any) -> ParallelEnv:
     """Return the parallel environment: a step takes every seat's message and sends the selected seat's.
 
-    ``infos[seat]["active_agent"]`` names the seat whose message the next step sends.  Costs and
-    turn terms are those of this step's message alone.
+    The customer's comes first; after a step ``infos[seat]["active_agent"]`` names the seat whose message the next one
+    sends.  Costs and turn terms are those of this step's message alone.
     """
     return turn_based_aec_to_parallel(OrderEnforcingWrapper(raw_env(scenario, per_message=True, **options)))
 
@@ -65,8 +65,8 @@ class raw_env(AECEnv):
     With ``expert=True`` there is a third agent, ``expert``, which is asked before every service message and shares
     the service seat's rewards.  Its action is the name of a strategy; what the procedure does not admit, or is no
     strategy, is replaced by the fallback strategy and costs ``sop_breaches``.  The strategy in force stands at the
-    end of the service seat's briefing; the customer does not hear of it.  The expert sees what the service seat sees,
-    and ``action_mask``: which of ``scenario.strategies`` are admissible.
+    end of the service seat's briefing; the customer does not hear of it.  The expert sees what the service seat sees
+    but its ``<think>`` parts, and ``action_mask``: which of ``scenario.strategies`` are admissible.
     """
 
     metadata: ClassVar[dict[str, Any]] = {
@@ -123,7 +123,11 @@ class raw_env(AECEnv):
         return self._episode
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
-        """Start a conversation; the customer is selected.  Seeds and ``options`` are as in ``DialogueEnv``."""
+        """Start a conversation; the customer is selected.
+
+        Seeds and the option ``scenario`` are as in ``DialogueEnv``.  Other options are passed over, as PettingZoo's
+        tests want it.
+        """
         row = as_row(options)
         if seed is None:
             drawn = int(self._random.integers(SEEDS))
@@ -133,7 +137,7 @@ class raw_env(AECEnv):
         self._episode = episode = self.scenario.begin(drawn, self._split, row)
         self._plan = Plan(episode) if self._expert else None
         self.agents = list(self.possible_agents)
-        self._ledgers = {agent: Ledger(episode, _seat_of(agent)) for agent in self.agents}
+        self._ledgers = {agent: Ledger(episode, _seat_of(agent), notes=agent != EXPERT) for agent in self.agents}
         self.rewards = dict.fromkeys(self.agents, 0.0)
         self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)
         self._skip_agent_selection = None

@@ -24,7 +24,7 @@ def as_scenario(scenario: str | Scenario, options: Mapping[str, Any], view: type
 
     Raises ``TdGymError`` naming the arguments of ``view`` too when an option is unknown.
     """
-    if isinstance(scenario, str):
+    if not isinstance(scenario, Scenario):
         accepted = scenario_options(scenario)
         for option in options:
             if option not in accepted:
@@ -51,22 +51,28 @@ def as_render_mode(mode: str | None) -> str | None:
 
 
 def other_seats(
-    scenario: Scenario, seat: str, customer: str | None, models: Models | None = None
+    scenario: Scenario, seat: str, customer: str | SeatPolicy | None, models: Models | None = None
 ) -> dict[str, SeatPolicy]:
-    """Return who plays the seats other than ``seat``: the simulated customer, or the reference agent.
+    """Return who plays the seats other than ``seat``: the customer, or the reference agent.
 
-    ``customer`` is the name of a simulated customer, by default the scenario's first; one that is a language model is
-    asked through ``models``.  Raises ``TdGymError`` for an unknown seat or customer.
+    ``customer`` is the name of a simulated customer, by default the scenario's first, or a policy; one that is a
+    language model is asked through ``models``.  Raises ``TdGymError`` for an unknown seat or customer.
     """
-    if seat not in scenario.seats:
-        raise unknown("seat", seat, scenario.seats)
-    simulated = scenario.customer(customer or "", models)
+    scenario.check_seat(seat)
+    if customer is None or isinstance(customer, str):
+        simulated = scenario.customer(customer or "", models)
+    elif hasattr(customer, "reply_batch"):
+        simulated = customer
+    else:
+        raise TdGymError(f"A customer is named, or is a policy with reply_batch(episodes); {customer!r} is neither.")
     policies: dict[str, SeatPolicy] = {"customer": simulated, "service": scenario.expert()}
     return {other: policies[other] for other in scenario.seats if other != seat}
 
 
 def check_reset_options(options: Mapping[str, Any] | None, known: Collection[str]) -> None:
-    """Raise ``TdGymError`` for an option of ``reset`` that is not among ``known``."""
+    """Raise ``TdGymError`` for an option of ``reset`` that is not among ``known``, and for options without names."""
+    if not isinstance(options, Mapping | None):
+        raise TdGymError(f"The options of reset() are a dict with {' and '.join(known)}, not {options!r}.")
     for option in options or {}:
         if option not in known:
             raise unknown("option of reset()", option, known)

@@ -19,6 +19,7 @@ from td_gym.envs.transcript import render
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError, as_seed, unknown
 from td_gym.scenario import Scenario
+from td_gym.seats import SeatPolicy
 
 if TYPE_CHECKING:
     from td_gym.llm.models import Models
@@ -40,7 +41,7 @@ class ConversationEnv(Served, gymnasium.Env[dict[str, Any], ActType], ABC):
         scenario: str | Scenario,
         *,
         split: str = "train",
-        customer: str | None = None,
+        customer: str | SeatPolicy | None = None,
         models: Models | None = None,
         seat: str = "service",
         debug: bool = False,
@@ -91,17 +92,15 @@ class ConversationEnv(Served, gymnasium.Env[dict[str, Any], ActType], ABC):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Start a conversation and return what the seat reads when it is first asked.
 
-        Raises ``TdGymError`` for a seed that is no non-negative whole number and for an unknown option; the
-        environment is as before then.
+        Raises ``TdGymError`` for a seed that is no non-negative whole number, an unknown option, and a row that is not
+        there; the conversation goes on as before then.
         """
         check_reset_options(options, ("scenario",))
         row = as_row(options)
-        if seed is None:
-            drawn = int(self.np_random.integers(SEEDS))
-        else:
-            drawn = as_seed(seed)
-            self._generator, self._np_random_seed = None, drawn
+        drawn = int(self.np_random.integers(SEEDS)) if seed is None else as_seed(seed)
         (step,) = self._batch.reset((0,), (drawn,), (row,))
+        if seed is not None:
+            self._generator, self._np_random_seed = None, drawn
         return self._shown(step)
 
     def _shown(self, step: Step) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from td_gym.envs.transcript import lines
 from td_gym.episode import Episode, describe_case
 from td_gym.errors import TdGymError, as_flag, unknown
 from td_gym.scenario import SPLITS, Scenario
 from td_gym.seats import SeatPolicy, ask
-from td_gym.turns import Turn, TurnResult
+from td_gym.turns import TurnResult
 
 
 @dataclass(slots=True)
@@ -29,12 +30,16 @@ class Step:
 
 
 class Ledger:
-    """What has happened since a seat's last step, and the text the seat has read so far."""
+    """What has happened since a seat's last step, and the text the seat has read so far.
+
+    Without ``notes`` the text leaves the seat's own out, as another must read it who looks over its shoulder.
+    """
 
     __slots__ = (
         "_budgeted",
         "_no_costs",
         "_no_terms",
+        "_notes",
         "_read",
         "_seen",
         "costs",
@@ -42,17 +47,16 @@ class Ledger:
         "reward",
         "strategy",
         "terms",
-        "truncated",
     )
 
-    def __init__(self, episode: Episode, seat: str) -> None:
+    def __init__(self, episode: Episode, seat: str, notes: bool = True) -> None:
         scenario = episode.scenario
+        self._notes = notes
         self._read = episode.messages(seat)[0]["content"]
         self._seen = 0
         self._budgeted = scenario.budgeted_cost
         self._no_costs = dict.fromkeys(scenario.costs, 0.0)
         self._no_terms = dict.fromkeys(scenario.terms, 0.0)
-        self.truncated = False
         self.open()
 
     def open(self) -> None:
@@ -75,13 +79,12 @@ class Ledger:
             self.strategy = result.strategy
         if result.relevance is not None:
             self.relevance = result.relevance
-        self.truncated = result.truncated
 
     def read(self, episode: Episode, seat: str) -> str:
         """Return the briefing and every message so far, as ``seat`` reads them."""
         transcript = episode.transcript
         while self._seen < len(transcript):
-            self._read += lines(transcript[self._seen], seat, episode.scenario.max_chars)
+            self._read += lines(transcript[self._seen], seat, episode.scenario.max_chars, self._notes)
             self._seen += 1
         return self._read
 
@@ -103,20 +106,7 @@ class Ledger:
         if debug:
             info["debug"] = describe_case(episode)
         observation = {"observation": episode.features(seat), "text": self.read(episode, seat)}
-        truncated = over and self.truncated
-        return Step(observation, self.reward, over and not truncated, truncated, info, self.relevance)
-
-
-def lines(turn: Turn, seat: str, max_chars: int) -> str:
-    """Return a turn as lines of ``seat``'s transcript; continuation lines are indented, so none looks like a turn."""
-    if turn.aside and turn.seat != seat:
-        return ""
-    text = turn.text[:max_chars] if turn.seat == seat else turn.shown
-    if "\n" in text:
-        text = text.replace("\n", "\n  ")
-    if turn.tool_message and turn.seat == seat:
-        return f"\n{turn.seat}: {text}\ntool: {turn.tool_message}"
-    return f"\n{turn.seat}: {text}"
+        return Step(observation, self.reward, over and not episode.truncated, episode.truncated, info, self.relevance)
 
 
 class ConversationBatch:
@@ -136,8 +126,7 @@ class ConversationBatch:
         split: str = "train",
         debug: bool = False,
     ) -> None:
-        if seat not in scenario.seats:
-            raise unknown("seat", seat, scenario.seats)
+        scenario.check_seat(seat)
         if split not in SPLITS:
             raise unknown("split", split, SPLITS)
         for other in scenario.seats:
@@ -160,7 +149,8 @@ class ConversationBatch:
     ) -> list[Step]:
         """Start conversations ``indices`` with ``seeds`` and let the other seats speak until it is ``seat``'s turn.
 
-        Raises ``TdGymError`` where one of them cannot begin; none has begun anew then.
+        Raises ``TdGymError`` where one of them cannot begin by its seed or row; none has begun anew then.  Whatever a
+        policy raises passes through; conversations that wait for it then have to be reset.
         """
         return self._enter(indices, self._begun(indices, seeds, rows))
 
@@ -211,6 +201,8 @@ class ConversationBatch:
                 raise TdGymError(f"Conversation {i} has not begun; call reset() first.")
             if episode.outcome is not None:
                 raise TdGymError(f"Conversation {i} is over; reset it before the next message.")
+            if episode.next_seat != self.seat:
+                raise TdGymError(f"Conversation {i} waits for the {episode.next_seat}, which failed; reset it.")
         for i, text in zip(indices, texts, strict=True):
             ledger = self._ledgers[i]
             ledger.open()

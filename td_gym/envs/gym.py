@@ -55,7 +55,7 @@ class DialogueEnv(ConversationEnv[str]):
     - `population`: whom one meets (`scenario.populations`), by default the first.
     - `split="train"`: `train`, `validation` or `test` customers.
     - `customer`: name of the simulated customer (`scenario.customers`), by default the first, or `llm:MODEL@URL`, a
-      language model on a server.
+      language model on a server; or a policy with `reply_batch(episodes)` (`td_gym.seats.SeatPolicy`).
     - `models`: the servers it is asked through (`td_gym.llm.Models`), by default its own, which `close` leaves.
     - `seat="service"`: the learner's seat; with `customer`, the reference agent serves.
     - `max_turns`, `max_chars`: limits on service turns and on a message's length.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from td_gym.envs.batch import lines
+from td_gym.envs.transcript import lines
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 
@@ -44,8 +44,8 @@ class Plan:
     """A conversation in which an expert is asked for a strategy before every service message, look-ups included.
 
     Its choice is in force until the service seat has spoken, which ``episode.transcript`` tells, whoever submits the
-    messages.  Service seat and expert read the same, but for a note at the end of the briefing: which strategy is in
-    force, and which there are.
+    messages.  Service seat and expert read the same, but for what the seat thinks, and a note at the end of the
+    briefing: which strategy is in force, and which there are.
     """
 
     def __init__(self, episode: Episode) -> None:
@@ -117,6 +117,6 @@ class Plan:
         """Add to the expert's chat what was said since it last heard."""
         episode = self._episode
         for turn in episode.transcript[self._heard :]:
-            said = lines(turn, "service", episode.scenario.max_chars).removeprefix("\n")
+            said = lines(turn, "service", episode.scenario.max_chars, notes=False).removeprefix("\n")
             self._chat.append({"role": "user", "content": said})
         self._heard = len(episode.transcript)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gymnasium.envs.registration import EnvSpec
 
@@ -14,31 +14,51 @@ if TYPE_CHECKING:
     from td_gym.llm.models import Models
 
 
+class _Share:
+    """A share in servers, which are closed when the last of its copies is left."""
+
+    def __init__(self, models: Models, holders: set[_Share] | None = None) -> None:
+        self._models = models
+        self._holders = set() if holders is None else holders
+        self._holders.add(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Share:
+        """Return a share of the copy's own."""
+        return _Share(self._models, self._holders)
+
+    def leave(self) -> None:
+        """Give the share up; doing so again changes nothing."""
+        self._holders.discard(self)
+        if not self._holders:
+            self._models.close()
+
+
 class Served:
     """A view that may ask model servers: those it is given, or its own, which it leaves when it is closed.
 
     Its ``spec`` says that it is not deterministic then.
     """
 
-    _models: Models | None = None
-    """Servers of its own."""
+    _share: _Share | None = None
+    """In servers of its own."""
     _on_server = False
     _spec: EnvSpec | None = None
 
     def _others(
-        self, scenario: Scenario, seat: str, customer: str | None, models: Models | None
+        self, scenario: Scenario, seat: str, customer: str | SeatPolicy | None, models: Models | None
     ) -> dict[str, SeatPolicy]:
         """Return who plays the seats other than ``seat``; see ``other_seats``."""
-        self._on_server = customer is not None and customer.startswith(LLM)
+        self._on_server = isinstance(customer, str) and customer.startswith(LLM)
         if self._on_server and models is None:
             from td_gym.llm.models import Models
 
-            models = self._models = Models()
+            models = Models()
+            self._share = _Share(models)
         return other_seats(scenario, seat, customer, models)
 
     def _leave_servers(self) -> None:
-        if self._models is not None:
-            self._models.close()
+        if self._share is not None:
+            self._share.leave()
 
     @property
     def spec(self) -> EnvSpec | None:

@@ -84,7 +84,7 @@ def action_space(scenario: Scenario) -> OpenText:
 
 def observation_space(scenario: Scenario) -> Dict:
     """Return ``Dict(observation=Box, text=OpenText)``: the screen in [0, 1], and all the seat may read."""
-    longest_message = 3 * scenario.max_chars + 64  # line breaks are indented, see td_gym.envs.batch
+    longest_message = 3 * scenario.max_chars + 64  # line breaks are indented, see td_gym.envs.transcript
     longest_answer = 10 * scenario.max_chars + _LONGEST_ANSWER  # a value may be told back with its characters escaped
     asides = MAX_ASIDES if any(tool.looks_up for tool in scenario.tools.values()) else 0
     longest_turn = (asides + 1) * (longest_message + longest_answer) + longest_message

@@ -46,18 +46,25 @@ class ConversationStream(ConversationBatch):
     def receive(self) -> dict[int, Step]:
         """Wait until some conversations are the seat's turn or over, and return their steps, by index.
 
-        Raises what a policy raised, and ``TdGymError`` where there is nothing to wait for.
+        Raises what a policy raised, when all else that has come is heard, and ``TdGymError`` where there is nothing to
+        wait for.
         """
         while not self._ready:
             if not self._awaited:
                 raise TdGymError("No conversation is under way; call begin() or send() first.")
             done, _ = wait([message for _, message in self._awaited.values()], return_when=FIRST_COMPLETED)
-            come = {i: asked for i, asked in self._awaited.items() if asked[1] in done}
-            heard = {i: (other, as_message(other, message.result())) for i, (other, message) in come.items()}
-            for i, (other, message) in heard.items():
-                del self._awaited[i]
-                self._hear(i, other, message)
-            self._go_on(list(heard))
+            come = [i for i, (_, message) in self._awaited.items() if message in done]
+            heard, failure = [], None
+            for i in come:
+                other, message = self._awaited.pop(i)
+                try:
+                    self._hear(i, other, as_message(other, message.result()))
+                    heard.append(i)
+                except Exception as error:
+                    failure = failure or error
+            self._go_on(heard)
+            if failure is not None:
+                raise failure
         steps = {i: self._ledgers[i].step(self.episodes[i], self.seat, self.debug) for i in sorted(self._ready)}
         self._ready.clear()
         return steps

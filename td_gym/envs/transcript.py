@@ -1,25 +1,44 @@
-"""A conversation as a person reads it."""
+"""A conversation as text: as a seat reads it turn by turn, and as a person reads it whole."""
 
 from __future__ import annotations
 
 from td_gym.episode import Episode
-from td_gym.protocol import format_call
+from td_gym.protocol import format_call, without_notes
 from td_gym.turns import Turn
+
+
+def lines(turn: Turn, seat: str, max_chars: int, notes: bool = True) -> str:
+    """Return a turn as lines of ``seat``'s transcript, each behind a line break, with or without its own ``notes``.
+
+    Continuation lines are indented, so none looks like a turn.
+    """
+    if turn.aside and turn.seat != seat:
+        return ""
+    if turn.seat != seat:
+        return f"\n{turn.seat}: {_indented(turn.shown)}"
+    text = turn.text[:max_chars] if notes else without_notes(turn.text[:max_chars])
+    answer = f"\ntool: {_indented(turn.tool_message)}" if turn.tool_message else ""
+    return f"\n{turn.seat}: {_indented(text)}{answer}"
 
 
 def render(episode: Episode) -> str:
     """Return every message so far, tool calls included, and how it ended."""
-    lines = [_line(turn) for turn in episode.transcript]
+    told = [_line(turn) for turn in episode.transcript]
     if episode.outcome is not None:
-        lines.append("-- " + ", ".join(f"{name}: {_short(value)}" for name, value in episode.outcome.items()))
-    return "\n".join(lines) + "\n"
+        told.append("-- " + ", ".join(f"{name}: {_short(value)}" for name, value in episode.outcome.items()))
+    return "\n".join(told) + "\n"
 
 
 def _line(turn: Turn) -> str:
     call = format_call(turn.action, turn.arguments)
-    shown = turn.shown.replace("\n", "\n  ")
+    shown = _indented(turn.shown)
     line = f"{turn.seat}: {shown}" if not call else f"{turn.seat} ({call}): {shown}"
-    return f"{line}\n  tool: {turn.tool_message}" if turn.tool_message else line
+    return f"{line}\n  tool: {_indented(turn.tool_message)}" if turn.tool_message else line
+
+
+def _indented(text: str) -> str:
+    """Return ``text`` with all lines but the first indented, whatever parts them."""
+    return text if text.isprintable() else "\n  ".join(text.splitlines())
 
 
 def _short(value: object) -> str:

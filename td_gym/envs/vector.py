@@ -25,8 +25,9 @@ from td_gym.envs.batch import ConversationBatch, Step
 from td_gym.envs.served import Served
 from td_gym.envs.spaces import action_space, observation_space
 from td_gym.envs.transcript import render
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError, as_count, unknown
 from td_gym.scenario import Scenario
+from td_gym.seats import SeatPolicy
 
 if TYPE_CHECKING:
     from td_gym.llm.models import Models
@@ -53,7 +54,7 @@ class DialogueVectorEnv(Served, VectorEnv[dict[str, Any], Sequence[str], Array])
         num_envs: int = 1,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         split: str = "train",
-        customer: str | None = None,
+        customer: str | SeatPolicy | None = None,
         models: Models | None = None,
         seat: str = "service",
         debug: bool = False,
@@ -63,7 +64,7 @@ class DialogueVectorEnv(Served, VectorEnv[dict[str, Any], Sequence[str], Array])
         super().__init__()
         self.scenario = as_scenario(scenario, options, type(self))
         self.render_mode = as_render_mode(render_mode)
-        self.num_envs = num_envs
+        self.num_envs = as_count("num_envs", num_envs)
         self.autoreset_mode = _as_mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}  # type: ignore[misc]
         policies = self._others(self.scenario, seat, customer, models)
@@ -86,7 +87,7 @@ class DialogueVectorEnv(Served, VectorEnv[dict[str, Any], Sequence[str], Array])
 
         ``seed=s`` gives conversation ``i`` the seed ``s + i``; a sequence gives each its own, and
         ``None`` continues from the conversation's own generator.  Raises ``TdGymError`` for a seed that is no
-        non-negative whole number, and for bad options; nothing has changed then.
+        non-negative whole number, and for bad options; the conversations go on as before then.
         """
         check_reset_options(options, ("scenario", "reset_mask"))
         options = dict(options or {})
@@ -145,16 +146,23 @@ class DialogueVectorEnv(Served, VectorEnv[dict[str, Any], Sequence[str], Array])
         return super()._add_info(vector_infos, env_info, env_num)
 
     def _start(self, members: Sequence[int], seeds: Sequence[int | None], rows: dict[int, int | None]) -> list[Step]:
-        drawn = [self._seed(i, seed) for i, seed in zip(members, seeds, strict=True)]
-        return self._batch.reset(members, drawn, [rows.get(i) for i in members])
+        """Start conversations as ``DialogueEnv`` would: by the seed given, or by one that their generator draws."""
+        randoms = [self._random(i, seed) for i, seed in zip(members, seeds, strict=True)]
+        drawn = [
+            int(random.integers(SEEDS)) if seed is None else seed for random, seed in zip(randoms, seeds, strict=True)
+        ]
+        steps = self._batch.reset(members, drawn, [rows.get(i) for i in members])
+        for i, random in zip(members, randoms, strict=True):
+            self._randoms[i] = random
+        return steps
 
-    def _seed(self, index: int, seed: int | None) -> int:
-        """Return the seed of a conversation, as ``DialogueEnv`` would: its own, or drawn from its generator."""
-        random = self._randoms[index]
-        if seed is not None or random is None:
-            random, _ = seeding.np_random(seed)
-            self._randoms[index] = random
-        return int(random.integers(SEEDS)) if seed is None else seed
+    def _random(self, index: int, seed: int | None) -> np.random.Generator:
+        """Return the generator of a conversation: its own, or a new one where there is a seed, or none yet."""
+        own = self._randoms[index]
+        if seed is None and own is not None:
+            return own
+        random, _ = seeding.np_random(seed)
+        return random
 
     def _masked(self, mask: Any) -> list[int]:
         if mask is None:
@@ -184,6 +192,8 @@ class DialogueVectorEnv(Served, VectorEnv[dict[str, Any], Sequence[str], Array])
         """Return the transcripts in render mode ``ansi``, else nothing."""
         if self.render_mode != "ansi":
             return None
+        if not self._steps:
+            raise TdGymError("There is no conversation yet; call reset() first.")
         return tuple(render(self._batch.episodes[i]) for i in range(self.num_envs))
 
 

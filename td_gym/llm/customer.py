@@ -19,7 +19,7 @@ from td_gym.llm.messages import Request
 from td_gym.llm.quoting import quoted
 
 ROLE = "customer"
-_END = re.compile(r"\[\s*(end|hangup)\s*:\s*([1-5](?:\.\d{1,6})?)\s*\]\W*\Z", re.IGNORECASE)
+_END = re.compile(r"\[\s*(end|hangup)\s*:\s*([1-5](?:\.\d+)?)\s*\]\W*\Z", re.IGNORECASE)
 
 
 class LLMCustomer:

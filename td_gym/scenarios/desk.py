@@ -52,7 +52,11 @@ class DeskEpisode(Episode):
 
     @final
     def briefing(self, seat: str) -> str:
-        """Return the rules, tools and facts for ``service``, the persona card and its matter for ``customer``."""
+        """Return the rules, tools and facts for ``service``, the persona card and its matter for ``customer``.
+
+        Raises ``TdGymError`` for any other seat.
+        """
+        self.scenario.check_seat(seat)
         texts = self.scenario.texts
         if seat == "service":
             return texts.service_briefing(self.case, self.scenario.service_rules)
@@ -91,7 +95,7 @@ class Desk(Scenario):
         max_turns: int = 15,
         max_chars: int = MAX_CHARS,
     ) -> None:
-        if disclosure not in DISCLOSURES:
+        if disclosure not in tuple(DISCLOSURES):
             raise unknown("disclosure", disclosure, DISCLOSURES)
         super().__init__(population, max_turns, max_chars)
         self.transfer = as_flag("transfer", transfer)

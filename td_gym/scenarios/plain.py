@@ -65,7 +65,11 @@ class PlainEpisode(Episode):
         return {}
 
     def briefing(self, seat: str) -> str:
-        """Return the scenario's words for ``seat`` with the facts of the case, and how messages are written."""
+        """Return the scenario's words for ``seat`` with the facts of the case, and how messages are written.
+
+        Raises ``TdGymError`` for a seat that there is not.
+        """
+        self.scenario.check_seat(seat)
         words = self.scenario.briefings[seat].format(persona=self.persona, **self.facts)
         return words + (self.scenario.message_format if seat == "service" else _ENDING)
 

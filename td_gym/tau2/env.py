@@ -14,8 +14,8 @@ from tau2.registry import registry
 from td_gym.draws import choice
 from td_gym.envs.arguments import as_row, check_reset_options
 from td_gym.envs.base import SEEDS
-from td_gym.envs.batch import lines
 from td_gym.envs.spaces import OpenText
+from td_gym.envs.transcript import lines
 from td_gym.episode import as_messages
 from td_gym.errors import TdGymError, as_count, as_flag, as_seed, unknown
 from td_gym.protocol import MAX_CHARS

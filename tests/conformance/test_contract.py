@@ -232,12 +232,17 @@ def test_snapshots_of_other_options_are_refused(scenario: Scenario) -> None:
     for options in ({"population": scenario.populations[1]}, {"max_chars": 500}, *of_desks):
         with pytest.raises(TdGymError, match="another case"):
             make_scenario(scenario.name, **options).restore(snapshot)
+    for messages in (None, ["customer"], [["customer"]], [["customer", 3]]):
+        with pytest.raises(TdGymError, match="messages are pairs of seat and text"):
+            make_scenario(scenario.name).restore({**snapshot, "messages": messages})
 
 
 def test_an_unknown_seat_reads_nothing(scenario: Scenario) -> None:
     episode = scenario.begin(0)
     with pytest.raises(TdGymError, match="Unknown seat 'servcie'"):
         episode.messages("servcie")
+    with pytest.raises(TdGymError, match="Unknown seat 'servcie'"):
+        episode.briefing("servcie")
 
 
 def test_infos_have_the_contracted_keys_and_hide_what_is_hidden(env_id: str, scenario: Scenario) -> None:

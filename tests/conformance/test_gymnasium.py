@@ -96,6 +96,8 @@ def test_wrong_arguments_name_what_is_known(env_id: str, scenario: Scenario) -> 
         ({"population": 5}, "Unknown population 5"),
         ({"transfer": "yes"}, "transfer must be True or False, not 'yes'"),
         ({"debug": "x"}, "debug must be True or False, not 'x'"),
+        ({"disclosure": ["honest"]}, r"Unknown disclosure \['honest'\]"),
+        ({"customer": 5}, "A customer is named, or is a policy"),
     ],
     ids=str,
 )
@@ -305,9 +307,14 @@ def test_disabled_vectors_refuse_to_step_what_is_over(env_id: str) -> None:
 def test_vector_arguments(env_id: str) -> None:
     with pytest.raises(TdGymError, match="autoreset mode"):
         gymnasium.make_vec(env_id, num_envs=2, autoreset_mode="Sometimes")
+    for number in (0, 2.0, "2", True):
+        with pytest.raises(TdGymError, match="num_envs must be a whole number of at least 1"):
+            gymnasium.make_vec(env_id, num_envs=number)
     env = gymnasium.make_vec(env_id, num_envs=2)
     with pytest.raises(TdGymError, match="reset"):
         env.step(["a", "b"])
+    with pytest.raises(TdGymError, match="options of reset"):
+        env.reset(options=["scenario"])
     _, infos = env.reset(seed=2**70)
     assert list(infos["seed"]) == [2**70, 2**70 + 1]
     for actions in ("ab", ["a"], [["a"], ["b"], ["c"]], None):

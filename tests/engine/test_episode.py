@@ -40,6 +40,9 @@ def begin(**options: Any) -> EchoEpisode:
         ("[end:5.9]", "", EndMark(False, 5.0)),
         ("[end:4", "[end:4", None),
         ("well [hangup:1.234567]", "well", EndMark(True, 1.234567)),
+        (f"Bye. [end:{5 / 3}]", "Bye.", EndMark(False, 5 / 3)),
+        ("[end:4." + "0" * 5000 + "]", "", EndMark(False, 4.0)),
+        ("[end:4.]", "[end:4.]", None),
         (" no. [end:2]\n[end:3] ", "no. [end:2]", EndMark(False, 3.0)),
     ],
 )

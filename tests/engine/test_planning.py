@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from td_gym.envs.aec import raw_env
 from td_gym.envs.batch import ConversationBatch
 from td_gym.envs.planning import EXPERT, Plan, realise_choice
 from td_gym.errors import TdGymError
@@ -78,6 +79,22 @@ def test_the_chat_of_the_expert() -> None:
     assert opening[1:] == [{"role": "user", "content": f"customer: 1: I want to hear {word}."}]
     plan.messages(EXPERT)[0]["content"] = "mine to change"
     assert plan.messages(EXPERT)[0] == opening[0]
+
+
+def test_nobody_reads_what_the_service_seat_thinks() -> None:
+    env = raw_env(EchoScenario(), expert=True)
+    env.reset(seed=0)
+    for text in ("1", "say", "<think>SECRET</think><action>gift</action><response>fig</response>"):
+        env.step(text)
+    assert "SECRET" in env.observe("service")["text"]
+    for other in ("customer", EXPERT):
+        assert "SECRET" not in str(env.infos[other]) + env.observe(other)["text"]
+    assert env.observe(EXPERT)["text"].endswith("service: <action>gift</action><response>fig</response>")
+    assert env.infos[EXPERT]["messages"][-1]["content"].endswith("<action>gift</action><response>fig</response>")
+    env.step("2")
+    env.step("say")
+    env.step("<think>SECRET")
+    assert "SECRET" not in str(env.infos[EXPERT]) + env.observe(EXPERT)["text"]
 
 
 def test_nobody_chooses_out_of_turn() -> None:

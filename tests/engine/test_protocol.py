@@ -48,7 +48,7 @@ BAD = {
     "<action>VOUCHER</action>": "unknown action",
     "<action>voucher 5</action>": "key=value",
     "<action>voucher amount=</action>": "key=value",
-    "<action>voucher amount=1 amount=2</action>": "key=value",
+    "<action>voucher amount=1 amount=2</action>": "'amount' twice",
     '<action>voucher note="open</action>': "key=value",
     "<action>voucher size=2</action>": "no argument",
     "<action>transfer amount=2</action>": "no argument",

@@ -117,6 +117,19 @@ def test_what_a_seat_raises_is_raised() -> None:
         stream.receive()
 
 
+def test_a_failure_of_one_does_not_keep_the_others_away() -> None:
+    customer = SlowCustomer()
+    stream = stream_of(customer, 2)
+    stream.begin([0, 1], [5, 6])
+    customer.asked[0][1].set_exception(TdGymError("The server is down."))
+    customer.answer_last()
+    with pytest.raises(TdGymError, match="The server is down"):
+        stream.receive()
+    assert list(stream.receive()) == [1]
+    with pytest.raises(TdGymError, match="Conversation 0 waits for the customer, which failed; reset it"):
+        stream.send([0], ["hello"])
+
+
 def test_what_is_no_text_is_refused() -> None:
     customer = SlowCustomer()
     stream = stream_of(customer, 1)

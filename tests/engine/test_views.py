@@ -15,7 +15,7 @@ from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
-from tests.engine.echo_scenario import EchoScenario
+from tests.engine.echo_scenario import EchoCustomer, EchoScenario
 
 ROWS = ("kiwi", "date", "sloe")
 
@@ -54,6 +54,31 @@ def test_the_service_seat_may_be_played_by_the_reference_agent() -> None:
     assert (env.episode.transcript[-1].shown, reward) == ("fig", -0.5 + 0.25 * (env.episode.case == "fig"))
 
 
+def test_a_customer_may_be_a_policy() -> None:
+    customer = EchoCustomer()
+    env = DialogueEnv(EchoScenario(), customer=customer)
+    env.reset(seed=0)
+    DialogueVectorEnv(EchoScenario(), num_envs=3, customer=customer).reset(seed=0)
+    assert customer.batches == [1, 3]
+    for made in (DialogueEnv, DialogueVectorEnv):
+        with pytest.raises(TdGymError, match=r"A customer is named, or is a policy .*; 5 is neither"):
+            made(EchoScenario(), customer=5)  # type: ignore[arg-type]
+        with pytest.raises(TdGymError, match=r"An environment is named by its id, .*, not 5"):
+            made(5)  # type: ignore[arg-type]
+
+
+def test_a_row_that_is_not_there_changes_no_draw() -> None:
+    for made in (DialogueEnv(EchoScenario(ROWS)), DialogueVectorEnv(EchoScenario(ROWS), num_envs=2)):
+        seeds = []
+        for failing in (False, True):
+            made.reset(seed=1)
+            if failing:
+                with pytest.raises(TdGymError, match="no row"):
+                    made.reset(seed=99, options={"scenario": 7})
+            seeds.append(str(made.reset()[1]["seed"]))
+        assert seeds[0] == seeds[1]
+
+
 def test_a_built_scenario_takes_no_options() -> None:
     with pytest.raises(TdGymError, match="max_turns"):
         DialogueEnv(EchoScenario(), max_turns=3)
@@ -65,6 +90,8 @@ def test_steps_come_after_reset() -> None:
         env.step("hello")
     with pytest.raises(TdGymError, match="reset"):
         _ = env.episode
+    with pytest.raises(TdGymError, match="reset"):
+        DialogueVectorEnv(EchoScenario(), num_envs=2, render_mode="ansi").render()
 
 
 def test_the_benchmark_prints_both_rates(capsys: pytest.CaptureFixture[str]) -> None:

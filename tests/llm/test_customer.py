@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import time
+from functools import partial
 from typing import Any
 
 import gymnasium
@@ -203,6 +205,20 @@ def test_servers_that_were_given_stay_open_when_an_environment_is_closed() -> No
             env.reset(seed=3)
             env.close()
         assert len(server.seen) == 2
+
+
+def test_a_copy_of_an_environment_keeps_its_servers_when_the_other_is_closed() -> None:
+    with serving(says("It was spilled.")) as server:
+        for made in (gymnasium.make, partial(gymnasium.make_vec, num_envs=1)):
+            env = made("td_gym/FoodDispute-v0", customer=f"llm:fake@{server.url}")
+            env.reset(seed=3)
+            other = copy.deepcopy(env)
+            env.close()
+            env.close()
+            other.reset(seed=4)
+            other.close()
+            with pytest.raises(TdGymError, match="closed"):
+                other.reset(seed=5)
 
 
 def test_an_unknown_customer_is_told_how_models_are_named() -> None:

@@ -9,6 +9,7 @@ import pytest
 from td_gym.errors import TdGymError
 from td_gym.scenario import SPLITS
 from td_gym.scenarios.multiwoz.cases import City, load_city
+from td_gym.scenarios.multiwoz.database import Database
 from td_gym.scenarios.multiwoz.goals import draw_goal
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from tests.multiwoz.desk import (
@@ -250,13 +251,28 @@ def test_published_goals_are_picked_by_row(shared_data: Path) -> None:
     picked = [scenario.begin(seed, "test", 7).case.goal for seed in (0, 1)]
     assert picked[0] == picked[1] == scenario.city.goals["test"][7]
     assert scenario.begin(3, "test").case.goal in scenario.city.goals["test"]
+    drawn = scenario.begin(3, "test")
+    assert drawn.case.goal == scenario.city.goals["test"][drawn.row]
+    assert scenario.restore(drawn.snapshot()).case == drawn.case
     with pytest.raises(TdGymError, match=r"no goal 1000 of test; '.*multiwoz' holds 0 to 999\.$"):
         scenario.begin(0, "test", 1000)
 
 
+def test_a_snapshot_is_of_one_database() -> None:
+    scenario, other = MultiWOZ(), MultiWOZ()
+    snapshot = scenario.begin(0).snapshot()
+    assert other.restore(snapshot).case == scenario.begin(0).case
+    tables = {domain: [{**row, "phone": "1"} for row in rows] for domain, rows in CITY.tables.items()}
+    other.database = Database(tables, CITY._fleet)
+    with pytest.raises(TdGymError, match="another case"):
+        other.restore(snapshot)
+
+
 def test_a_folder_without_goals_of_a_split_makes_up_those_of_train_alone() -> None:
     city = City(CITY, {"validation": [draw_goal(0, "validation", CITY)]}, "some/folder")
-    assert city.goal(0, "train", None).domains
+    goal, number = city.goal(0, "train", None)
+    assert goal.domains
+    assert number is None
     with pytest.raises(TdGymError, match="no goals of test"):
         city.goal(0, "test", None)
 
@@ -268,4 +284,4 @@ def test_goals_are_made_up_for_a_folder_of_2_2_alone(tmp_path: Path) -> None:
     write_22(tmp_path / "MultiWOZ_2.2")
     city = load_city(str(tmp_path))
     assert not city.goals
-    assert all(city.goal(0, split, None) == draw_goal(0, split, city.database) for split in SPLITS)
+    assert all(city.goal(0, split, None) == (draw_goal(0, split, city.database), None) for split in SPLITS)

@@ -51,14 +51,16 @@ class City:
     folder: str = ""
     """Where both come from, empty for an invented city."""
 
-    def goal(self, seed: int, split: str, row: int | None) -> Goal:
-        """Return the goal of conversation ``seed`` in ``split``: one drawn, or published goal number ``row``.
+    def goal(self, seed: int, split: str, row: int | None) -> tuple[Goal, int | None]:
+        """Return the goal of conversation ``seed`` in ``split`` and its number, ``None`` for one that is made up.
 
-        Published goals are drawn from where there are some.  Otherwise goals are made up: always in an invented city
-        and with a folder that has no goals at all, and for ``train`` with one that lacks its goals alone.  Raises
-        ``TdGymError`` for any other split without goals, and for a row that is not there.
+        It is published goal number ``row`` of the split, or one drawn where there are some.  Otherwise goals are made
+        up: always in an invented city and with a folder that has no goals at all, and for ``train`` with one that lacks
+        its goals alone.  Raises ``TdGymError`` for any other split without goals, and for a row that is not there.
         """
         known = self.goals.get(split, ())
+        if row is None and known:
+            row = Stream(seed, f"goal/{split}").choice(range(len(known)))
         if row is not None:
             if not known:
                 raise TdGymError(
@@ -67,12 +69,10 @@ class City:
                 )
             if not 0 <= row < len(known):
                 raise TdGymError(f"There is no goal {row} of {split}; {self.folder!r} holds 0 to {len(known) - 1}.")
-            return known[row]
-        if known:
-            return Stream(seed, f"goal/{split}").choice(known)
+            return known[row], row
         if self.goals and split != "train":
             raise TdGymError(f"{self.folder!r} holds no goals of {split}; known: {', '.join(self.goals)}.")
-        return draw_goal(seed, split, self.database)
+        return draw_goal(seed, split, self.database), None
 
 
 @lru_cache(maxsize=4)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from hashlib import blake2b
 from itertools import compress
 from pathlib import Path
 from types import MappingProxyType
@@ -97,6 +99,13 @@ class Database:
             raise TdGymError(f"There is no folder {str(folder)!r} with MultiWOZ's *_db.json files.")
         tables = {domain: read_rows(folder, domain) for domain in DOMAINS if domain != "taxi"}
         return cls(tables, read_fleet(folder), also_known)
+
+    @cached_property
+    def checksum(self) -> str:
+        """A checksum of all that is in it."""
+        tables = {domain: [dict(row) for row in rows] for domain, rows in self.tables.items()}
+        facts = json.dumps([tables, self._fleet, sorted(self._values.items())], sort_keys=True)
+        return blake2b(facts.encode(), digest_size=16).hexdigest()
 
     def values(self, domain: str, slot: str) -> tuple[str, ...]:
         """Return the values of ``slot`` that a look-up in ``domain`` may name; none are listed for times."""

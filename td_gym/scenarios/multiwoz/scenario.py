@@ -91,10 +91,14 @@ class MultiWOZ(Desk):
         super().__init__(population, transfer, disclosure, max_turns, max_chars)
 
     def make_episode(self, seed: int, split: str, row: int | None) -> MultiWOZEpisode:
-        """Start conversation ``seed``; ``row`` picks a published goal of the split."""
+        """Start conversation ``seed`` on a published goal of the split, number ``row`` or one drawn, if it has any."""
         persona = self.person(seed, split, None)
-        case = draw_case(seed, persona, self.city.goal(seed, split, row))
-        return MultiWOZEpisode(self, seed, split, row, case)
+        goal, row = self.city.goal(seed, split, row)
+        return MultiWOZEpisode(self, seed, split, row, draw_case(seed, persona, goal))
+
+    def data_checksum(self) -> str:
+        """Return a checksum of the database."""
+        return self.database.checksum
 
     def succeeded(self, outcome: Mapping[str, Any]) -> bool:
         """Return whether all was offered, told and booked that the customer wanted, and rightly."""
