@@ -70,6 +70,12 @@ def check_room(run: Path, model_bytes: int) -> None:
         )
 
 
+def check_no_run(folder: Path) -> None:
+    """Raise ``TdGymError`` where ``folder`` holds a run, whose place other weights would take by half."""
+    if (folder / METRICS).exists():
+        raise TdGymError(f"{str(folder)!r} holds a run of td-gym train; take another folder.")
+
+
 def begin(run: Path, config: Mapping[str, Any]) -> None:
     """Write ``config.json`` of a new run; ``TdGymError`` when ``run`` already holds something."""
     if any(run.iterdir()):

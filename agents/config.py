@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -116,8 +117,8 @@ class TrainConfig:
             raise TdGymError(f"The seed must not be negative, it is {self.seed}.")
         if not 0 <= self.average <= 1:
             raise TdGymError(f"average must be between 0 and 1, it is {self.average}.")
-        if not self.lr > 0:
-            raise TdGymError(f"The learning rate must be positive, it is {self.lr}.")
+        if not 0 < self.lr < math.inf:
+            raise TdGymError(f"The learning rate must be a positive number, it is {self.lr}.")
         if len(self.betas) != 2 or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in self.betas):
             raise TdGymError(f"betas must be two numbers of at least 0 and below 1, not {list(self.betas)}.")
         if not self.max_grad_norm > 0:
@@ -149,15 +150,15 @@ def scenario_of(config: TrainConfig) -> Scenario:
 def budgets_of(config: TrainConfig, scenario: Scenario) -> dict[str, float]:
     """Return the limits a run keeps: those given, or the scenario's own.
 
-    Raises ``TdGymError`` for a cost the scenario does not have and for a negative limit.
+    Raises ``TdGymError`` for a cost the scenario does not have and for a limit that is negative or no number.
     """
     if not config.budgets:
         return {name: spec.limit for name, spec in scenario.costs.items() if spec.limit is not None}
     for name, limit in config.budgets.items():
         if name not in scenario.costs:
             raise unknown("budget name", name, scenario.costs)
-        if limit < 0:
-            raise TdGymError(f"The budget of {name} must not be negative, it is {limit}.")
+        if not 0 <= limit < math.inf:
+            raise TdGymError(f"The budget of {name} must be a number of at least 0, it is {limit}.")
     return dict(config.budgets)
 
 

@@ -22,6 +22,8 @@ from td_gym.errors import TdGymError
 from td_gym.json_data import as_object, read_json, text_of
 
 _WEIGHTS = "adapter_model.safetensors"
+_PREFIX = "base_model.model."
+"""What PEFT puts before the names of weights in its files."""
 _SCALE = 2
 """What an adapter adds is multiplied by this (``lora_alpha`` is this many times the rank)."""
 
@@ -66,12 +68,13 @@ def rank_of(model: Any) -> int:
 
 
 def save(model: Any, folder: Path, base: str) -> None:
-    """Write the adapter of ``model`` into ``folder``; ``base`` names the model that it belongs to."""
+    """Write the adapter of ``model`` into ``folder``, as PEFT does; ``base`` names the model that it belongs to."""
     config = _config(model)
     config.base_model_name_or_path = base
     config.save_pretrained(folder)
     weights = get_peft_model_state_dict(model, save_embedding_layers=False)
-    save_file({name: values.detach().cpu().contiguous() for name, values in weights.items()}, folder / _WEIGHTS)
+    plain = {f"{_PREFIX}{name}": values.detach().cpu().contiguous() for name, values in weights.items()}
+    save_file(plain, folder / _WEIGHTS)
 
 
 def merged(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -95,7 +98,9 @@ def base_of(folder: Path) -> str:
 def attach(model: Any, folder: Path) -> Any:
     """Return ``model`` with the adapter in ``folder``; ``TdGymError`` for one that is broken, or of another model."""
     try:
-        found = _inject(model, LoraConfig.from_pretrained(folder))
+        config = LoraConfig.from_pretrained(folder)
+        config.inference_mode = False  # which PEFT writes, and which would train nothing
+        found = _inject(model, config)
         load(found, folder)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -104,11 +109,11 @@ def attach(model: Any, folder: Path) -> Any:
 
 
 def load(model: Any, folder: Path) -> None:
-    """Let the adapter of ``model`` be the one in ``folder``."""
-    weights = load_file(folder / _WEIGHTS)
+    """Let the adapter of ``model`` be the one in ``folder``, whose names may lack PEFT's prefix."""
+    weights = {name.removeprefix(_PREFIX): values for name, values in load_file(folder / _WEIGHTS).items()}
     expected = get_peft_model_state_dict(model, save_embedding_layers=False)
     if weights.keys() != expected.keys():
-        raise ValueError("it is of another model")
+        raise ValueError("its weights are not those of a plain LoRA adapter of this model")
     set_peft_model_state_dict(model, weights)
 
 

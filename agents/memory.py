@@ -66,13 +66,18 @@ def _settings(stated: Mapping[str, Any]) -> MemoryConfig:
     return MemoryConfig(**{name: as_count(name, value) for name, value in stated.items()})
 
 
-def starting_policy(config: TrainConfig, scenario: Scenario, device: str) -> TokenPolicy:
-    """Return the policy that remembers; ``TdGymError`` for one that plans."""
+def prepare(config: TrainConfig, device: str) -> tuple[MemoryConfig, Scenario, TokenPolicy]:
+    """Return the settings, the scenario and the policy that remembers.
+
+    Raises ``TdGymError`` for what is wrong with ``config``, and for a policy that plans.
+    """
+    settings, scenario = configured(config), scenario_of(config)
+    scenario.check_customer(config.customer, training=True)
     policy = TokenPolicy.load(config.model, device, scenario=scenario)
     if policy.planning is not None:
         raise TdGymError(f"{config.model!r} plans before it writes, and cases hold no plans; take 'tiny'.")
     policy.max_new_tokens = config.max_new_tokens or policy.max_new_tokens
-    return policy
+    return settings, scenario, policy
 
 
 def train(config: TrainConfig, models: Models | None = None) -> None:
@@ -83,9 +88,8 @@ def train(config: TrainConfig, models: Models | None = None) -> None:
     """
     if config.device == "cpu":
         torch.set_num_threads(1)
-    settings, scenario = configured(config), scenario_of(config)
+    settings, scenario, policy = prepare(config, distributed.local_device(config.device))
     customer = scenario.training_customer(config.customer, models)
-    policy = starting_policy(config, scenario, distributed.local_device(config.device))
     groups = [group for group in range(config.customers) for _ in range(config.copies)]
     batch = ConversationBatch(scenario, "service", len(groups), {"customer": customer}, split=config.split)
     costs = dict.fromkeys(budgets_of(config, scenario))
@@ -133,10 +137,10 @@ def _open(config: TrainConfig, settings: Mapping[str, Any], policy: TokenPolicy,
 
 
 def _successful(policy: TokenPolicy, held: Trajectories, batch: ConversationBatch) -> Iterator[Case]:
-    """Yield what the policy said in those of the dialogues just ``held`` in ``batch`` that succeeded."""
+    """Yield what the policy said in those of the dialogues just ``held`` in ``batch`` that succeeded and earned."""
     scenario = batch.scenario
     for row, outcome in enumerate(held.outcomes):
-        if not scenario.succeeded(outcome):
+        if not scenario.succeeded(outcome) or held.session_rewards[row] <= 0:
             continue
         messages = batch.episodes[row].messages(batch.seat)
         replies = [place for place, message in enumerate(messages) if message["role"] == "assistant"]

@@ -69,14 +69,25 @@ def lasting(name: str | Path) -> str:
 
 
 def load_model(source: Path, described: Path, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Return the model in ``source`` with its tokenizer, and with the adapter in ``described`` if that is another."""
+    """Return the model in ``source`` with its tokenizer, and with the adapter in ``described`` if that is another.
+
+    Raises ``TdGymError`` where a file is broken, or weights are missing or no numbers.
+    """
+    fault = f"Cannot load a causal language model from {str(source)!r}"
     with no_progress_bars():
         try:
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, use_safetensors=True)
+            model, found = AutoModelForCausalLM.from_pretrained(
+                source, dtype=dtype, use_safetensors=True, output_loading_info=True
+            )
             tokenizer = _load_tokenizer(described)
-        except (OSError, ValueError, KeyError) as error:
+        except Exception as error:  # the libraries that read these files fail each in its own way
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise TdGymError(f"Cannot load a causal language model from {str(source)!r}: {reason}") from error
+            raise TdGymError(f"{fault}: {reason}") from error
+    if found["missing_keys"]:
+        raise TdGymError(f"{fault}: its files lack the weights {min(found['missing_keys'])!r}.")
+    for name, weights in model.named_parameters():
+        if not torch.isfinite(weights).all():
+            raise TdGymError(f"{fault}: its weights {name!r} are not all numbers.")
     return (model if source == described else lora.attach(model, described)), tokenizer
 
 

@@ -7,6 +7,7 @@ words, so it stands in one table with agents that write.
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ from td_gym.draws import uniform
 from td_gym.envs.planning import BREACHES, mask, realise_choice
 from td_gym.envs.strategy import StrategyEnv
 from td_gym.episode import Episode
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError, as_count, unknown
 from td_gym.json_data import as_object, as_text, read_json
 from td_gym.protocol import Messages
 from td_gym.registration import make_scenario, strategy_scenario
@@ -45,8 +46,10 @@ ENVS = 8
 UPDATE = 2048
 """Choices, over all conversations, in an update."""
 _METHODS = packaged_toml("agents", "sb3.toml")
-_FIXED = frozenset(("n_steps", "policy_kwargs"))
-"""Settings that an update, or reading the weights back, depends on."""
+_COUNTS = frozenset(("n_epochs", "batch_size", "buffer_size", "target_update_interval"))
+"""Settings that are whole numbers of at least 1."""
+_FIXED = frozenset(("n_steps", "policy_kwargs", "tensorboard_log", "verbose", "stats_window_size"))
+"""Settings that an update, reading the weights back, or what is logged depends on."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,7 @@ def train(run: StrategyRun) -> None:
     """Train, and leave the run directory ``run.out``; ``TdGymError`` for a setting the algorithm does not take."""
     scenario = make_scenario(strategy_scenario(run.env), population=run.population or None, data_dir=run.data)
     scenario.check_customer(run.customer, training=True)
-    for name in _FIXED & run.options.keys():
-        raise TdGymError(f"{run.method} cannot be trained with another {name}; leave it out.")
+    _check_options(run)
     envs = make_vec_env(lambda: StrategyEnv(scenario, split=run.split, customer=run.customer or None), ENVS, run.seed)
     settings = {**_METHODS[run.method]["settings"], **run.options}
     try:
@@ -84,7 +86,10 @@ def train(run: StrategyRun) -> None:
     run.out.mkdir(parents=True, exist_ok=True)
     cut_metrics(run.out, 0)
     with TrainingProgress(run.method, 0, run.steps, {BREACHES: None}) as progress:
-        model.learn(run.steps * UPDATE, callback=_Recorder(run.out, progress))
+        try:
+            model.learn(run.steps * UPDATE, callback=_Recorder(run.out, progress))
+        except (TypeError, ValueError, AssertionError) as error:
+            raise TdGymError(f"{run.method} cannot be trained with these options: {_one_line(error)}.") from error
     save_file({key: value.contiguous() for key, value in model.policy.state_dict().items()}, run.out / WEIGHTS)
     about = {
         **settings_of(run, "out", "options"),
@@ -93,6 +98,22 @@ def train(run: StrategyRun) -> None:
         "software": software("stable-baselines3", "sb3-contrib"),
     }
     (run.out / STRATEGY).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def _check_options(run: StrategyRun) -> None:
+    """Raise ``TdGymError`` for an option that is not to be set, or whose value is of another kind than its default."""
+    known = inspect.signature(_class_of(run.method)).parameters
+    for name, value in run.options.items():
+        if name in _FIXED:
+            raise TdGymError(f"{run.method} cannot be trained with another {name}; leave it out.")
+        default = known[name].default if name in known else value
+        if isinstance(value, bool) != isinstance(default, bool) or (
+            isinstance(value, str) and not isinstance(default, str)
+        ):
+            kind = "true or false" if isinstance(default, bool) else "a number"
+            raise TdGymError(f"{name} of {run.method} is {kind}, not {value!r}.")
+        if name in _COUNTS:
+            as_count(name, value)
 
 
 def _one_line(error: Exception) -> str:

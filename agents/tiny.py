@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 import time
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from agents.checkpoint import check_no_run
 from agents.config import versions_of
 from agents.distributed import local_device
 from agents.model import MARKERS, build_model, train_tokenizer
@@ -266,6 +268,21 @@ def _count(text: str) -> int:
     return value
 
 
+def _check(recipe: Recipe) -> None:
+    """Raise ``TdGymError`` for a recipe that cannot be followed."""
+    if recipe.seat == "customer" and (recipe.planned or recipe.tasks):
+        raise TdGymError("A customer learns neither to plan nor to answer tasks; leave --planned and --tasks out.")
+    if recipe.planned and recipe.tasks:
+        raise TdGymError("Answers to tasks follow no plan; leave --planned or --tasks out.")
+    default = Recipe()
+    if recipe.planned and (recipe.size, recipe.vocabulary) != (default.size, default.vocabulary):
+        raise TdGymError("With --planned the shipped model goes on as it is; leave --size and --vocabulary out.")
+    if recipe.seed < 0:
+        raise TdGymError(f"The seed must not be negative, it is {recipe.seed}.")
+    if not 0 < recipe.lr < math.inf:
+        raise TdGymError(f"The learning rate must be a positive number, it is {recipe.lr}.")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the recipe; 0 when the weights pass the gate, 1 when not, 2 for bad input."""
     parser = argparse.ArgumentParser(prog="python -m agents.tiny", description=__doc__)
@@ -303,8 +320,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         device = local_device(options.device)
         scenario = make_scenario(options.env)
-        if recipe.seat == "customer" and (recipe.planned or recipe.tasks):
-            raise TdGymError("A customer learns neither to plan nor to answer tasks; leave --planned and --tasks out.")
+        _check(recipe)
+        check_no_run(options.out)
         options.out.mkdir(parents=True, exist_ok=True)
         policy, record = train(scenario, recipe, device=device)
         result = gate(policy, open_batch(scenario, recipe.seat), turns=recipe.gate_turns, seed=recipe.seed)

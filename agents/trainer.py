@@ -7,12 +7,14 @@ writes the same ``metrics.jsonl``, byte for byte, as one that was never stopped.
 from __future__ import annotations
 
 import copy
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
+from importlib.util import find_spec
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
@@ -26,11 +28,11 @@ from agents.names import VLLM
 from agents.progress import TrainingProgress
 from agents.reference import Frozen
 from agents.replies import merged_source, task_source, turn_source
-from agents.sources import Batch, Seats, Source, expert_source, partners, policy_source
+from agents.sources import Batch, Seats, Source, expert_source, partners, policy_source, share_of
 from agents.token_policy import TokenPolicy
 from agents.vllm_writer import VLLMWriter
 from td_gym.draws import mix
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, missing_extra
 from td_gym.llm.models import Models
 from td_gym.scenario import Scenario
 
@@ -61,19 +63,48 @@ def train(config: TrainConfig, models: Models | None = None) -> None:
         torch.set_num_threads(1)
     device = distributed.local_device(config.device)
     with distributed.together(device), ExitStack() as stack:
-        check_processes(config, distributed.world_size())
-        scenario = scenario_of(config)
-        budgets = budgets_of(config, scenario)
-        method = configured_method(config, budgets, scenario)
-        start = starting_policy(config, method, scenario, device)
-        opponent = opposing_policy(config, scenario, device)
+        scenario, budgets, method, start, opponent = prepare(config, device, distributed.world_size())
         others = partners(config, scenario, opponent, models)
-        needed = {part.source for update in range(config.steps) for part in method.phases(update + 1, config.steps)}
-        sources = {name: SOURCES[name](config, scenario, others) for name in needed}
+        sources = {name: SOURCES[name](config, scenario, others) for name in _sources_of(method, config.steps)}
         writer = None
         if config.sampler == VLLM:
             writer = stack.enter_context(closing(VLLMWriter(start, config.vllm_memory)))
         train_policy(config, scenario, start, method, budgets, sources, opponent, writer)
+
+
+class Prepared(NamedTuple):
+    """What a run begins with."""
+
+    scenario: Scenario
+    budgets: dict[str, float]
+    method: Method
+    start: TokenPolicy
+    opponent: TokenPolicy | None
+
+
+def prepare(config: TrainConfig, device: str, processes: int) -> Prepared:
+    """Return what a run of ``processes`` begins with.
+
+    Raises ``TdGymError`` for whatever is wrong with the request; nothing is written and no server is asked.
+    """
+    if config.sampler == VLLM and VLLM not in sys.modules and find_spec(VLLM) is None:
+        raise missing_extra(VLLM)
+    if config.sampler == VLLM and processes > 1:
+        raise TdGymError("vLLM writes for one process; take --nproc 1, or leave --sampler vllm out.")
+    share_of(config, 0, processes)
+    scenario = scenario_of(config)
+    scenario.check_customer(config.customer, training=True)
+    budgets = budgets_of(config, scenario)
+    method = configured_method(config, budgets, scenario)
+    if method.learns_from == "recordings":
+        scenario.recorded(config.split)
+    start = starting_policy(config, method, scenario, device)
+    return Prepared(scenario, budgets, method, start, opposing_policy(config, scenario, device))
+
+
+def _sources_of(method: Method, steps: int) -> set[str]:
+    """Return the names of the sources that ``steps`` updates of ``method`` learn from."""
+    return {phase.source for update in range(steps) for phase in method.phases(update + 1, steps)}
 
 
 def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenario: Scenario) -> Method:
@@ -112,12 +143,6 @@ def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenari
             f"{method.min_minibatches}, not {config.minibatches}."
         )
     return method
-
-
-def check_processes(config: TrainConfig, processes: int) -> None:
-    """Raise ``TdGymError`` where ``processes`` cannot train as ``config`` says."""
-    if config.sampler == VLLM and processes > 1:
-        raise TdGymError("vLLM writes for one process; take --nproc 1, or leave --sampler vllm out.")
 
 
 def opposing_policy(config: TrainConfig, scenario: Scenario, device: str) -> TokenPolicy | None:
@@ -258,6 +283,7 @@ def _learning(
         return policy, reference
     if resumed:
         policy = TokenPolicy.load(kept, str(start.device), scenario=scenario, seat=config.seat)
+        policy.model = copy.deepcopy(policy.model)  # a file's weights lie otherwise in memory, and round otherwise
     else:
         policy.model = copy.deepcopy(start.model)
     return policy, start.model.requires_grad_(False)

@@ -18,7 +18,7 @@ from agents.agent import Agent, make, scripted_names
 from evals.commands.arguments import Parser, non_negative_int, positive_int
 from evals.dialogue import Dialogue
 from evals.errors import guarded
-from evals.files import write_text
+from evals.files import check_writable, write_text
 from evals.metrics import MetricSpec, group_of, headline_of, metrics_of, spending_of
 from evals.runner import Setting, evaluate
 from evals.statistics import bootstrap_mean
@@ -100,6 +100,8 @@ def publish(title: str, command: str, setting: Setting, agents: Mapping[str, Age
 
     ``title`` goes before the scenario's name; ``command`` is the module and its own arguments.
     """
+    if out:
+        check_writable(out.parent)
     scenario = setting.scenario()
     by = spending_of(scenario.name).by or "customer"
     page = [

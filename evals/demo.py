@@ -56,6 +56,10 @@ def _main(argv: Sequence[str] | None) -> int:
     trained = options.out / "cmpo"
     if options.out.exists() and any(options.out.iterdir()) and not (options.out / ABOUT).exists():
         raise TdGymError(f"{str(options.out)!r} is not empty and holds no earlier demo; take another --out.")
+    from agents.config import TrainConfig
+    from agents.sources import share_of
+
+    share_of(TrainConfig(method="cmpo", env=ENV, model="tiny", out=trained), 0, options.nproc)
     write_text(options.out / ABOUT, _ABOUT)
     shutil.rmtree(trained, ignore_errors=True)
     run(

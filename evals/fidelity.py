@@ -17,11 +17,12 @@ from typing import Any
 
 from evals.commands.arguments import Parser
 from evals.errors import guarded
-from evals.files import write_json
+from evals.files import check_writable, write_json
 from evals.plots import paired_shares
 from evals.provenance import provenance
 from evals.scores import versions
 from evals.tables import text as as_table
+from td_gym.errors import TdGymError
 from td_gym.scenario import SPLITS
 from td_gym.scenarios.multiwoz.customer_acts import read_customer
 from td_gym.scenarios.multiwoz.database import Database
@@ -101,8 +102,13 @@ def simulated(scenario: MultiWOZ, split: str, episodes: int) -> Talk:
 
 
 def divergence(one: Mapping[str, int], other: Mapping[str, int]) -> float:
-    """Return the Jensen-Shannon divergence of two distributions given as counts, in bits: 0 for the same, at most 1."""
+    """Return the Jensen-Shannon divergence of two distributions given as counts, in bits: 0 for the same, at most 1.
+
+    Raises ``TdGymError`` where one of them counts nothing.
+    """
     sums = sum(one.values()), sum(other.values())
+    if not all(sums):
+        raise TdGymError("There are too few dialogues to compare: one side of a distribution is empty.")
     total = 0.0
     for key in one.keys() | other.keys():
         p, q = one.get(key, 0) / sums[0], other.get(key, 0) / sums[1]
@@ -171,6 +177,8 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file to write")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="PNG file to write")
     options = parser.parse_args(argv)
+    for written in filter(None, (options.out, options.plot)):
+        check_writable(written.parent)
     scenario = MultiWOZ(data_dir=options.data)
     real = recorded(options.data, options.split, scenario.database)
     report = compare(real, simulated(scenario, options.split, len(real.turns)))

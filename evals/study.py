@@ -75,6 +75,8 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--execute", metavar="ARM-SEED", help="run this one now, in this process, and write its file")
     args = parser.parse_args(argv)
     study = load(args.file)
+    if args.only and (args.summarise or args.execute):
+        raise TdGymError("--only names what is to be run, of what is missing; leave it out here.")
     if args.execute:
         execute(study, find_run(study, args.execute))
         return 0

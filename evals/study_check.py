@@ -10,7 +10,6 @@ from evals.runner import make_agents
 from evals.study_file import RUNS, Run, Study, runs
 from evals.study_run import setting_of, train_config
 from td_gym.errors import TdGymError
-from td_gym.scenario import Scenario
 
 
 def check(study: Study) -> None:
@@ -22,30 +21,27 @@ def check(study: Study) -> None:
     where = f"study {str(study.path)!r}"
     settings = [setting_of(study, customer) for customer in study.evaluation.customers]
     with _blamed(where):
-        scenarios = [setting.check() for setting in settings]
+        for setting in settings:
+            setting.check()
     for run in {run.arm.name: run for run in runs(study)}.values():
         with _blamed(f"{where}, {run.arm.name!r}"):
             if run.arm.method:
-                _check_training(study, run, scenarios[0])
+                _check_training(study, run)
             else:
                 make_agents([run.arm.agent], settings[0])
 
 
-def _check_training(study: Study, run: Run, scenario: Scenario) -> None:
+def _check_training(study: Study, run: Run) -> None:
     from agents import memory
-    from agents.config import budgets_of
     from agents.distributed import local_device
-    from agents.trainer import configured_method, starting_policy
+    from agents.trainer import prepare
 
     config = train_config(study, run, RUNS / study.name / run.name)
     device = local_device(config.device)
-    scenario.check_customer(config.customer, training=True)
     if config.method == MEMORY:
-        memory.configured(config)
-        memory.starting_policy(config, scenario, device)
+        memory.prepare(config, device)
     else:
-        method = configured_method(config, budgets_of(config, scenario), scenario)
-        starting_policy(config, method, scenario, device)
+        prepare(config, device, processes=1)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from evals.metrics import check_columns
 from evals.scores import check_entry
 from td_gym.errors import TdGymError, unknown
 from td_gym.json_data import as_list, as_number, as_object, field_of, read_json
+from td_gym.registration import scenario_class
 
 ROOT = Path("results")
 RUNS = Path("runs")
@@ -136,6 +137,7 @@ def load(path: Path) -> Study:
         evaluation=_evaluation(data.get("evaluation", {}), where),
     )
     if study.columns:
+        scenario_class(study.env)  # which imports the module that registers it, if the id names one
         check_columns(study.columns, [study.env], f"metric in 'columns' of {where}:")
     for name in (*study.fixed, *(arm.name for arm in arms)):
         if "/" in name:

@@ -20,6 +20,7 @@ from agents import tiny
 from agents.tiny import Recipe
 from agents.trainer import TrainConfig, train
 from evals.cli import main
+from evals.study_file import load as load_study
 from td_gym import registration
 from td_gym.errors import TdGymError
 from td_gym.scenarios.plain import PlainScenario
@@ -76,6 +77,21 @@ def test_a_newcomer_evaluates_it_by_command(tmp_path: Path) -> None:
     assert 0 < own["cost_goodwill"]["mean"] < floor["cost_goodwill"]["mean"]
     assert floor["sop_breaches"]["mean"] > own["sop_breaches"]["mean"] == 0.0
     assert own["success_rate"]["n"] == 60
+
+
+def test_a_study_and_a_view_without_words_know_its_module(repairs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.toml").write_text(
+        f'env = "{REPAIRS}"\ntuning_budget = "none"\nseeds = [0]\ncolumns = ["engagement"]\n'
+        "fixed = ['scripted']\n[arms.random]\nagent = 'random'\n"
+    )
+    del registration._scenarios["Repairs"]
+    del sys.modules["repairs"]
+    assert load_study(Path("mine.toml")).columns == ("engagement",)
+    view = REPAIRS.replace("Repairs-v0", "RepairsStrategy-v0")
+    assert main(["train", "sb3-ppo", "--env", view, "--steps", "1", "--out", "runs/ppo"]) == 0
+    told = capsys.readouterr().out.strip().splitlines()[-1]
+    assert told.startswith(f"trained; next: td-gym evaluate --env {REPAIRS} ")
+    assert main([*told.partition("td-gym ")[2].split(), "--episodes", "2"]) == 0
 
 
 def test_a_leaderboard_asks_for_its_module(repairs: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from agents import distributed
-from agents.config import TrainConfig, budgets_of, scenario_of, versions_of
+from agents.checkpoint import check_no_run
+from agents.config import TrainConfig, versions_of
 from agents.figures import describe
 from agents.losses import KL_CEILING
 from agents.methods.base import Method, Phase
@@ -27,7 +28,7 @@ from agents.rollout import rollout
 from agents.sampler import Answer, Line
 from agents.sources import case_seed, partners, share_of
 from agents.token_policy import TokenPolicy
-from agents.trainer import configured_method, opposing_policy, starting_policy
+from agents.trainer import prepare
 from agents.trajectories import Trajectories
 from td_gym.envs.batch import ConversationBatch
 from td_gym.errors import TdGymError, installed_extras, unknown
@@ -48,15 +49,14 @@ class ConversationTrainer(GRPOTrainer):
     """
 
     def __init__(self, config: TrainConfig, **arguments: Any) -> None:
-        scenario = scenario_of(config)
-        self.budgets = budgets_of(config, scenario)
-        self.method = configured_method(config, self.budgets, scenario)
-        device = distributed.local_device(config.device)
-        self.policy = starting_policy(config, self.method, scenario, device)
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        scenario, self.budgets, self.method, self.policy, opponent = prepare(
+            config, distributed.local_device(config.device), processes
+        )
         self.policy.versions = versions_of(scenario)
         _check(config, self.method, self.policy)
-        opponent = opposing_policy(config, scenario, device)
         args = grpo_config(config, self.method, self.policy, **arguments)
+        check_no_run(Path(args.output_dir))
         cases = product(range(1, config.steps + 1), range(config.customers))
         seeds = [case_seed(config, update, group) for update, group in cases]
         with warnings.catch_warnings():

@@ -26,7 +26,7 @@ EXAMPLES = """\
 examples:
   td-gym respond-multiwoz --agent scripted --data multiwoz --out responses.json
   td-gym respond-multiwoz --agent runs/more --data multiwoz --temperature 0 --limit 20 --out try.json
-  td-gym score-multiwoz responses.json --data multiwoz --out scores.json
+  td-gym score-multiwoz responses.json --data evaluation --out scores.json
 """
 
 

@@ -33,8 +33,8 @@ The domains that a turn is about:
 """
 EXAMPLES = """\
 examples:
-  td-gym score-multiwoz predictions.json --data multiwoz --out scores.json
-  td-gym score-multiwoz predictions.json --data multiwoz --domains slots --out scores.json
+  td-gym score-multiwoz predictions.json --data evaluation --out scores.json
+  td-gym score-multiwoz predictions.json --data evaluation --domains slots --out scores.json
 """
 
 

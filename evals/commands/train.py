@@ -217,19 +217,12 @@ def _check_budgets(budgets: Sequence[tuple[str, float]], scenario: Scenario) -> 
 
 def _spawn(args: argparse.Namespace) -> int:
     """Start the processes; what can be wrong with the request is found here, where it is one line."""
-    from agents.config import budgets_of, scenario_of
+    from agents.config import TrainConfig
     from agents.distributed import local_device
-    from agents.sources import share_of
-    from agents.trainer import TrainConfig, check_processes, configured_method, opposing_policy, starting_policy
+    from agents.trainer import prepare
 
-    config = TrainConfig(**settings(args))
-    check_processes(config, args.nproc)
-    scenario = scenario_of(config)
-    share_of(config, 0, args.nproc)
     local_device(args.device)
-    method = configured_method(config, budgets_of(config, scenario), scenario)
-    starting_policy(config, method, scenario, "cpu")
-    opposing_policy(config, scenario, "cpu")
+    prepare(TrainConfig(**settings(args)), "cpu", args.nproc)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(args.nproc)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", _WORKER: "1"}
     # After "--" torchrun does not try to read our options, of which some begin like its own.

@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     train(
         StrategyRun(args.method, args.env, args.out, args.steps, args.seed, split=args.split, options=options, **stated)
     )
-    print(next_evaluation(env_id(scenario), args.out, args))
+    module, colon, _ = args.env.rpartition(":")
+    print(next_evaluation(f"{module}{colon}{env_id(scenario)}", args.out, args))
     return 0
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import gymnasium
 
+from td_gym.envs.spaces import OpenText
 from td_gym.errors import TdGymError, as_count, installed_extras
+from td_gym.llm.client import as_unicode
 
 with installed_extras():
     from openenv.core.env_server import Action, Environment, Observation, State, create_app
@@ -44,7 +46,12 @@ class DialogueEnvironment(Environment):
 
     def __init__(self, env: str, **options: Any) -> None:
         super().__init__()
-        self._env = gymnasium.make(env, **options)
+        try:
+            self._env = gymnasium.make(env, **options)
+        except gymnasium.error.Error as error:
+            raise TdGymError(f"There is no environment {env!r}: {error}") from error
+        if not isinstance(self._env.action_space, OpenText):
+            raise TdGymError(f"An action of {env!r} is no message; serve the environment of the scenario itself.")
         self._state = State()
 
     def reset(
@@ -58,7 +65,7 @@ class DialogueEnvironment(Environment):
 
     def step(self, action: MessageAction, timeout_s: float | None = None) -> DialogueObservation:
         """Send the seat's message; ``timeout_s`` is for environments that wait, and this one does not."""
-        observation, reward, terminated, truncated, info = self._env.step(action.text)
+        observation, reward, terminated, truncated, info = self._env.step(as_unicode(action.text))
         self._state.step_count += 1
         return _observed(observation, info, float(reward), terminated or truncated, truncated)
 

@@ -106,6 +106,10 @@ def test_what_is_wrong_with_the_environment_is_said_before_serving() -> None:
         make_app(ENV, sessions=0)
     with pytest.raises(TdGymError, match="servers of its own"):
         make_app(ENV, models=object())
+    with pytest.raises(TdGymError, match="There is no environment 'td_gym/Nope-v0'"):
+        make_app("td_gym/Nope-v0")
+    with pytest.raises(TdGymError, match="is no message; serve the environment of the scenario itself"):
+        make_app(td_gym.strategy_ids()[0])
 
 
 def test_the_page_s_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -215,6 +215,12 @@ def test_what_trl_cannot_do_is_refused(tmp_path: Path, method: str, changes: dic
         ConversationTrainer(config_of(tmp_path, method, **changes))
 
 
+def test_a_folder_that_holds_a_run_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    with pytest.raises(TdGymError, match="holds a run of td-gym train; take another folder"):
+        ConversationTrainer(config_of(tmp_path))
+
+
 def test_the_page_s_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parents[2] / "docs" / "adapters.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", page.partition("## TRL")[2].partition("\n## ")[0], re.DOTALL)

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from agents import checkpoint
+from agents.trainer import TrainConfig, train
 from td_gym.errors import TdGymError
 from tests.agents.toy import run_toy, toy_config, toy_source
 
@@ -69,6 +70,31 @@ def test_a_killed_run_resumes_to_the_same_numbers(
         run_toy(config, dies)
     run_toy(toy_config(run, method=method, preset=preset, resume=True))
     _assert_same(run, uninterrupted(method, preset))
+
+
+def test_a_killed_run_of_real_dialogues_resumes_to_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the last digit: where weights lie in memory decides how the kernels of a CPU round."""
+
+    def run(name: str, resume: bool = False) -> None:
+        few: dict[str, Any] = {"steps": 4, "customers": 2, "copies": 2, "checkpoint_every": 2}
+        train(TrainConfig("gopo", "td_gym/Sales-v0", tmp_path / name, preset="random_expert", resume=resume, **few))
+
+    append = checkpoint.append_metrics
+
+    def dies(out: Path, update: int, metrics: Any) -> None:
+        if update == 4:
+            raise Killed
+        append(out, update, metrics)
+
+    run("whole")
+    monkeypatch.setattr(checkpoint, "append_metrics", dies)
+    with pytest.raises(Killed):
+        run("killed")
+    monkeypatch.undo()
+    run("killed", resume=True)
+    _assert_same(tmp_path / "killed", tmp_path / "whole")
 
 
 @pytest.mark.parametrize("call", range(3))

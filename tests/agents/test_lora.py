@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from agents import lora
@@ -29,6 +31,7 @@ from tests.agents.micro import micro_model
 from tests.agents.toy import run_toy, toy_config, toy_policy, toy_source
 
 ENV = "td_gym/FoodDispute-v0"
+WEIGHTS = "adapter_model.safetensors"
 TOKENS = torch.tensor([[1, 2, 3, 4, 5]])
 
 
@@ -106,6 +109,27 @@ def test_an_adapter_begins_as_the_model_and_comes_back_as_it_was(tmp_path: Path)
     first, second = (load_file(tmp_path / name / "adapter_model.safetensors") for name in ("adapter", "again"))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # which PEFT reads
+def test_adapters_are_pefts_and_pefts_are_adapters(tmp_path: Path) -> None:
+    folder = write_checkpoint("qwen2", tmp_path / "base")
+    policy = TokenPolicy.load(folder)
+    policy.model = stirred(lora.adapted(policy.model, 4, seed=0))
+    policy.save(tmp_path / "ours")
+    wanted = policy.model(TOKENS).logits
+    theirs = PeftModel.from_pretrained(TokenPolicy.load(folder).model, tmp_path / "ours")
+    assert torch.equal(theirs(TOKENS).logits, wanted)
+    theirs.save_pretrained(tmp_path / "theirs")
+    for file in (tmp_path / "ours").iterdir():
+        if not (tmp_path / "theirs" / file.name).exists():
+            shutil.copy(file, tmp_path / "theirs")
+    back = TokenPolicy.load(tmp_path / "theirs").model
+    assert torch.equal(back(TOKENS).logits, wanted)
+    assert any(weights.requires_grad for weights in back.parameters())
+    bare = {name.removeprefix("base_model.model."): w for name, w in load_file(tmp_path / "ours" / WEIGHTS).items()}
+    save_file(bare, tmp_path / "ours" / WEIGHTS)  # as runs of before had them
+    assert torch.equal(TokenPolicy.load(tmp_path / "ours").model(TOKENS).logits, wanted)
 
 
 def test_room_is_wanted_for_the_adapter_and_not_for_the_model() -> None:
@@ -204,7 +228,7 @@ def test_bad_adapters_are_one_line(tmp_path: Path) -> None:
     weights = tmp_path / "adapter" / "adapter_model.safetensors"
     tensors = load_file(weights)
     save_file(dict(list(tensors.items())[1:]), weights)
-    with pytest.raises(TdGymError, match="of another model"):
+    with pytest.raises(TdGymError, match="not those of a plain LoRA adapter of this model"):
         TokenPolicy.load(tmp_path / "adapter")
     weights.write_bytes(b"torn")
     with pytest.raises(TdGymError, match="Cannot load the adapter"):

@@ -31,14 +31,15 @@ from td_gym.registration import make_scenario, scenario_names
 from td_gym.turns import split_end_mark
 from tests.agents.fakes import ITEMS, FakeBatch, FakeScenario, fake_policy
 
-RECIPE = ["--env", "Fake", "--size", "micro", "--vocabulary", "512", "--dialogues", "60", "--lr", "1e-2"]
-RECIPE += ["--batch-tokens", "400"]
+RECIPE = ["--env", "Fake", "--dialogues", "60", "--lr", "1e-2", "--batch-tokens", "400"]
+SCRATCH = ["--size", "micro", "--vocabulary", "512"]
 
 
 def run(monkeypatch: pytest.MonkeyPatch, out: Path, *options: str) -> int:
     monkeypatch.setattr(tiny, "make_scenario", lambda env_id: FakeScenario())
     monkeypatch.setattr(tiny, "open_batch", lambda scenario, seat: FakeBatch(seat=seat))
-    return tiny.main([*RECIPE, "--out", str(out), *options])
+    scratch = [] if "--planned" in options else SCRATCH
+    return tiny.main([*RECIPE, *scratch, "--out", str(out), *options])
 
 
 def test_recipe_end_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,6 +107,17 @@ def test_bad_input_is_one_line(
     for words in (["--planned"], ["--tasks", "3"]):
         assert run(monkeypatch, tmp_path, "--seat", "customer", *words) == 2
         assert "neither to plan nor to answer tasks" in capsys.readouterr().err
+    for refused, words in (
+        (["--planned", "--tasks", "3"], "Answers to tasks follow no plan"),
+        (["--planned", "--size", "micro"], "leave --size and --vocabulary out"),
+        (["--seed", "-1"], "The seed must not be negative, it is -1"),
+        (["--lr", "-1"], "The learning rate must be a positive number, it is -1.0"),
+    ):
+        assert run(monkeypatch, tmp_path, *refused) == 2
+        assert words in capsys.readouterr().err
+    (tmp_path / "metrics.jsonl").write_text("{}\n")
+    assert run(monkeypatch, tmp_path) == 2
+    assert "holds a run of td-gym train; take another folder" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run(monkeypatch, tmp_path, "--tokens", "many")
     with pytest.raises(SystemExit):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import socket
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 from agents.decoder import Decoder
@@ -152,6 +154,44 @@ def test_a_broken_version_file_is_one_line(tmp_path: Path, content: str, words: 
     fake_policy().save(tmp_path)
     (tmp_path / "td_gym.json").write_text(content)
     with pytest.raises(TdGymError, match=rf"td_gym\.json' {words}") as caught:
+        TokenPolicy.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def without_a_layer(file: Path) -> None:
+    tensors = load_file(file)
+    lost = max(tensors)
+    save_file({name: values for name, values in tensors.items() if name != lost}, file, {"format": "pt"})
+
+
+def not_numbers(file: Path) -> None:
+    tensors = load_file(file)
+    tensors[max(tensors)][0] = float("nan")
+    save_file(tensors, file, {"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("name", "breaks", "words"),
+    [
+        ("model.safetensors", lambda file: file.write_bytes(file.read_bytes()[:5000]), ""),
+        ("model.safetensors", lambda file: file.write_bytes(b""), ""),
+        ("model.safetensors", lambda file: file.write_bytes(b"garbage" * 99), ""),
+        ("model.safetensors", without_a_layer, "its files lack the weights '"),
+        ("model.safetensors", not_numbers, "are not all numbers"),
+        (
+            "config.json",
+            lambda file: file.write_text(file.read_text().replace('"hidden_size": ', '"hidden_size": 1')),
+            "",
+        ),
+        ("config.json", lambda file: file.write_text("{"), ""),
+        ("tokenizer_config.json", lambda file: file.write_text("[]"), ""),
+    ],
+    ids=["cut", "empty", "garbage", "without a layer", "no numbers", "another size", "no config", "no tokenizer"],
+)
+def test_broken_weights_are_one_line(tmp_path: Path, name: str, breaks: Callable[[Path], object], words: str) -> None:
+    fake_policy().save(tmp_path)
+    breaks(tmp_path / name)
+    with pytest.raises(TdGymError, match=f"Cannot load a causal language model from .*{words}") as caught:
         TokenPolicy.load(tmp_path)
     assert "\n" not in str(caught.value)
 

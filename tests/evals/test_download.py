@@ -169,6 +169,14 @@ def test_a_missing_file_is_named(tmp_path: Path, server: Server) -> None:
         download.download([RemoteFile("nothing", "a/nothing", "sha256:0", 1)], tmp_path, server.url)
 
 
+@pytest.mark.parametrize(
+    "mirror", ["ftp://host", "http://", "http://[bad", "http://localhost:abc", "http://host/a b", "http://höst"]
+)
+def test_a_mirror_that_is_no_address_is_named(mirror: str, tmp_path: Path) -> None:
+    with pytest.raises(TdGymError, match="The mirror must be an address with http:// or https://"):
+        download.download(FILES, tmp_path, mirror)
+
+
 def test_a_server_that_is_not_there_is_named(tmp_path: Path, server: Server) -> None:
     with pytest.raises(TdGymError, match=r"http://127\.0\.0\.1:1/a/big\.bin cannot be reached .*again to go on"):
         download.download(FILES, tmp_path, "http://127.0.0.1:1")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from evals import fidelity
+from td_gym.errors import TdGymError
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
 from td_gym.scenarios.multiwoz.synthetic import synthetic_database
 
@@ -14,6 +15,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 def test_divergence_is_that_of_jensen_and_shannon() -> None:
     assert fidelity.divergence({"a": 3, "b": 1}, {"a": 30, "b": 10}) == pytest.approx(0.0)
     assert fidelity.divergence({"a": 5}, {"b": 2}) == pytest.approx(1.0)
+    with pytest.raises(TdGymError, match="too few dialogues to compare"):
+        fidelity.divergence({"a": 5}, {})
     # p = (1, 0), q = (1/2, 1/2), middle (3/4, 1/4)
     by_hand = 0.5 * math.log2(4 / 3) + 0.5 * (0.5 * math.log2(2 / 3) + 0.5 * math.log2(2))
     assert fidelity.divergence({"a": 4}, {"a": 1, "b": 1}) == pytest.approx(by_hand)

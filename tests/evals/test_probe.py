@@ -94,6 +94,7 @@ def test_another_seed_is_other_customers(scripts: Path, capsys: pytest.CaptureFi
         ("[FoodDispute]\nnumbers = [1, 2]", [], "'numbers'"),
         ("[FoodDispute]\nbare = 'Hello.'", [], "'bare'"),
         ("[FoodDispute]\nscripted = ['Hello.']", [], "rename it"),
+        ("[FoodDispute]\nbare = ['Hello.']", ["--out", "/dev/null/page.md"], "Cannot write into '/dev/null'"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evals import plots, runner, study_run
+from evals import demo, plots, runner, study_run
 from evals import study as study_command
 from evals.runner import Setting
 from evals.scores import versions
@@ -200,7 +200,11 @@ def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, named: str) 
         ("scale_decay = 0.8", 'loss = { normalisation = "mean" }', "'cmpo'.*normalisation 'mean'"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { betas = [0.5] }', "'cmpo'.*betas.*list of 2 numbers"),
         ("voucher = 0.3", "vouchers = 0.3", "'cmpo'.*vouchers"),
-        ("voucher = 0.3", "voucher = -0.3", "'cmpo'.*negative"),
+        ("voucher = 0.3", "voucher = -0.3", "'cmpo'.*at least 0, it is -0.3"),
+        ("voucher = 0.3", "voucher = nan", "'cmpo'.*at least 0, it is nan"),
+        ("voucher = 0.3", "voucher = inf", "'cmpo'.*at least 0, it is inf"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { lr = inf }', "'cmpo'.*learning rate .* it is inf"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { opponent = "nope" }', "'cmpo'.*no model 'nope'"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { copies = 1 }', "'cmpo'.*copies of at least"),
         ('method = "cmpo"', 'method = "memory"', "'cmpo'.*memory takes no budgets"),
         ('method = "cmpo"\nbudgets = { voucher = 0.3 }', 'method = "memory"\npreset = "x"', "memory takes no preset"),
@@ -217,6 +221,13 @@ def test_what_no_run_could_use_is_named_before_the_first_starts(
     assert line.startswith("evals.study: error: In study '")
     assert re.search(named, line)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_recordings_are_looked_for_before_the_first_run_starts(tmp_path: Path) -> None:
+    head = SMALL[: SMALL.index("[train]")]
+    arm = "[arms.sft]\nmethod = 'sft'\npreset = 'recorded'\nsteps = 1\n"
+    with pytest.raises(TdGymError, match="'sft': FoodDispute has no recorded dialogues"):
+        check(load(a_study(tmp_path, f"{head}[evaluation]\nepisodes = 2\n{arm}")))
 
 
 def test_a_memory_is_an_arm(tmp_path: Path) -> None:
@@ -398,6 +409,19 @@ def test_versions_stand_in_the_summary_and_no_name_means_the_first_metrics(tmp_p
     for path in written[:2]:
         provenance = json.loads(path.read_text())["provenance"]
         assert provenance | known == provenance
+
+
+def test_what_is_to_be_run_is_not_named_where_nothing_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert study_command.main([str(a_study(tmp_path)), "--summarise", "--only", "sft-0"]) == 2
+    assert "--only names what is to be run" in capsys.readouterr().err
+
+
+def test_a_demo_that_cannot_be_keeps_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cmpo").mkdir()
+    (tmp_path / demo.ABOUT).write_text("an earlier one")
+    assert demo.main(["--out", str(tmp_path), "--nproc", "3"]) == 2
+    assert "32 customers cannot be shared evenly by 3 processes" in capsys.readouterr().err
+    assert (tmp_path / "cmpo").exists()
 
 
 def test_no_run_is_started_that_could_not_be_summed_up_with_the_others(
