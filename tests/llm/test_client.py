@@ -106,8 +106,9 @@ def without(refused: set[str], says_so: str, param: bool = False) -> Behaviour:
 
 
 @pytest.mark.parametrize(("says_so", "param"), [(UNSUPPORTED, True), (UNSUPPORTED, False), (FORBIDDEN, False)])
-@pytest.mark.parametrize("refused", [{"max_tokens"}, {"seed"}, {"max_tokens", "seed", "temperature"}], ids=str)
-def test_what_a_server_does_not_take_is_left_out(refused: set[str], says_so: str, param: bool) -> None:
+@pytest.mark.parametrize("names", ["max_tokens", "seed", "max_tokens seed temperature"])
+def test_what_a_server_does_not_take_is_left_out(names: str, says_so: str, param: bool) -> None:
+    refused = set(names.split())
     models = Models(Settings(attempts=1))
     with serving(without(refused, says_so, param)) as server, models:
         assert ask(models, server.url).text == "Hi."
