@@ -171,7 +171,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     good = write(tmp_path / "good.parquet", *[ROW] * 20).read_bytes()
     path = tmp_path / "bad.parquet"
     assert problem_of(path) == f"{path}: there is no such file."
-    assert problem_of(tmp_path) == f"{tmp_path}: there is no such file."
+    assert problem_of(tmp_path) == f"{tmp_path}: this is a folder; name the file."
     for content in (b"", b"PAR1", b"not a parquet file", good[: len(good) // 2], good[:-4], b"\0" * 200 + good[200:]):
         path.write_bytes(content)
         assert problem_of(path).startswith(f"{path}: this is not a complete, readable parquet file (")
