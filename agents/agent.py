@@ -184,12 +184,10 @@ def make(
         return on_server(spec.removeprefix(_SERVER), models or Models(), scenario, temperature)
     if (Path(spec) / STRATEGY).is_file():
         return _strategies(Path(spec), scenario, temperature)
-    if spec in SHIPPED or Path(spec).is_dir():
+    if spec in SHIPPED or Path(spec).is_dir() or _is_downloaded(spec):
         return _language_model(spec, scenario, temperature, device)
     if ":" in spec:
         return _from_factory(spec)
-    if _is_downloaded(spec):
-        return _language_model(spec, scenario, temperature, device)
     raise unknown("agent", spec, ("scripted", "oracle", *scripted, *SHIPPED, *_FORMS))
 
 

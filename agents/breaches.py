@@ -16,7 +16,7 @@ from agents.token_policy import TokenPolicy
 from td_gym.draws import mix
 from td_gym.envs.batch import ConversationBatch
 from td_gym.envs.planning import BREACHES
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, as_seed
 from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
 
@@ -47,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     try:
-        if options.seed < 0:
-            raise TdGymError(f"The seed must not be negative, it is {options.seed}.")
+        as_seed(options.seed)
         scenario = make_scenario(options.env)
         policy = TokenPolicy.load(options.model, scenario=scenario, plans=True)
         planning = policy.planning

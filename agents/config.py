@@ -16,7 +16,7 @@ from torch import nn
 from agents.model_files import DTYPES
 from agents.names import HF, SAMPLERS, VLLM
 from agents.token_policy import TokenPolicy
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError, as_positive, as_seed, unknown
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
@@ -113,12 +113,10 @@ class TrainConfig:
         for name in ("steps", "customers", "copies", "minibatches", "micro_tokens", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise TdGymError(f"{name} must be at least 1, it is {getattr(self, name)}.")
-        if self.seed < 0:
-            raise TdGymError(f"The seed must not be negative, it is {self.seed}.")
+        as_seed(self.seed)
         if not 0 <= self.average <= 1:
             raise TdGymError(f"average must be between 0 and 1, it is {self.average}.")
-        if not 0 < self.lr < math.inf:
-            raise TdGymError(f"The learning rate must be a positive number, it is {self.lr}.")
+        as_positive("lr", self.lr)
         if len(self.betas) != 2 or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in self.betas):
             raise TdGymError(f"betas must be two numbers of at least 0 and below 1, not {list(self.betas)}.")
         if not self.max_grad_norm > 0:

@@ -34,13 +34,18 @@ def local_device(name: str) -> str:
     return device
 
 
+def launched() -> int:
+    """Return how many processes ``torchrun`` started, 1 without it; known before they are a group."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 @contextmanager
 def together(device: str) -> Iterator[None]:
     """Be in the process group, for as long as the block runs, when ``torchrun`` started this process.
 
     By gloo on CPU, nccl on GPU.  A group that somebody else has joined is theirs to leave.
     """
-    joins = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
+    joins = launched() > 1 and not dist.is_initialized()
     if joins:
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=timedelta(hours=1))
     try:

@@ -48,8 +48,10 @@ UPDATE = 2048
 _METHODS = packaged_toml("agents", "sb3.toml")
 _COUNTS = frozenset(("n_epochs", "batch_size", "buffer_size", "target_update_interval"))
 """Settings that are whole numbers of at least 1."""
-_FIXED = frozenset(("n_steps", "policy_kwargs", "tensorboard_log", "verbose", "stats_window_size"))
-"""Settings that an update, reading the weights back, or what is logged depends on."""
+_FIXED = frozenset(
+    ("policy", "env", "seed", "device", "n_steps", "policy_kwargs", "tensorboard_log", "verbose", "stats_window_size")
+)
+"""Settings that are the run's own, or that an update, reading the weights back or what is logged depends on."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +109,16 @@ def _check_options(run: StrategyRun) -> None:
         if name in _FIXED:
             raise TdGymError(f"{run.method} cannot be trained with another {name}; leave it out.")
         default = known[name].default if name in known else value
-        if isinstance(value, bool) != isinstance(default, bool) or (
-            isinstance(value, str) and not isinstance(default, str)
-        ):
-            kind = "true or false" if isinstance(default, bool) else "a number"
-            raise TdGymError(f"{name} of {run.method} is {kind}, not {value!r}.")
+        if _kind(value) != _kind(default):
+            raise TdGymError(f"{name} of {run.method} is {_kind(default)}, not {value!r}.")
         if name in _COUNTS:
             as_count(name, value)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    return "text" if isinstance(value, str) else "a number"
 
 
 def _one_line(error: Exception) -> str:

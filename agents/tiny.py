@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import sys
 import time
@@ -37,7 +36,7 @@ from td_gym.draws import mix
 from td_gym.envs.arguments import other_seats
 from td_gym.envs.batch import ConversationBatch
 from td_gym.episode import Episode
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, as_positive, as_seed
 from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
 
@@ -277,10 +276,8 @@ def _check(recipe: Recipe) -> None:
     default = Recipe()
     if recipe.planned and (recipe.size, recipe.vocabulary) != (default.size, default.vocabulary):
         raise TdGymError("With --planned the shipped model goes on as it is; leave --size and --vocabulary out.")
-    if recipe.seed < 0:
-        raise TdGymError(f"The seed must not be negative, it is {recipe.seed}.")
-    if not 0 < recipe.lr < math.inf:
-        raise TdGymError(f"The learning rate must be a positive number, it is {recipe.lr}.")
+    as_seed(recipe.seed)
+    as_positive("lr", recipe.lr)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,12 +7,10 @@ writes the same ``metrics.jsonl``, byte for byte, as one that was never stopped.
 from __future__ import annotations
 
 import copy
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
-from importlib.util import find_spec
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -32,7 +30,7 @@ from agents.sources import Batch, Seats, Source, expert_source, partners, policy
 from agents.token_policy import TokenPolicy
 from agents.vllm_writer import VLLMWriter
 from td_gym.draws import mix
-from td_gym.errors import TdGymError, missing_extra
+from td_gym.errors import TdGymError, require_installed
 from td_gym.llm.models import Models
 from td_gym.scenario import Scenario
 
@@ -65,7 +63,8 @@ def train(config: TrainConfig, models: Models | None = None) -> None:
     with distributed.together(device), ExitStack() as stack:
         scenario, budgets, method, start, opponent = prepare(config, device, distributed.world_size())
         others = partners(config, scenario, opponent, models)
-        sources = {name: SOURCES[name](config, scenario, others) for name in _sources_of(method, config.steps)}
+        phases = [phase for update in range(config.steps) for phase in method.phases(update + 1, config.steps)]
+        sources = {name: SOURCES[name](config, scenario, others) for name in {phase.source for phase in phases}}
         writer = None
         if config.sampler == VLLM:
             writer = stack.enter_context(closing(VLLMWriter(start, config.vllm_memory)))
@@ -87,10 +86,10 @@ def prepare(config: TrainConfig, device: str, processes: int) -> Prepared:
 
     Raises ``TdGymError`` for whatever is wrong with the request; nothing is written and no server is asked.
     """
-    if config.sampler == VLLM and VLLM not in sys.modules and find_spec(VLLM) is None:
-        raise missing_extra(VLLM)
-    if config.sampler == VLLM and processes > 1:
-        raise TdGymError("vLLM writes for one process; take --nproc 1, or leave --sampler vllm out.")
+    if config.sampler == VLLM:
+        require_installed(VLLM)
+        if processes > 1:
+            raise TdGymError("vLLM writes for one process; take --nproc 1, or leave --sampler vllm out.")
     share_of(config, 0, processes)
     scenario = scenario_of(config)
     scenario.check_customer(config.customer, training=True)
@@ -100,11 +99,6 @@ def prepare(config: TrainConfig, device: str, processes: int) -> Prepared:
         scenario.recorded(config.split)
     start = starting_policy(config, method, scenario, device)
     return Prepared(scenario, budgets, method, start, opposing_policy(config, scenario, device))
-
-
-def _sources_of(method: Method, steps: int) -> set[str]:
-    """Return the names of the sources that ``steps`` updates of ``method`` learn from."""
-    return {phase.source for update in range(steps) for phase in method.phases(update + 1, steps)}
 
 
 def configured_method(config: TrainConfig, budgets: Mapping[str, float], scenario: Scenario) -> Method:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from evals import plots
@@ -37,6 +38,23 @@ def run(*command: str) -> None:
         raise SystemExit(code)
 
 
+@contextmanager
+def _replacing(folder: Path) -> Iterator[None]:
+    """Let the block make ``folder`` anew; where it fails, the folder is again what it was."""
+    earlier = folder.with_name(f"{folder.name}.earlier")
+    if folder.exists() and not earlier.exists():
+        folder.rename(earlier)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if earlier.exists():
+            earlier.rename(folder)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Train, evaluate, draw; return the exit code."""
     return guarded("evals.demo", lambda: _main(argv))
@@ -56,16 +74,12 @@ def _main(argv: Sequence[str] | None) -> int:
     trained = options.out / "cmpo"
     if options.out.exists() and any(options.out.iterdir()) and not (options.out / ABOUT).exists():
         raise TdGymError(f"{str(options.out)!r} is not empty and holds no earlier demo; take another --out.")
-    from agents.config import TrainConfig
-    from agents.sources import share_of
-
-    share_of(TrainConfig(method="cmpo", env=ENV, model="tiny", out=trained), 0, options.nproc)
     write_text(options.out / ABOUT, _ABOUT)
-    shutil.rmtree(trained, ignore_errors=True)
-    run(
-        *("train", "cmpo", "--env", ENV, "--model", "tiny", "--budget", "voucher=0.30", "--out", str(trained)),
-        *("--steps", str(options.steps), "--seed", str(options.seed), "--nproc", str(options.nproc)),
-    )
+    with _replacing(trained):
+        run(
+            *("train", "cmpo", "--env", ENV, "--model", "tiny", "--budget", "voucher=0.30", "--out", str(trained)),
+            *("--steps", str(options.steps), "--seed", str(options.seed), "--nproc", str(options.nproc)),
+        )
     agents = [part for spec in (str(trained), *BASELINES) for part in ("--agent", spec)]
     run(
         *("evaluate", "--env", ENV, *agents, "--episodes", str(options.episodes), "--split", "test"),

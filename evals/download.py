@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from evals.files import check_writable
 from evals.progress import Progress
 from personas.packaged import packaged_toml
 from td_gym.errors import TdGymError
+from td_gym.llm.endpoint import is_web_address
 
 MIRROR = "https://raw.githubusercontent.com"
 _FRUITLESS = 3
@@ -64,7 +64,7 @@ def download(remote: Sequence[RemoteFile], dest: Path, mirror: str = MIRROR) -> 
         TdGymError: The server cannot be reached, lacks a file, breaks off again and again or sends something
             else than was published; the message names the address, and what is to be done.
     """
-    if not mirror.startswith(("http://", "https://")) or not _is_address(mirror):
+    if not is_web_address(mirror):
         raise TdGymError(f"The mirror must be an address with http:// or https://, not {mirror!r}.")
     check_writable(dest)
     finished = 0
@@ -77,15 +77,6 @@ def download(remote: Sequence[RemoteFile], dest: Path, mirror: str = MIRROR) -> 
             _bring(file, dest / file.path, f"{mirror.rstrip('/')}/{file.address}", came if file.size else _silent)
             finished += file.size or 0
             came(0)
-
-
-def _is_address(url: str) -> bool:
-    """Return whether ``url`` names a host, and a port if any, without a blank or another character that none has."""
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0 and url.isascii() and url.isprintable() and " " not in url
-    except ValueError:
-        return False
 
 
 def _silent(position: int) -> None:

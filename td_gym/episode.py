@@ -47,8 +47,6 @@ class Episode(ABC):
         self.service_turns = 0
         self.next_seat = "customer"
         self.outcome: dict[str, Any] | None = None
-        self.truncated = False
-        """Whether the conversation was cut off by the limit on service turns."""
         self.memory: dict[str, dict[str, Any]] = {}
         """What simulated seats remember; plain data, part of the snapshot."""
         self._ending = ""
@@ -101,6 +99,11 @@ class Episode(ABC):
         return ""
 
     # The engine.
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the conversation was cut off by the limit on service turns."""
+        return self.outcome is not None and self.outcome["ended_by"] == "turn_limit"
 
     @final
     def submit(self, seat: str, text: str) -> TurnResult:
@@ -160,8 +163,8 @@ class Episode(ABC):
         ended_by = self._ending
         if not ended_by and mark is not None:
             ended_by = "hung_up" if mark.hung_up else "resolved"
-        self.truncated = not ended_by and self.service_turns >= self.scenario.max_turns
-        if not (ended_by or self.truncated):
+        cut_off = not ended_by and self.service_turns >= self.scenario.max_turns
+        if not (ended_by or cut_off):
             return TurnResult("customer", effect.rewards, relevance=effect.relevance)
         paid = effect.rewards
         final, costs = self._end(ended_by or "turn_limit", mark.rating if mark else None)
@@ -172,7 +175,7 @@ class Episode(ABC):
             costs,
             relevance=effect.relevance,
             terminated=bool(ended_by),
-            truncated=self.truncated,
+            truncated=cut_off,
         )
 
     def _end(self, ended_by: str, rating: float | None, error: str = "") -> tuple[dict[str, float], dict[str, float]]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import operator
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from importlib.util import find_spec
 from typing import Any
 
 _EXTRAS = {
@@ -60,6 +63,13 @@ def as_count(name: str, value: Any) -> int:
     return int(value)
 
 
+def as_positive(name: str, value: Any) -> float:
+    """Return ``value``; ``TdGymError`` naming the argument when it is not a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise TdGymError(f"{name} must be a finite number above 0, not {value!r}.")
+    return value
+
+
 def as_seed(seed: Any) -> int:
     """Return ``seed`` as an integer; ``TdGymError`` when it is not a non-negative one, of Python or of NumPy."""
     try:
@@ -77,6 +87,13 @@ def missing_extra(module: str) -> TdGymError:
     if extra is None:
         return TdGymError(f"The Python module {module!r} is not installed; install it and try again.")
     return TdGymError(f'This needs {module!r}, which is not installed: run pip install "td-gym[{extra}]".')
+
+
+def require_installed(*modules: str) -> None:
+    """Raise ``missing_extra`` for the first of ``modules`` that is not installed; none of them is imported."""
+    for module in modules:
+        if sys.modules.get(module) is None and find_spec(module) is None:
+            raise missing_extra(module)
 
 
 @contextmanager

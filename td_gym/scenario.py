@@ -12,6 +12,7 @@ from personas.checks import PersonaError
 from personas.population import Population
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError, as_count, as_seed, unknown
+from td_gym.json_data import as_list
 from td_gym.protocol import MAX_CHARS, Tool, describe_format
 from td_gym.seats import Demonstrator, SeatPolicy
 
@@ -321,18 +322,14 @@ class Scenario(ABC):
                 f"This snapshot is of another case than seed {episode.seed} is here; restore it with the options and "
                 f"the data with which its {self.name} was made."
             )
-        for seat, text in _messages_of(snapshot):
-            episode.submit(seat, text)
+        for message in as_list(snapshot["messages"], "The messages of a snapshot"):
+            match message:
+                case [str() as seat, str() as text]:
+                    episode.submit(seat, text)
+                case _:
+                    raise TdGymError(
+                        f"A snapshot's messages are pairs of seat and text, not {message!r}; "
+                        "pass what Episode.snapshot() returned."
+                    )
         episode.memory = copy.deepcopy(snapshot["memory"])
         return episode
-
-
-def _messages_of(snapshot: Mapping[str, Any]) -> list[Any]:
-    """Return the messages of a snapshot; ``TdGymError`` where they are no pairs of texts."""
-    messages = snapshot["messages"]
-    if isinstance(messages, list) and all(
-        isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(part, str) for part in pair)
-        for pair in messages
-    ):
-        return messages
-    raise TdGymError("A snapshot's messages are pairs of seat and text; pass what Episode.snapshot() returned.")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from td_gym.episode import Episode
 
 
+@runtime_checkable
 class SeatPolicy(Protocol):
     """A simulated occupant of a seat.  It keeps what it remembers in ``episode.memory[seat]``.
 

@@ -6,7 +6,6 @@ step of Adam.  What differs is said in ``docs/adapters.md``.  Needs the extra ``
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Sequence
 from itertools import product
@@ -49,7 +48,7 @@ class ConversationTrainer(GRPOTrainer):
     """
 
     def __init__(self, config: TrainConfig, **arguments: Any) -> None:
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        processes = distributed.launched()
         scenario, self.budgets, self.method, self.policy, opponent = prepare(
             config, distributed.local_device(config.device), processes
         )
@@ -155,8 +154,7 @@ def grpo_config(config: TrainConfig, method: Method, policy: TokenPolicy, **argu
 
     Raises ``TdGymError`` where a process's share of the batch has no equal minibatches.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    rows = len(share_of(config, 0, processes)) * config.copies
+    rows = len(share_of(config, 0, distributed.launched())) * config.copies
     parts = config.minibatches * arguments.get("gradient_accumulation_steps", 1)
     if rows % parts:
         raise TdGymError(f"{rows} dialogues of a process cannot be shared out evenly over {parts} steps.")

@@ -27,6 +27,7 @@ from evals.escaping import printable
 from evals.files import check_writable, write_json, write_text
 from evals.runner import Evaluation, Setting, evaluate, make_agents, with_verdicts
 from td_gym.errors import TdGymError
+from td_gym.llm.client import Client
 from td_gym.llm.models import Models
 from td_gym.scenario import LLM
 
@@ -40,9 +41,9 @@ DESCRIPTION = """\
 Let agents talk to the same simulated customers and score them.
 
 Dialogue i has seed SEED + i in the split, so all agents meet the same customers with the same
-orders. Writes results.json (means, 95 % intervals, paired differences, where it came from) and
-dialogues.jsonl (every dialogue) into --out whenever an agent is through, and prints a table.
-Results already there are kept unless --force replaces them.
+orders. Writes into --out dialogues.jsonl (every dialogue) whenever an agent is through, and at the
+end, also if an agent or a server fails, results.json (means, 95 % intervals, paired differences,
+where it came from), and prints a table. Results already there are kept unless --force replaces them.
 
 An agent SPEC is one of
   scripted             the reference agent: reads the briefing, follows the procedure
@@ -118,10 +119,7 @@ def run(args: argparse.Namespace) -> int:
         _check_free(args.out, args.force)
         check_writable(args.out)
         judge = models.client(_judge(args.judge)) if args.judge else None
-        evaluation, results = _hold(setting, agents, args, models)
-        if judge is not None:
-            evaluation = with_verdicts(evaluation, judge)
-            results = _write(evaluation, args, models)
+        evaluation, results = _hold(setting, agents, judge, args, models)
     show(results)
     print(f"\nwrote {args.out / 'results.json'} and {args.out / 'dialogues.jsonl'}")
     if args.save_transcripts:
@@ -132,28 +130,36 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _hold(
-    setting: Setting, agents: Mapping[str, Agent], args: argparse.Namespace, models: Models
+    setting: Setting, agents: Mapping[str, Agent], judge: Client | None, args: argparse.Namespace, models: Models
 ) -> tuple[Evaluation, dict[str, Any]]:
-    """Hold and score the dialogues; what is written whenever an agent is through outlives a failure of the next."""
-    results: dict[str, Any] = {}
+    """Hold the dialogues, let a ``judge`` mark them, and write them and their results.
+
+    Where that fails, what the agents said that were through, and its results, are kept.
+    """
+    held = Evaluation(setting, {})
 
     def keep(so_far: Evaluation) -> None:
-        nonlocal results
-        if not results:
+        nonlocal held
+        if not held.dialogues:
             _remove_earlier(args.out)
-        results = _write(so_far, args, models)
+        held = so_far
+        write_text(args.out / "dialogues.jsonl", held.as_jsonl())
 
     try:
-        return evaluate(setting, agents, ended=keep), results
+        evaluate(setting, agents, ended=keep)
+        if judge is not None:
+            keep(with_verdicts(held, judge))
     except (TdGymError, KeyboardInterrupt):
-        if results:
-            print(printable(f"{str(args.out)!r} holds the results of {', '.join(results['agents'])}."), file=sys.stderr)
+        if held.dialogues:
+            _write_results(held, args, models)
+            kept = ", ".join(held.dialogues)
+            print(printable(f"{str(args.out)!r} holds the results of {kept}."), file=sys.stderr)
         raise
+    return held, _write_results(held, args, models)
 
 
-def _write(evaluation: Evaluation, args: argparse.Namespace, models: Models) -> dict[str, Any]:
-    """Write dialogues and results into ``--out``; return the results."""
-    write_text(args.out / "dialogues.jsonl", evaluation.as_jsonl())
+def _write_results(evaluation: Evaluation, args: argparse.Namespace, models: Models) -> dict[str, Any]:
+    """Write ``results.json``; return its content."""
     results = evaluation.results(["td-gym", *args.argv], **asked_of(models))
     write_json(args.out / "results.json", results)
     return results

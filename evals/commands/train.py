@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from evals.commands.arguments import (
 )
 from evals.files import check_writable
 from personas.packaged import packaged_toml
-from td_gym.errors import TdGymError, missing_extra, unknown
+from td_gym.errors import TdGymError, require_installed, unknown
 from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
 
@@ -199,9 +198,7 @@ def check(args: argparse.Namespace) -> None:
     _check_budgets(args.budget, scenario)
     if args.record and args.nproc > 1:
         raise TdGymError("Several processes cannot make one recording; take --nproc 1, or leave --record out.")
-    for module in ("torch", "vllm") if args.sampler == VLLM else ("torch",):
-        if find_spec(module) is None:
-            raise missing_extra(module)
+    require_installed("torch", *([VLLM] if args.sampler == VLLM else []))
     if not args.resume and (args.out / "metrics.jsonl").exists():
         raise TdGymError(
             f"{str(args.out)!r} already holds a run; add --resume to go on with it, or take another --out."

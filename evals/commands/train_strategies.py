@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 
 from agents.names import STRATEGY
 from evals.commands.arguments import check_split, next_evaluation, refuse
 from evals.files import check_writable
 from personas.packaged import packaged_toml
-from td_gym.errors import TdGymError, missing_extra
-from td_gym.registration import env_id, strategy_scenario
+from td_gym.errors import TdGymError, require_installed
+from td_gym.registration import env_id, strategy_id, strategy_scenario
 
 _OF_LANGUAGE_MODELS = (
     "model",
@@ -58,8 +57,7 @@ def run(args: argparse.Namespace) -> int:
     train(
         StrategyRun(args.method, args.env, args.out, args.steps, args.seed, split=args.split, options=options, **stated)
     )
-    module, colon, _ = args.env.rpartition(":")
-    print(next_evaluation(f"{module}{colon}{env_id(scenario)}", args.out, args))
+    print(next_evaluation(args.env.replace(strategy_id(scenario), env_id(scenario)), args.out, args))
     return 0
 
 
@@ -68,9 +66,7 @@ def _check(args: argparse.Namespace) -> str:
     refuse(args, _OF_LANGUAGE_MODELS)
     scenario = strategy_scenario(args.env)
     check_split(args.split)
-    for module in ("torch", "stable_baselines3", "sb3_contrib"):
-        if find_spec(module) is None:
-            raise missing_extra(module)
+    require_installed("torch", "stable_baselines3", "sb3_contrib")
     if any((args.out / name).exists() for name in (STRATEGY, "config.json")):
         raise TdGymError(f"{str(args.out)!r} already holds a run; take another --out.")
     check_writable(args.out)

@@ -129,12 +129,10 @@ class raw_env(AECEnv):
         tests want it.
         """
         row = as_row(options)
-        if seed is None:
-            drawn = int(self._random.integers(SEEDS))
-        else:
-            drawn = as_seed(seed)
-            self._random, _ = seeding.np_random(drawn)
+        drawn = int(self._random.integers(SEEDS)) if seed is None else as_seed(seed)
         self._episode = episode = self.scenario.begin(drawn, self._split, row)
+        if seed is not None:
+            self._random, _ = seeding.np_random(drawn)
         self._plan = Plan(episode) if self._expert else None
         self.agents = list(self.possible_agents)
         self._ledgers = {agent: Ledger(episode, _seat_of(agent), notes=agent != EXPERT) for agent in self.agents}

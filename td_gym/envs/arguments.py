@@ -61,7 +61,7 @@ def other_seats(
     scenario.check_seat(seat)
     if customer is None or isinstance(customer, str):
         simulated = scenario.customer(customer or "", models)
-    elif hasattr(customer, "reply_batch"):
+    elif isinstance(customer, SeatPolicy):
         simulated = customer
     else:
         raise TdGymError(f"A customer is named, or is a policy with reply_batch(episodes); {customer!r} is neither.")

@@ -13,6 +13,22 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 """The environment variable that holds the key for servers that want one; :meth:`Endpoint.key` has the exception."""
 
 
+def is_web_address(url: str) -> bool:
+    """Return whether ``url`` has http or https, a host and, if any, a port, and only characters that addresses have."""
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and url.isascii()
+            and url.isprintable()
+            and " " not in url
+        )
+    except ValueError:
+        return False
+
+
 class Endpoint(NamedTuple):
     """A model on a server that speaks OpenAI's chat protocol."""
 
@@ -29,15 +45,9 @@ class Endpoint(NamedTuple):
         model, _, url = spec.rpartition("@")
         if "//" in model:
             raise TdGymError(f"Leave user, password and key out of the URL; a key is read from {KEY_VARIABLE}.")
-        try:
-            spec.encode()
-            parts = urlsplit(url)
-            wrong = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
-        except ValueError:
-            wrong = True
-        if wrong or not model:
+        if not (model and model.isprintable() and is_web_address(url)):
             raise TdGymError("A model on a server is named MODEL@URL, as qwen@http://localhost:8000/v1.")
-        if parts.query or parts.fragment:
+        if "?" in url or "#" in url:
             raise TdGymError(f"Leave everything behind ? or # out of the URL; a key is read from {KEY_VARIABLE}.")
         return cls(model, url.rstrip("/"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from td_gym.errors import TdGymError, as_count
+from td_gym.errors import as_count, as_positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,5 +34,4 @@ class Settings:
             if (value := getattr(self, name)) is not None:
                 as_count(name, value)
         for name in ("timeout", "first_wait", "longest_wait"):
-            if not 0 < (value := getattr(self, name)) < float("inf"):
-                raise TdGymError(f"{name} must be a number of seconds above 0, not {value}.")
+            as_positive(name, getattr(self, name))

@@ -95,7 +95,7 @@ class Desk(Scenario):
         max_turns: int = 15,
         max_chars: int = MAX_CHARS,
     ) -> None:
-        if disclosure not in tuple(DISCLOSURES):
+        if disclosure not in tuple(DISCLOSURES):  # a list, which has no hash, is unknown too
             raise unknown("disclosure", disclosure, DISCLOSURES)
         super().__init__(population, max_turns, max_chars)
         self.transfer = as_flag("transfer", transfer)

@@ -235,7 +235,7 @@ def test_a_model_that_does_not_plan_has_no_breaches_to_count(
 
 def test_a_negative_seed_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert breaches.main(["--env", "td_gym/Sales-v0", "--seed", "-1"]) == 2
-    assert capsys.readouterr().err == "The seed must not be negative, it is -1.\n"
+    assert capsys.readouterr().err == "A seed must be a non-negative whole number, not -1.\n"
 
 
 def test_an_unknown_environment_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -137,6 +137,7 @@ def test_the_same_seed_learns_the_same(runs: dict[str, Path], tmp_path: Path) ->
         (["--option", "normalize_advantage=maybe"], "normalize_advantage of sb3-ppo is true or false, not 'maybe'"),
         (["--option", "ent_coef=true"], "ent_coef of sb3-ppo is a number, not True"),
         (["--option", "n_epochs=0"], "n_epochs must be a whole number of at least 1, not 0"),
+        (["--option", "policy=MlpPolicy"], "cannot be trained with another policy"),
         (["--option", "tensorboard_log=x"], "cannot be trained with another tensorboard_log"),
         (["--option", "policy_kwargs={net_arch=[8]}"], "cannot be trained with another policy_kwargs"),
         (["--env", "td_gym/FoodDispute-v0"], "Unknown environment with a Discrete view 'td_gym/FoodDispute-v0'"),

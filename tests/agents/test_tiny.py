@@ -110,8 +110,8 @@ def test_bad_input_is_one_line(
     for refused, words in (
         (["--planned", "--tasks", "3"], "Answers to tasks follow no plan"),
         (["--planned", "--size", "micro"], "leave --size and --vocabulary out"),
-        (["--seed", "-1"], "The seed must not be negative, it is -1"),
-        (["--lr", "-1"], "The learning rate must be a positive number, it is -1.0"),
+        (["--seed", "-1"], "A seed must be a non-negative whole number, not -1"),
+        (["--lr", "-1"], "lr must be a finite number above 0, not -1.0"),
     ):
         assert run(monkeypatch, tmp_path, *refused) == 2
         assert words in capsys.readouterr().err

@@ -232,7 +232,9 @@ def test_snapshots_of_other_options_are_refused(scenario: Scenario) -> None:
     for options in ({"population": scenario.populations[1]}, {"max_chars": 500}, *of_desks):
         with pytest.raises(TdGymError, match="another case"):
             make_scenario(scenario.name, **options).restore(snapshot)
-    for messages in (None, ["customer"], [["customer"]], [["customer", 3]]):
+    with pytest.raises(TdGymError, match="messages of a snapshot must be a JSON list, not null"):
+        make_scenario(scenario.name).restore({**snapshot, "messages": None})
+    for messages in (["customer"], [["customer"]], [["customer", 3]]):
         with pytest.raises(TdGymError, match="messages are pairs of seat and text"):
             make_scenario(scenario.name).restore({**snapshot, "messages": messages})
 

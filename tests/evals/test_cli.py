@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from evals import cli
-from evals.commands import train as train_command
 from evals.dialogue import read_dialogues
+from td_gym import errors
 from td_gym.registration import env_ids, make_scenario
 
 ENV = "td_gym/FoodDispute-v0"
@@ -150,7 +150,8 @@ def test_bad_input_is_one_line(
 def test_missing_training_extra_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(train_command, "find_spec", lambda name: None)
+    monkeypatch.setattr(errors, "find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert cli.main(["train", "cmpo", "--env", ENV, "--out", str(tmp_path / "o")]) == 2
     assert 'pip install "td-gym[train]"' in one_line(capsys)
     assert not (tmp_path / "o").exists()

@@ -203,7 +203,7 @@ def test_a_wrong_entry_is_named(tmp_path: Path, old: str, new: str, named: str) 
         ("voucher = 0.3", "voucher = -0.3", "'cmpo'.*at least 0, it is -0.3"),
         ("voucher = 0.3", "voucher = nan", "'cmpo'.*at least 0, it is nan"),
         ("voucher = 0.3", "voucher = inf", "'cmpo'.*at least 0, it is inf"),
-        ('method = "cmpo"', 'method = "cmpo"\nsettings = { lr = inf }', "'cmpo'.*learning rate .* it is inf"),
+        ('method = "cmpo"', 'method = "cmpo"\nsettings = { lr = inf }', "'cmpo'.*lr must be a finite number above 0"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { opponent = "nope" }', "'cmpo'.*no model 'nope'"),
         ('method = "cmpo"', 'method = "cmpo"\nsettings = { copies = 1 }', "'cmpo'.*copies of at least"),
         ('method = "cmpo"', 'method = "memory"', "'cmpo'.*memory takes no budgets"),
@@ -416,12 +416,15 @@ def test_what_is_to_be_run_is_not_named_where_nothing_is(tmp_path: Path, capsys:
     assert "--only names what is to be run" in capsys.readouterr().err
 
 
-def test_a_demo_that_cannot_be_keeps_the_one_before(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_demo_that_cannot_be_keeps_the_one_before(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "cmpo").mkdir()
+    (tmp_path / "cmpo" / "metrics.jsonl").touch()
     (tmp_path / demo.ABOUT).write_text("an earlier one")
-    assert demo.main(["--out", str(tmp_path), "--nproc", "3"]) == 2
-    assert "32 customers cannot be shared evenly by 3 processes" in capsys.readouterr().err
-    assert (tmp_path / "cmpo").exists()
+    with pytest.raises(SystemExit, match=r"^2$"):
+        demo.main(["--out", str(tmp_path), "--nproc", "3"])
+    assert "32 customers cannot be shared evenly by 3 processes" in capfd.readouterr().err
+    assert [path.name for path in (tmp_path / "cmpo").iterdir()] == ["metrics.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cmpo", demo.ABOUT]
 
 
 def test_no_run_is_started_that_could_not_be_summed_up_with_the_others(
