@@ -94,6 +94,6 @@ def ask(name: str, seed: int, question: Callable[[], Any]) -> Any:
         return question()
     except TdGymError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = re.sub(r"\s+", " ", str(error))[:300]
         raise TdGymError(f"Agent {name!r} failed in dialogue {seed}: {type(error).__name__}: {reason}.") from error

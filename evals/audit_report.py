@@ -16,6 +16,7 @@ from evals.scores import entry
 from evals.statistics import Interval
 from evals.tables import NOTE_BOOTSTRAP, cell, heading, markdown, note_trained_on, text
 from evals.transcripts import said, who
+from td_gym.envs.planning import EXPERT
 
 NOTE = (
     "Rate: share of dialogues with the fault, with its 95 % Wilson interval; n/a where rules cannot tell. Rules see "
@@ -80,13 +81,14 @@ def as_markdown(env: str, split: str, found: Sequence[tuple[Rates, Mapping[str, 
         for fault in FAULTS:
             for dialogue, finding in rates.examples[fault]:
                 parts.append(f"**{fault}**, seed {dialogue.seed}: {escape_markdown(finding.what)}")
-                parts.append("\n>\n".join(_quoted(dialogue, place) for place in _shown(finding.turns)))
+                parts.append("\n>\n".join(_quoted(dialogue, place) for place in _shown(dialogue, finding.turns)))
     return "\n\n".join(parts) + "\n"
 
 
-def _shown(turns: Sequence[int]) -> list[int]:
-    """Return ``turns`` with, before the first, the message that it answers."""
-    return [*([turns[0] - 1] if turns[0] else []), *turns]
+def _shown(dialogue: Dialogue, turns: Sequence[int]) -> list[int]:
+    """Return ``turns`` with, before the first, the message that it answers; a plan may stand between the two."""
+    heard = [place for place in range(turns[0]) if dialogue.turns[place].seat != EXPERT]
+    return [*heard[-1:], *turns]
 
 
 def _quoted(dialogue: Dialogue, place: int) -> str:

@@ -17,6 +17,9 @@ from evals.verdicts import MARKS, WEIGHTS, is_verdict
 from td_gym.errors import TdGymError
 from td_gym.json_data import as_number
 
+MOST_TURNS = 1_000_000
+"""Largest limit on service turns that a record may name."""
+
 
 @dataclass(frozen=True, slots=True)
 class DialogueTurn:
@@ -122,7 +125,9 @@ _TURN_KINDS: _Kinds = {
 
 
 def _check_numbers(values: Mapping[str, Any]) -> None:
-    """Refuse costs, terms and rewards that are no numbers, and any number that a float cannot hold."""
+    """Refuse costs, terms and rewards that are no numbers, any number that a float cannot hold, and endless turns."""
+    if (limit := values.get("max_turns")) is not None and not 1 <= limit <= MOST_TURNS:
+        raise _wrong("max_turns", "a dialogue", f"must be between 1 and {MOST_TURNS}")
     if (reward := values.get("session_reward")) is not None:
         as_number(reward, "Field 'session_reward' of a dialogue")
     for name in ("costs", "terms", "outcome"):

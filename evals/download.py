@@ -64,6 +64,8 @@ def download(remote: Sequence[RemoteFile], dest: Path, mirror: str = MIRROR) -> 
         TdGymError: The server cannot be reached, lacks a file, breaks off again and again or sends something
             else than was published; the message names the address, and what is to be done.
     """
+    if any(mark in mirror for mark in "@?#"):
+        raise TdGymError("Leave user, password and everything behind ? or # out of the mirror's address.")
     if not is_web_address(mirror):
         raise TdGymError(f"The mirror must be an address with http:// or https://, not {mirror!r}.")
     check_writable(dest)
@@ -133,7 +135,7 @@ def _append(url: str, part: Path, start: int, came: Callable[[int], None]) -> bo
         with urlopen(request, timeout=_TIMEOUT) as answer:
             resumed = answer.status == _PARTIAL
             position = start if resumed else 0
-            end = position + int(answer.headers.get("Content-Length", 0))
+            end = position + (answer.length or 0)
             with part.open("ab" if resumed else "wb") as content:
                 while chunk := answer.read(_CHUNK):
                     content.write(chunk)

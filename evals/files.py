@@ -54,11 +54,14 @@ def file_name(name: str, taken: Callable[[str], bool]) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` atomically: readers see the old file or the new one."""
+    """Write ``text`` to ``path`` atomically: readers see the old file or the new one.
+
+    Halves of characters, which no file can hold, are written as question marks.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
             file.write(text)
         os.chmod(name, 0o644)
         os.replace(name, path)

@@ -13,7 +13,7 @@ from evals.scores import check_entry
 from td_gym.errors import TdGymError
 from td_gym.json_data import as_list, as_number, as_object, as_text, field_of, read_json
 
-_COMPARABLE = ("population", "scenarios", "data", "scenario_version", "wording_version")
+_COMPARABLE = ("population", "scenarios", "data", "seed", "scenario_version", "wording_version")
 """Fields of provenance in which the results of one table agree, where they state them."""
 _UNSTATED = "not stated"
 
@@ -74,7 +74,11 @@ def merge(paths: Sequence[Path]) -> Board:
         shared = tuple(str(source.get(field, _UNSTATED)) for field in _COMPARABLE)
         section = board.setdefault(Section(results["env"], results["split"], results["customer"], shared), {})
         for name, entry in results["agents"].items():
-            measured = {**entry, "metrics_version": source.get("metrics_version", "1")}
+            measured = {
+                **entry,
+                "metrics_version": source.get("metrics_version", "1"),
+                "temperature": f"{source['temperature']:g}" if "temperature" in source else _UNSTATED,
+            }
             section[_free_name(name, path, section)] = measured
     return board
 
@@ -89,7 +93,9 @@ def _checked(path: Path) -> Mapping[str, Any]:
             for name, metric in as_object(field_of(entry, "metrics", where), f"{where}.metrics").items():
                 check_entry(metric, f"{where}.metrics.{name}")
             _check_seeds(entry, where)
-        as_object(results.get("provenance", {}), "provenance")
+        source = as_object(results.get("provenance", {}), "provenance")
+        as_text(source.get("metrics_version", ""), "provenance.metrics_version")
+        as_number(source.get("temperature", 1), "provenance.temperature")
     except TdGymError as error:
         raise TdGymError(f"{str(path)!r} is not a results file of td-gym: {error}") from error
     return dict(results)
@@ -122,12 +128,23 @@ def as_markdown(board: Board, columns: Sequence[str] = ()) -> str:
         headline = headline_of(section.env).name
         ordered = dict(sorted(agents.items(), key=lambda item: -_mean(item[1], headline)))
         parts.append(f"## {escape_markdown(_title(section, board))}")
-        if len(measured := {entry.get("metrics_version", "1") for entry in agents.values()}) > 1:
-            parts.append(f"Measured by versions {' and '.join(sorted(measured))} of the metrics (see the changelog).")
+        parts += [escape_markdown(note) for note in _notes(ordered)]
         shown = [spec.name for spec in columns_of(section.env, columns)]
         parts.append(tables.markdown(tables.rows({"env": section.env, "agents": ordered}, shown)))
     parts += ["## Columns", tables.glossary(envs, columns)]
     return "\n\n".join(parts) + "\n"
+
+
+def _notes(agents: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return at which temperature agents were sampled, and by which versions of the metrics where these differ."""
+    temperatures: dict[str, list[str]] = {}
+    for name, entry in agents.items():
+        temperatures.setdefault(entry.get("temperature", _UNSTATED), []).append(name)
+    told = (value if len(temperatures) == 1 else f"{value} ({', '.join(of)})" for value, of in temperatures.items())
+    notes = [f"Sampling temperature: {'; '.join(told)}."]
+    if len(versions := {entry.get("metrics_version", "1") for entry in agents.values()}) > 1:
+        notes.append(f"Measured by versions {' and '.join(sorted(versions))} of the metrics (see the changelog).")
+    return notes
 
 
 def _title(section: Section, board: Board) -> str:

@@ -17,7 +17,7 @@ from evals.dialogue import Dialogue
 from evals.verdicts import MARKS, WEIGHTS, is_verdict
 from personas.packaged import packaged_toml
 from td_gym.draws import mix
-from td_gym.llm.client import Client, ServerError
+from td_gym.llm.client import Client, ServerError, as_unicode
 from td_gym.llm.messages import Completion, Request
 from td_gym.llm.quoting import quoted
 
@@ -100,6 +100,9 @@ def read_verdict(reply: str) -> dict[str, Any] | None:
         except (ValueError, RecursionError):
             found = None
         if is_verdict(found):
-            return {**{name: int(found[name]) for name in WEIGHTS}, "reason": str(found.get("reason", ""))[:1000]}
+            return {
+                **{name: int(found[name]) for name in WEIGHTS},
+                "reason": as_unicode(str(found.get("reason", ""))[:1000]),
+            }
         end = start
     return None

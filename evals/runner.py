@@ -18,7 +18,7 @@ from evals.llm_judge import judged
 from evals.progress import Progress
 from evals.provenance import public
 from evals.recording import Recorder
-from evals.scores import results
+from evals.scores import check_pairs, results
 from td_gym.envs.batch import ConversationBatch, Step
 from td_gym.envs.stream import ConversationStream
 from td_gym.errors import TdGymError, unknown
@@ -98,7 +98,10 @@ class Evaluation:
 
 
 def agent_names(specs: Sequence[str]) -> list[str]:
-    """Return the names under which ``specs`` stand in results: directories by their own name, doubles numbered."""
+    """Return the names under which ``specs`` stand in results: directories by their own name, doubles numbered.
+
+    Raises ``TdGymError`` for names of which two pairs could not be told apart.
+    """
     names: list[str] = []
     for spec in specs:
         base = Path(spec).resolve().name if Path(spec).is_dir() else public(spec)
@@ -107,6 +110,7 @@ def agent_names(specs: Sequence[str]) -> list[str]:
             count += 1
             name = f"{base}-{count}"
         names.append(name)
+    check_pairs(names)
     return names
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,6 +96,17 @@ def check_entry(data: Any, where: str) -> None:
         as_number(bound, f"{where}.ci95")
     if as_number(field_of(data, "n", where), f"{where}.n") % 1:
         raise TdGymError(f"{where}.n must be a whole number, not {data['n']}.")
+
+
+def check_pairs(names: Sequence[str]) -> None:
+    """Raise ``TdGymError`` where differences of two pairs of ``names`` would have one key, as a-b and c, a and b-c."""
+    known: dict[str, tuple[str, str]] = {}
+    for pair in permutations(names, 2):
+        if (other := known.setdefault("-".join(pair), pair)) != pair:
+            raise TdGymError(
+                f"The difference of {other[0]!r} and {other[1]!r} would be called {'-'.join(pair)!r}, as that of "
+                f"{pair[0]!r} and {pair[1]!r}; give one of them another name."
+            )
 
 
 def paired(

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 from evals.files import read_toml
 from evals.metrics import check_columns
-from evals.scores import check_entry
+from evals.scores import check_entry, check_pairs
 from td_gym.errors import TdGymError, unknown
 from td_gym.json_data import as_list, as_number, as_object, field_of, read_json
-from td_gym.registration import scenario_class
+from td_gym.registration import scenario_class, without_module
 
 ROOT = Path("results")
 RUNS = Path("runs")
@@ -140,11 +140,12 @@ def load(path: Path) -> Study:
         scenario_class(study.env)  # which imports the module that registers it, if the id names one
         check_columns(study.columns, [study.env], f"metric in 'columns' of {where}:")
     for name in (*study.fixed, *(arm.name for arm in arms)):
-        if "/" in name:
+        if "/" in name or not name.isprintable():
             raise TdGymError(
-                f"{name!r} in {where} names the files of its runs, so it cannot hold a '/'; write an arm of another "
-                f"name with agent = {name!r}."
+                f"{name!r} in {where} names the files of its runs, so it cannot hold a '/' or what is not printable; "
+                f"write an arm of another name with agent = {name!r}."
             )
+    check_pairs([arm.name for arm in arms])
     clash = {arm.name for arm in arms} & set(study.fixed)
     if clash:
         raise TdGymError(f"{min(clash)!r} in {where} is both an arm and a fixed agent; rename the arm.")
@@ -172,7 +173,12 @@ def result_path(study: Study, run: Run, root: Path = ROOT) -> Path:
 
 def config_of(study: Study, run: Run) -> dict[str, Any]:
     """Return all that ``study`` asks of ``run``, as plain JSON: its result's ``config``."""
-    config = {**asdict(run.arm), "seed": run.seed, "env": study.env, "evaluation": asdict(study.evaluation)}
+    config = {
+        **asdict(run.arm),
+        "seed": run.seed,
+        "env": without_module(study.env),
+        "evaluation": asdict(study.evaluation),
+    }
     del config["seeds"]  # which others it is done with changes nothing
     plain: dict[str, Any] = json.loads(json.dumps(config))
     return plain

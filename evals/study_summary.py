@@ -24,6 +24,7 @@ from evals.statistics import mean_t, paired_t, step_spread
 from evals.study_file import ROOT, Run, Study, finished, runs, versions_of
 from evals.study_run import setting_of
 from td_gym.errors import TdGymError
+from td_gym.registration import without_module
 
 NOTE = (
     "Intervals: 95 %. Arms: t-interval over training seeds, or sampling seeds where nothing is trained (n = seeds, "
@@ -81,7 +82,7 @@ def collect(study: Study, done: Sequence[tuple[Run, Result]], customer: str) -> 
     agents |= {name: {**measured, "interval": "bootstrap over dialogues"} for name, measured in fixed.items()}
     return {
         "study": study.name,
-        "env": study.env,
+        "env": without_module(study.env),
         "split": study.evaluation.split,
         "customer": customer,
         "agents": agents,
@@ -89,6 +90,9 @@ def collect(study: Study, done: Sequence[tuple[Run, Result]], customer: str) -> 
         "provenance": {
             "command": f"python -m evals.study {public_path(study.path)}",
             "tuning_budget": study.tuning_budget,
+            "episodes": study.evaluation.episodes,
+            "seed": study.evaluation.seed,
+            "temperature": study.evaluation.temperature,
             **customers_of(setting, setting.scenario()),
             **versions_of(done[0][1]),
             "runs": {run.name: _origin(result) for run, result in done},

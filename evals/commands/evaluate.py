@@ -149,7 +149,7 @@ def _hold(
         evaluate(setting, agents, ended=keep)
         if judge is not None:
             keep(with_verdicts(held, judge))
-    except (TdGymError, KeyboardInterrupt):
+    except BaseException:
         if held.dialogues:
             _write_results(held, args, models)
             kept = ", ".join(held.dialogues)

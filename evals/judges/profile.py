@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -98,7 +99,8 @@ def asked_part(sentence: str) -> str:
 def _booked(turns: Iterable[DialogueTurn], facts: CreditFacts) -> Iterator[float]:
     for turn in turns:
         if turn.action == "offer_coupon" and not turn.tool_message:
-            yield facts.coupon * float(turn.arguments.get("percent", 100)) / 100
+            with suppress(ValueError):  # a record by another hand
+                yield facts.coupon * float(turn.arguments.get("percent", 100)) / 100
 
 
 def _asked(heard: str) -> frozenset[str]:

@@ -579,6 +579,23 @@ def test_nothing_that_was_said_reaches_a_terminal_or_page_unescaped() -> None:
     assert r"\\x1b\[2J" in page
 
 
+def test_an_example_quotes_what_was_answered_and_not_the_plan() -> None:
+    turns = tuple(
+        DialogueTurn(seat, text, text)
+        for seat, text in (
+            ("customer", "It is wrong."),
+            ("expert", "greet"),
+            ("service", "Hello."),
+            ("customer", "Bye."),
+        )
+    )
+    held = replace(spoken("Hi."), turns=turns)
+    rates = summed_up([Audit(held, (Finding("loops", "again", (2, 3)),), frozenset())], examples=1)
+    page = audit_report.as_markdown(held.env, "test", [(rates, {})])
+    assert "It is wrong." in page
+    assert "greet" not in page
+
+
 BAD: dict[str, tuple[list[str], str]] = {
     "nothing to audit": ([], "Name the folder of an evaluation"),
     "no such folder": (["nowhere"], "nowhere/dialogues.jsonl"),

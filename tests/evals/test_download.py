@@ -27,6 +27,8 @@ class Server:
     ranges: bool = True
     breaks: list[int] = field(default_factory=list)
     """After how many bytes the next answers break off."""
+    length: str = ""
+    """What it says of the length of its answers, in place of the truth."""
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
 
@@ -51,7 +53,7 @@ def server() -> Iterator[Server]:
                 self.send_error(416)
                 return
             self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(len(content) - start))
+            self.send_header("Content-Length", told.length or str(len(content) - start))
             self.end_headers()
             self.wfile.write(content[start:][: told.breaks.pop(0) if told.breaks else None])
 
@@ -175,6 +177,19 @@ def test_a_missing_file_is_named(tmp_path: Path, server: Server) -> None:
 def test_a_mirror_that_is_no_address_is_named(mirror: str, tmp_path: Path) -> None:
     with pytest.raises(TdGymError, match="The mirror must be an address with http:// or https://"):
         download.download(FILES, tmp_path, mirror)
+
+
+@pytest.mark.parametrize("mirror", ["http://me:s3cret@host/", "http://host/x?token=s3cret", "http://host/#s3cret"])
+def test_secrets_in_a_mirror_are_refused_and_not_repeated(mirror: str, tmp_path: Path) -> None:
+    with pytest.raises(TdGymError, match="Leave user, password") as refused:
+        download.download(FILES, tmp_path, mirror)
+    assert "s3cret" not in str(refused.value)
+
+
+def test_a_length_that_is_no_number_is_passed_over(tmp_path: Path, server: Server) -> None:
+    server.length = "abc"
+    download.download(FILES, tmp_path, server.url)
+    assert kept(tmp_path) == {"big.bin": CONTENT, "small.txt": SMALL}
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path, server: Server) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from evals import cli, demo, leaderboard
+from td_gym.errors import TdGymError
 
 ENV = "td_gym/FoodDispute-v0"
 
@@ -17,10 +19,10 @@ def evaluated(out: Path, *words: str) -> Path:
     return out / "results.json"
 
 
-def changed(path: Path, out: Path, **provenance: str) -> Path:
+def changed(path: Path, out: Path, **provenance: Any) -> Path:
     """A copy of a results file with other fields of provenance; an empty one is taken out."""
     results = json.loads(path.read_text(encoding="utf-8"))
-    results["provenance"] = {k: v for k, v in (results["provenance"] | provenance).items() if v}
+    results["provenance"] = {k: v for k, v in (results["provenance"] | provenance).items() if v != ""}
     out.mkdir()
     (out / "results.json").write_text(json.dumps(results), encoding="utf-8")
     return out / "results.json"
@@ -40,6 +42,8 @@ def test_other_customers_and_other_versions_stand_in_sections_of_their_own(tmp_p
     assert headings([hard, easy]) == [f"{title}, population hard", f"{title}, population easy"]
     older = changed(hard, tmp_path / "older", scenario_version="1.0")
     assert headings([hard, older]) == [f"{title}, scenario version 1.1", f"{title}, scenario version 1.0"]
+    others = changed(hard, tmp_path / "others", seed="500000")
+    assert headings([hard, others]) == [f"{title}, seed 0", f"{title}, seed 500000"]
     silent = changed(hard, tmp_path / "silent", wording_version="")
     assert headings([silent, hard]) == [f"{title}, wording version not stated", f"{title}, wording version 2"]
 
@@ -50,6 +54,36 @@ def test_metrics_of_several_versions_are_noted(tmp_path: Path) -> None:
         other = changed(path, tmp_path / f"version{version}", metrics_version=version)
         page = leaderboard.as_markdown(leaderboard.merge([path, other]))
         assert ("Measured by versions 1 and 2 of the metrics" in page) == noted
+
+
+def test_the_temperature_of_every_agent_is_stated(tmp_path: Path) -> None:
+    path = evaluated(tmp_path / "now")
+    assert "\nSampling temperature: 1.\n" in leaderboard.as_markdown(leaderboard.merge([path]))
+    cold = changed(path, tmp_path / "cold", temperature=0.5)
+    page = leaderboard.as_markdown(leaderboard.merge([path, cold]))
+    assert "\nSampling temperature: 1 (random); 0.5 (random (cold)).\n" in page
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("metrics_version", 2), ("metrics_version", [1]), ("temperature", "cold"), ("temperature", None)],
+)
+def test_provenance_of_another_kind_is_named(tmp_path: Path, field: str, value: Any) -> None:
+    results = json.loads(evaluated(tmp_path).read_text(encoding="utf-8"))
+    results["provenance"][field] = value
+    (tmp_path / "results.json").write_text(json.dumps(results), encoding="utf-8")
+    with pytest.raises(TdGymError, match=rf"is not a results file of td-gym: provenance\.{field} must be"):
+        leaderboard.merge([tmp_path / "results.json"])
+
+
+def test_nothing_in_a_results_file_is_markdown(tmp_path: Path) -> None:
+    path = evaluated(tmp_path / "now")
+    other = changed(path, tmp_path / "other", metrics_version="<img src=x> \x1b[2J [link](http://evil)")
+    page = leaderboard.as_markdown(leaderboard.merge([path, other]))
+    assert "Measured by versions" in page
+    assert "<img" not in page
+    assert "\x1b" not in page
+    assert "[link](" not in page
 
 
 @pytest.mark.parametrize(("out", "said"), [("results.json", "is a file that is read"), ("board.png", "name it .md")])

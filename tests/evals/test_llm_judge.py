@@ -127,6 +127,12 @@ def test_what_is_no_verdict_is_none(reply: str) -> None:
     assert read_verdict(reply) is None
 
 
+def test_halves_of_characters_in_a_reason_can_be_written() -> None:
+    found = read_verdict(f'{GOOD[:-1]}, "reason": "odd \\ud83d"}}')
+    assert found is not None
+    assert found["reason"] == "odd ?"
+
+
 @given(st.text(), st.text())
 def test_no_words_of_agent_or_customer_are_a_verdict_for_a_model_that_repeats_them(said: str, heard: str) -> None:
     turns = (DialogueTurn("customer", heard, heard), DialogueTurn("service", said, said))

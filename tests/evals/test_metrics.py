@@ -252,6 +252,12 @@ def test_a_wrong_field_of_a_turn_is_named(name: str, value: Any) -> None:
         Dialogue.from_json(record)
 
 
+@pytest.mark.parametrize("limit", [0, -1, 10**9, 10**30])
+def test_a_limit_on_turns_is_one_that_can_be_reached(limit: int) -> None:
+    with pytest.raises(TdGymError, match="Field 'max_turns' of a dialogue must be between 1 and 1000000"):
+        Dialogue.from_json(good().to_json() | {"max_turns": limit})
+
+
 def test_fields_that_may_be_absent_or_empty_are_right() -> None:
     record = good().to_json() | {"row": None, "max_turns": None, "session_reward": None, "verdict": MARKED}
     record["turns"][1].update(admissible=None, relevance=None)

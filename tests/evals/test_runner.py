@@ -139,6 +139,11 @@ class Crashing(Recording):
         raise ValueError("first line\nsecond line")
 
 
+class Leaving(Recording):
+    def act(self, observation: Any, messages: Any) -> str:
+        raise SystemExit(3)
+
+
 class Mute(Recording):
     def act(self, observation: Any, messages: Any) -> Any:
         return None
@@ -244,6 +249,7 @@ def test_a_plan_that_is_no_plan_is_refused(agent: Any) -> None:
     ("agent", "said"),
     [
         (Crashing(), "'bad' failed in dialogue 3: ValueError: first line second line"),
+        (Leaving(), "'bad' failed in dialogue 3: SystemExit: 3"),
         (Mute(), "'bad' returned a NoneType, not text, in dialogue 3"),
         (Short(), "'bad' gave 0 replies for 2 conversations"),
     ],
@@ -293,6 +299,14 @@ def test_names_are_specs_directories_their_own_name_and_doubles_numbered(tmp_pat
         "openai:m@https://k:s@host/v1?k=1",
     ]
     assert agent_names(specs) == ["scripted", "run", "run-2", "scripted-2", "openai:m@https://host/v1"]
+
+
+def test_names_of_which_two_pairs_could_not_be_told_apart_are_refused() -> None:
+    with pytest.raises(
+        TdGymError, match="difference of 'a-b' and 'a' would be called 'a-b-a', as that of 'a' and 'b-a'"
+    ):
+        agent_names(["a-b", "a", "b-a"])
+    assert agent_names(["a-b", "a", "c-a"]) == ["a-b", "a", "c-a"]
 
 
 HOSTILE = "<script>alert(1)</script> **bold** [x](javascript:y) \x1b[2J `code`\n# heading\n| a | b |\n&lt;"

@@ -133,6 +133,8 @@ def test_a_booked_part_of_the_coupon_may_be_stated() -> None:
     assert profile_accuracy(Dialogue.from_json(record)) == 0.0
     record["turns"][1]["arguments"] = {"percent": "50"}
     assert profile_accuracy(Dialogue.from_json(record)) == 1.0
+    record["turns"][1]["arguments"] = {"percent": "half"}
+    assert profile_accuracy(Dialogue.from_json(record)) == 0.0
 
 
 def test_violations_by_hand() -> None:

@@ -416,6 +416,25 @@ def test_what_is_to_be_run_is_not_named_where_nothing_is(tmp_path: Path, capsys:
     assert "--only names what is to be run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(("a-b", "a", "b-a"), "would be called 'a-b-a'"), (("x\\u0000y",), "cannot hold a '/' or what is not printable")],
+)
+def test_arms_whose_names_cannot_name_files_or_differences_are_refused(
+    tmp_path: Path, names: tuple[str, ...], said: str
+) -> None:
+    arms = "".join(f'[arms."{name}"]\nagent = "scripted"\n' for name in names)
+    with pytest.raises(TdGymError, match=said):
+        load(a_study(tmp_path, SMALL.partition("[arms")[0] + arms))
+
+
+def test_a_module_that_registers_an_environment_is_not_part_of_results(tmp_path: Path) -> None:
+    study = load(a_study(tmp_path, SMALL.replace("td_gym/Food", "json:td_gym/Food")))
+    run = find_run(study, "sft-0")
+    assert config_of(study, run)["env"] == "td_gym/FoodDispute-v0"
+    assert collect(study, [(run, made_now(3.0))], "scripted")["env"] == "td_gym/FoodDispute-v0"
+
+
 def test_a_demo_that_cannot_be_keeps_the_one_before(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "cmpo").mkdir()
     (tmp_path / "cmpo" / "metrics.jsonl").touch()
