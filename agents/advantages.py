@@ -55,10 +55,9 @@ def group_std_scale(centred: Tensor, group: Tensor) -> Tensor:
     return torch.where(std < MIN_STD, torch.zeros_like(centred), centred / std.clamp(min=MIN_STD))
 
 
-def zero_variance_share(values: Tensor, group: Tensor) -> Tensor:
-    """Return the share of groups (weighted by their size) in which ``values`` does not vary."""
-    share: Tensor = (group_std(values, group) < MIN_STD).float().mean()
-    return share
+def zero_variance_share(values: Tensor, group: Tensor, reduce: Reduce = identity) -> Tensor:
+    """Return the share of groups (weighted by their size) in which ``values`` does not vary, over all processes."""
+    return batch_mean((group_std(values, group) < MIN_STD).float(), reduce=reduce)
 
 
 def batch_mean(values: Tensor, mask: Tensor | None = None, reduce: Reduce = identity) -> Tensor:

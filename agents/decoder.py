@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from agents.attention import additive_mask
+from agents.attention import attention_mask
 from td_gym.errors import TdGymError
 
 _GROW = 128
 """Positions by which the cache grows at a time."""
+_AGREE = 0.1
+"""Difference of logits, as a share of the largest, that may be the rounding of half precision."""
 
 Past = tuple[Tensor, ...]
 """What one row has in the cache: keys and values ``[heads, positions, dim]`` of every layer in turn."""
@@ -113,7 +115,6 @@ class Decoder:
         self._model = model
         self._pad = pad_id
         self._device = next(model.parameters()).device
-        self._dtype = next(model.parameters()).dtype
         self._cache = RowCache()
         self._cache.open(rows)
         self._limit = getattr(model.config, "max_position_embeddings", None)
@@ -155,10 +156,11 @@ class Decoder:
         writes = torch.from_numpy(np.where(positions < 0, self._cache.capacity - 1, positions)).to(self._device)
         places = torch.from_numpy(np.maximum(positions, 0)).to(self._device)
         self._cache.plan(rows, writes, width)
-        hidden = torch.arange(width, device=self._device) > places[:, None, :, None]
+        read = torch.arange(width, device=self._device)
+        hidden = read > places[:, None, :, None]
         output = self._model(
             input_ids=torch.from_numpy(tokens).to(self._device),
-            attention_mask=additive_mask(hidden, self._dtype),
+            attention_mask=attention_mask(self._model, hidden, places, read[None]),
             position_ids=places,
             past_key_values=self._cache,
             use_cache=True,
@@ -166,3 +168,21 @@ class Decoder:
         )
         logits: Tensor = output.logits[:, -1]
         return logits
+
+
+def check_decodes(model: Any) -> None:
+    """Raise ``TdGymError`` for a model that, reading bit by bit, says otherwise than reading all at once."""
+    tokens = [(7 * i + 5) % model.get_input_embeddings().num_embeddings for i in range(8)]
+    fault = f"A {model.config.model_type} model keeps more, or other things, of what it has read than keys and values"
+    advice = "of each token, which sampling here rests on; take one with attention in every layer, as Qwen2 or Llama."
+    try:
+        with torch.no_grad():
+            whole = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits[0, -1]
+            decoder = Decoder(model, 2, pad_id=0)
+            decoder.read([0, 1], [tokens[:5], tokens[:3]], [0, 0])
+            decoder.read([0], [tokens[5:7]], [5])
+            bit_by_bit = decoder.step(np.array([tokens[7], 0]), np.array([7, -1]))[0]
+    except Exception as error:  # models that take no such cache fail each in its own way
+        raise TdGymError(f"{fault} {advice}") from error
+    if not (bit_by_bit - whole).abs().max() <= _AGREE * whole.abs().max():
+        raise TdGymError(f"{fault} {advice}")

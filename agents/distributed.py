@@ -83,11 +83,6 @@ def all_sum(values: Tensor) -> Tensor:
     return total.to(values.device)
 
 
-def all_mean(values: Tensor) -> Tensor:
-    """Return the mean of ``values`` over processes, every process counting the same."""
-    return all_sum(values) / world_size()
-
-
 def gather(values: Tensor) -> Tensor:
     """Return the rows of all processes in order of rank; all must hold equally many."""
     if world_size() == 1:

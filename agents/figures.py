@@ -40,8 +40,8 @@ def describe(batch: Trajectories, budget_names: Sequence[str]) -> dict[str, floa
         figures[f"turn_terms/{name}"] = mean(batch.turn_rewards[:, :, i], reached)
     if len(group.unique()) == len(group):
         return figures
-    figures["groups/zero_variance_reward"] = distributed.all_mean(zero_variance_share(rewards, group)).item()
+    figures["groups/zero_variance_reward"] = zero_variance_share(rewards, group, distributed.all_sum).item()
     for name in budget_names:
-        still = zero_variance_share(torch.from_numpy(batch.cost(name)), group)
-        figures[f"groups/zero_variance_cost/{name}"] = distributed.all_mean(still).item()
+        still = zero_variance_share(torch.from_numpy(batch.cost(name)), group, distributed.all_sum)
+        figures[f"groups/zero_variance_cost/{name}"] = still.item()
     return figures

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from agents.advantages import Reduce, identity
-from agents.attention import additive_mask
+from agents.attention import attention_mask
 from agents.folding import fold, take_apart
 from agents.trajectories import Ints
 from td_gym.errors import TdGymError, unknown
@@ -120,7 +120,7 @@ def forward_log_probs(
 
 def _input(
     model: nn.Module, tokens: Tensor, mask: Tensor, histories: Ints | None, parts: Tensor | None
-) -> tuple[dict[str, Tensor], Tensor]:
+) -> tuple[dict[str, Any], Tensor]:
     """Return what the model is to read, and which of it the agent wrote."""
     if parts is not None:
         tokens, mask = take_apart(tokens, mask, parts)
@@ -128,7 +128,7 @@ def _input(
         positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         return {"input_ids": tokens, "position_ids": positions}, mask
     folded = fold(tokens, mask, histories)
-    attention = additive_mask(folded.hidden, next(model.parameters()).dtype)
+    attention = attention_mask(model, folded.hidden, folded.positions, folded.positions)
     given = {"input_ids": folded.tokens, "position_ids": folded.positions, "attention_mask": attention}
     return given, folded.mask
 

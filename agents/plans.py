@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from agents.constraints import AllowedSets, Choices
 from td_gym.draws import choice
 from td_gym.episode import Episode
-from td_gym.errors import TdGymError, unknown
+from td_gym.errors import TdGymError, as_flag, unknown
 from td_gym.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ class Planning:
         """Return the planning that a model's versions file records; ``TdGymError`` when it is something else."""
         if not isinstance(value, Mapping) or not value.keys() <= {"expert", "masked"}:
             raise TdGymError(f"A model's planning must hold 'expert' and 'masked', not {value!r}.")
+        if "masked" in value:
+            as_flag("A model's planning: masked", value["masked"])
         return cls(**value)
 
 

@@ -38,6 +38,11 @@ class Frozen:
         with holding(self._trained, self.weights):
             return self._model(**given)
 
+    @property
+    def config(self) -> Any:
+        """How the model is built."""
+        return self._model.config
+
     def get_output_embeddings(self) -> nn.Module:
         """Return the model's head."""
         head: nn.Module = self._model.get_output_embeddings()

@@ -145,7 +145,9 @@ class Replies:
             asked.append(self._task(episode, group))
             messages = [*episode.messages("service"), {"role": "user", "content": asked[-1].asked}]
             key = mix(self.config.seed, "answer", number, group)
-            histories.append(_History(policy.render_opening(messages), messages, key))
+            histories.append(
+                _History(policy.render_fitting(messages, policy.context - policy.max_new_tokens), messages, key)
+            )
         drafts = self._drafts(policy, histories)
         self._sample(policy, drafts, lambda ended: [])
         tasks = [task for task in asked for _ in range(self.config.copies)]

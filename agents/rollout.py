@@ -107,7 +107,7 @@ class _Talk:
         for i, step in enumerate(self.batch.reset(list(range(len(seeds))), list(seeds))):
             dialogue = self.dialogues[i]
             dialogue.observe(step)
-            dialogue.line.read(self.policy.render_opening(self._shown(dialogue)))
+            dialogue.line.read(self.policy.render_fitting(self._shown(dialogue), self.room))
             self._begin(i)
 
     def _shown(self, dialogue: _Dialogue) -> Sequence[Mapping[str, str]]:

@@ -140,7 +140,8 @@ def encode(policy: TokenPolicy, demonstration: Demonstration, planner: Planner |
     tokens = np.concatenate([np.array(part, dtype=np.int64) for part, _ in parts])
     if len(tokens) > policy.context:
         raise TdGymError(
-            f"A demonstration has {len(tokens)} tokens, the model reads {policy.context}; take one that reads more."
+            f"A demonstration has {len(tokens)} tokens and is not cut, the model reads {policy.context}; "
+            "let it read more (max_context), or take one that does."
         )
     return Example(tokens, np.repeat([own for _, own in parts], [len(part) for part, _ in parts]))
 

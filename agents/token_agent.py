@@ -85,7 +85,7 @@ class TokenAgent:
             else:  # as in training
                 line.read(self.policy.render_recent(self._shown(messages), self._room))
         else:
-            line.read(self._history(messages))
+            line.read(self.policy.render_fitting(self._shown(messages), self._room))
         return line
 
     def _begin(self, line: Line, messages: Sequence[Message]) -> None:
@@ -105,12 +105,6 @@ class TokenAgent:
         text = self.policy.fill(self.policy.decode_reply(line.reply), messages)
         self._remember(digest([*messages, {"role": "assistant", "content": text}]), line)
         return text
-
-    def _history(self, messages: Sequence[Message]) -> list[int]:
-        """Return the tokens of a conversation that it does not remember, of a long one the latest exchanges."""
-        shown = self._shown(messages)
-        tokens = self.policy.render_history(shown)
-        return tokens if len(tokens) <= self._room else self.policy.render_recent(shown, self._room)
 
     def _shown(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Return the messages of a conversation as the policy is shown them."""

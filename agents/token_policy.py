@@ -19,12 +19,13 @@ from typing import Any
 import torch
 
 from agents import lora
+from agents.decoder import check_decodes
 from agents.model_files import DTYPES, lasting, load_model, locate, no_progress_bars
 from agents.names import ADAPTER, PLANNED, TINY
 from agents.plans import Planning
 from agents.sampler import Answer, Line, sample
-from td_gym.errors import TdGymError, unknown
-from td_gym.json_data import as_object, read_json
+from td_gym.errors import TdGymError, as_count, unknown
+from td_gym.json_data import as_object, as_text, read_json
 from td_gym.protocol import PROTOCOL_VERSION
 from td_gym.scenario import Scenario
 from td_gym.slots import fill_slots
@@ -73,7 +74,8 @@ class TokenPolicy:
         self.planning = Planning.from_json(self.versions.pop("planning")) if "planning" in self.versions else None
         self.writer: Writer | None = None
         """Samples in the place of the model, see ``write``."""
-        self._markers = tuple(tokenizer.all_special_tokens)
+        added = (token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+        self._markers = tuple(dict.fromkeys((*tokenizer.all_special_tokens, *added)))
         self._has_system_role = self._probe_system_role()
         self.end_id = self._probe_end()
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else self.end_id
@@ -106,9 +108,12 @@ class TokenPolicy:
         if held_in not in DTYPES:
             raise unknown("dtype", str(held_in), DTYPES)
         weights = locate(base, scenario) if base else source
+        _check_kinds(versions, repr(str(file)))
         model, tokenizer = load_model(weights, source, dtype or getattr(torch, held_in))
+        model.to(device).eval()
+        check_decodes(model)
         policy = cls(
-            model.to(device).eval(),
+            model,
             tokenizer,
             scenario=scenario,
             max_new_tokens=versions.get("max_new_tokens", 64 if versions else 256),
@@ -243,6 +248,11 @@ class TokenPolicy:
             tokens += self.render_reply(messages[here + 1 : following])
         return tokens
 
+    def render_fitting(self, messages: Sequence[Message], room: int) -> list[int]:
+        """Return the tokens of a conversation, of one that ``room`` does not hold those of ``render_recent``."""
+        tokens = self.render_history(messages)
+        return tokens if len(tokens) <= room else self.render_recent(messages, room)
+
     def render_recent(self, messages: Sequence[Message], room: int) -> list[int]:
         """Return the tokens of the briefing and of the latest exchanges: as many as half of ``room`` holds, or one.
 
@@ -321,6 +331,15 @@ class TokenPolicy:
         if end is None:
             raise TdGymError("This model's chat template has no end-of-turn token; take another model.")
         return int(end)
+
+
+def _check_kinds(versions: Mapping[str, Any], where: str) -> None:
+    """Raise ``TdGymError`` naming the first entry of a model's versions file that is of another kind than was saved."""
+    for name in ("max_new_tokens", "max_context"):
+        if name in versions:
+            as_count(f"{where}: {name}", versions[name])
+    for name in ("seat", "protocol", "scenario", "version", "wording"):
+        as_text(versions.get(name, ""), f"{where}: {name}")
 
 
 def _merge(messages: Sequence[dict[str, str]], *, system_role: bool) -> list[dict[str, str]]:

@@ -109,7 +109,8 @@ class CMPO(Method):
         outcome_std = self._update_outcome_std(batch_std(centred, reduce=all_sum).item())
         outcome = OUTCOME_SCALES[c.outcome_scale](centred, group, outcome_std)
 
-        # Process: a turn against the same turn of the group's other dialogues.
+        # Process: a turn against the same turn of the group's other dialogues.  One that no other reached differs by 0,
+        # which counts in the std, as the mean over the batch's turns has it.
         credit = TURN_CREDITS[c.turn_credit](turn_scores(batch, c.term_weights), reached)
         credit = turn_centre(credit, reached, group)
         process = scale(credit, batch_std(credit, reached, all_sum))

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from agents.advantages import batch_mean, group_mean_centre, group_std_scale, to_tokens, zero_variance_share
-from agents.distributed import all_mean, all_sum
+from agents.distributed import all_sum
 from agents.losses import LossConfig
 from agents.methods.base import Advantages, Method, Phase, Probe, layout
 from agents.trajectories import Trajectories
@@ -158,7 +158,7 @@ class MORE(Method):
         advantage = group_std_scale(group_mean_centre(total, group), group) * self._task_weights(batch)
         metrics = self._means(batch, rewards)
         prefix = "reasoning/" if all(_kinds(batch)) else ""
-        metrics[f"{prefix}groups/zero_variance_reward"] = all_mean(zero_variance_share(total, group)).item()
+        metrics[f"{prefix}groups/zero_variance_reward"] = zero_variance_share(total, group, all_sum).item()
         if values is not None:
             for name, weight, norm in zip(batch.term_names, weights.tolist(), values.tolist(), strict=True):
                 metrics |= {f"weights/{name}": weight, f"gradient_norms/{name}": norm}

@@ -12,8 +12,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 from agents.trajectories import Conduct, Trajectories, pad_rows
 
 
-def micro_model(seed: int = 0, vocabulary: int = 12) -> Any:
-    """Return a randomly initialised Qwen2 causal LM with hidden size 16."""
+def micro_model(seed: int = 0, vocabulary: int = 12, window: int | None = None) -> Any:
+    """Return a randomly initialised Qwen2 causal LM with hidden size 16, its second layer with a sliding ``window``."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return Qwen2ForCausalLM(
@@ -26,6 +26,9 @@ def micro_model(seed: int = 0, vocabulary: int = 12) -> Any:
                 num_key_value_heads=1,
                 max_position_embeddings=64,
                 tie_word_embeddings=True,
+                use_sliding_window=window is not None,
+                sliding_window=window,
+                max_window_layers=1,
             )
         ).eval()
 

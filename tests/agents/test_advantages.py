@@ -25,6 +25,9 @@ def test_group_centre_and_scale_by_hand() -> None:
     expected = torch.tensor([-2 / std, -1 / std, 3 / std, 0.0, 0.0])
     torch.testing.assert_close(adv.group_std_scale(centred, GROUPS), expected)
     torch.testing.assert_close(adv.zero_variance_share(values, GROUPS), torch.tensor(0.4))
+    elsewhere = torch.tensor([3.0, 4.0])  # of another process: groups that do not vary, and all of its rows
+    together = adv.zero_variance_share(values, GROUPS, lambda own: own + elsewhere)
+    torch.testing.assert_close(together, torch.tensor((0.4 * len(values) + 3) / (len(values) + 4)))
 
 
 @given(batches)

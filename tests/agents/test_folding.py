@@ -44,9 +44,9 @@ batches = st.lists(st.lists(rows, min_size=1, max_size=4), min_size=1, max_size=
 
 
 @settings(max_examples=40, deadline=None)
-@given(batches, st.integers(0, 99))
-def test_scores_and_gradients_are_those_of_each_row_by_itself(shapes: Any, seed: int) -> None:
-    model = micro_model()
+@given(batches, st.integers(0, 99), st.sampled_from((None, 2)))
+def test_scores_and_gradients_are_those_of_each_row_by_itself(shapes: Any, seed: int, window: int | None) -> None:
+    model = micro_model(window=window)
     tokens, mask, groups = batch_of(shapes, seed)
     weights = torch.from_numpy(np.random.default_rng(seed).normal(size=mask.shape)).float()
     found = []

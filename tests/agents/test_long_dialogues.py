@@ -40,6 +40,14 @@ def held(policy: TokenPolicy, batch: ConversationBatch | None = None, temperatur
     return rollout(policy, batch, [1, 2, 3, 4], [0, 1, 2, 3], generator=generator, temperature=temperature)
 
 
+def test_an_opening_that_does_not_fit_is_refused_as_in_evaluation() -> None:
+    policy = policy_of("tiny", 40)
+    policy.max_new_tokens = 15
+    scenario = make_scenario(ENV, max_turns=1)
+    with pytest.raises(TdGymError, match="briefing and the last message do not fit"):
+        held(policy, ConversationBatch(scenario, "service", 4, {"customer": scenario.customer()}))
+
+
 @pytest.mark.parametrize("path", ["tiny", "tiny-planned"])
 def test_a_rollout_reads_anew_what_it_trains_on_as_it_was_sampled(path: str) -> None:
     policy = policy_of(path, 280 if path == "tiny" else 330)

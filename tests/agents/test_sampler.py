@@ -7,9 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
-from agents.decoder import Decoder
+from agents.decoder import Decoder, check_decodes
 from agents.sampler import Line, draw, sample, turn_uniforms
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
@@ -25,11 +38,21 @@ SHAPE = {
 }
 
 
+KINDS = ("qwen2", "llama", "mistral", "gemma3")
+"""The last two see no further back than 6 tokens, in all layers and in every other one."""
+WINDOW = 6
+
+
 def random_model(kind: str, attention: str = "sdpa") -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         if kind == "llama":
-            model = LlamaForCausalLM(LlamaConfig(**SHAPE, num_key_value_heads=4))
+            model: Any = LlamaForCausalLM(LlamaConfig(**SHAPE, num_key_value_heads=4))
+        elif kind == "mistral":
+            model = MistralForCausalLM(MistralConfig(**SHAPE, num_key_value_heads=2, sliding_window=WINDOW))
+        elif kind == "gemma3":
+            layers = {"sliding_window": WINDOW, "layer_types": ["sliding_attention", "full_attention"]}
+            model = Gemma3ForCausalLM(Gemma3TextConfig(**SHAPE, num_key_value_heads=2, head_dim=8, **layers))
         else:
             model = Qwen2ForCausalLM(Qwen2Config(**SHAPE, num_key_value_heads=2, tie_word_embeddings=True))
         for parameter in model.parameters():
@@ -90,7 +113,7 @@ def plain(model: Any, i: int) -> Line:
     return line
 
 
-@pytest.mark.parametrize("kind", ["qwen2", "llama"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("keep_cache", [True, False])
 def test_same_tokens_and_log_probs_as_a_plain_loop(kind: str, keep_cache: bool) -> None:
     model = random_model(kind)
@@ -99,6 +122,22 @@ def test_same_tokens_and_log_probs_as_a_plain_loop(kind: str, keep_cache: bool) 
         assert line.tokens == expected.tokens
         assert line.turns == expected.turns
         np.testing.assert_allclose(line.log_probs, expected.log_probs, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_models_with_attention_in_every_layer_can_be_sampled_from(kind: str) -> None:
+    check_decodes(random_model(kind))
+
+
+@pytest.mark.parametrize("kind", ["bloom", "mamba"])
+def test_models_that_keep_other_things_are_refused_in_one_line(kind: str) -> None:
+    shape: dict[str, Any] = {"vocab_size": VOCABULARY, "hidden_size": 32}
+    if kind == "bloom":
+        model: Any = BloomForCausalLM(BloomConfig(**shape, n_layer=2, n_head=4))
+    else:
+        model = MambaForCausalLM(MambaConfig(**shape, num_hidden_layers=2, state_size=4))
+    with pytest.raises(TdGymError, match=f"^A {kind} model keeps .*take one with attention in every layer"):
+        check_decodes(model.eval())
 
 
 @pytest.mark.parametrize("kind", ["qwen2", "llama"])
