@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -32,7 +33,7 @@ from td_gym.errors import TdGymError
 from td_gym.json_data import as_object, field_of, read_json
 
 CONFIG, METRICS, MODEL, STATE = "config.json", "metrics.jsonl", "model", "state"
-_NEXT, _PARTIAL = "next", "next.partial"
+_NEXT, _PARTIAL, _LOCK = "next", "next.partial", ".lock"
 _COPIES = 10
 """Weights, their mean, a frozen reference and two moments of Adam, twice while one checkpoint replaces another."""
 _SLACK = 20_000_000
@@ -49,11 +50,27 @@ class Checkpoint:
     tensors: Mapping[str, Tensor]
 
 
-def check_room(run: Path, model_bytes: int) -> None:
-    """Raise ``TdGymError`` unless ``run`` can be written and has room for checkpoints of the model.
+@contextmanager
+def claimed(run: Path, model_bytes: int = 0) -> Iterator[None]:
+    """Keep ``run``, which is made where it is missing, for this process; one that was killed keeps nothing.
 
-    ``model_bytes`` is the size of the weights.  Creates ``run``.
+    ``model_bytes`` is the size of the weights.  Raises ``TdGymError`` unless ``run`` can be written, has room for
+    checkpoints of the model, and is claimed by nobody else.
     """
+    _check_room(run, model_bytes)
+    lock = FileLock(run / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise TdGymError(f"Another process trains in {str(run)!r}; wait for it, or take another --out.") from None
+    try:
+        yield
+    finally:
+        (run / _LOCK).unlink(missing_ok=True)
+        lock.release()
+
+
+def _check_room(run: Path, model_bytes: int) -> None:
     try:
         run.mkdir(parents=True, exist_ok=True)
         probe = run / ".probe"
@@ -78,9 +95,13 @@ def check_no_run(folder: Path) -> None:
 
 def begin(run: Path, config: Mapping[str, Any]) -> None:
     """Write ``config.json`` of a new run; ``TdGymError`` when ``run`` already holds something."""
-    if any(run.iterdir()):
+    if _is_used(run):
         raise TdGymError(f"{str(run)!r} is not empty; add --resume to go on with a run, or take another --out.")
     _write_config(run, config)
+
+
+def _is_used(run: Path) -> bool:
+    return any(file.name != _LOCK for file in run.iterdir())
 
 
 def note_steps(run: Path, config: Mapping[str, Any], steps: int) -> None:
@@ -98,7 +119,7 @@ def _write_config(run: Path, config: Mapping[str, Any]) -> None:
 def read_config(run: Path) -> dict[str, Any]:
     """Return ``config.json`` of a run; ``TdGymError`` when there is none, or it is broken."""
     if not (run / CONFIG).exists():
-        advice = "take another --out" if run.exists() and any(run.iterdir()) else "start it without --resume"
+        advice = "take another --out" if run.exists() and _is_used(run) else "start it without --resume"
         raise TdGymError(f"{str(run)!r} holds no run to resume; {advice}.")
     with _reading(run / CONFIG) as where:
         config = as_object(read_json(run / CONFIG), where)

@@ -93,16 +93,17 @@ def train(config: TrainConfig, models: Models | None = None) -> None:
     groups = [group for group in range(config.customers) for _ in range(config.copies)]
     batch = ConversationBatch(scenario, "service", len(groups), {"customer": customer}, split=config.split)
     costs = dict.fromkeys(budgets_of(config, scenario))
-    done, kept = _open(config, _record(config, settings, scenario, policy), policy, scenario)
-    with TrainingProgress(MEMORY, done, config.steps, costs) as progress:
-        for update in range(done + 1, config.steps + 1):
-            held = hold(policy, batch, config, update, groups)
-            cases = list(_successful(policy, held, batch))
-            kept += len(cases)
-            append_cases(config.out / CASES, cases)
-            metrics = {**describe(held, list(costs)), _KEPT: kept}
-            checkpoint.append_metrics(config.out, update, metrics)
-            progress.show(update, metrics)
+    with checkpoint.claimed(config.out, policy.size):
+        done, kept = _open(config, _record(config, settings, scenario, policy), policy, scenario)
+        with TrainingProgress(MEMORY, done, config.steps, costs) as progress:
+            for update in range(done + 1, config.steps + 1):
+                held = hold(policy, batch, config, update, groups)
+                cases = list(_successful(policy, held, batch))
+                kept += len(cases)
+                append_cases(config.out / CASES, cases)
+                metrics = {**describe(held, list(costs)), _KEPT: kept}
+                checkpoint.append_metrics(config.out, update, metrics)
+                progress.show(update, metrics)
     if not kept:
         raise TdGymError(
             "None of the dialogues succeeded, so there is nothing to remember; go on with --resume and more --steps, "
@@ -119,7 +120,6 @@ def _record(config: TrainConfig, settings: MemoryConfig, scenario: Scenario, sta
 def _open(config: TrainConfig, settings: Mapping[str, Any], policy: TokenPolicy, scenario: Scenario) -> tuple[int, int]:
     """Start a run directory, or take up an old one; return the updates done and the cases kept."""
     run = config.out
-    checkpoint.check_room(run, sum(p.numel() * p.element_size() for p in policy.model.parameters()))
     recorded = checkpoint.read_config(run) if config.resume else settings
     if config.resume:
         check_same(recorded, settings)

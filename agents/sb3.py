@@ -24,7 +24,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import Logger
 from torch import Tensor
 
-from agents.checkpoint import append_metrics, cut_metrics
+from agents.checkpoint import append_metrics, claimed, cut_metrics
 from agents.config import settings_of, software, versions_of
 from agents.names import STRATEGY
 from agents.progress import TrainingProgress
@@ -85,21 +85,21 @@ def train(run: StrategyRun) -> None:
     except (TypeError, ValueError, AssertionError) as error:
         raise TdGymError(f"{run.method} does not take these options: {_one_line(error)}.") from error
     model.set_logger(Logger(None, []))  # its own leaves an empty folder among the temporary files
-    run.out.mkdir(parents=True, exist_ok=True)
-    cut_metrics(run.out, 0)
-    with TrainingProgress(run.method, 0, run.steps, {BREACHES: None}) as progress:
-        try:
-            model.learn(run.steps * UPDATE, callback=_Recorder(run.out, progress))
-        except (TypeError, ValueError, AssertionError) as error:
-            raise TdGymError(f"{run.method} cannot be trained with these options: {_one_line(error)}.") from error
-    save_file({key: value.contiguous() for key, value in model.policy.state_dict().items()}, run.out / WEIGHTS)
-    about = {
-        **settings_of(run, "out", "options"),
-        "settings": settings,
-        "environment": versions_of(scenario),
-        "software": software("stable-baselines3", "sb3-contrib"),
-    }
-    (run.out / STRATEGY).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    with claimed(run.out):
+        cut_metrics(run.out, 0)
+        with TrainingProgress(run.method, 0, run.steps, {BREACHES: None}) as progress:
+            try:
+                model.learn(run.steps * UPDATE, callback=_Recorder(run.out, progress))
+            except (TypeError, ValueError, AssertionError) as error:
+                raise TdGymError(f"{run.method} cannot be trained with these options: {_one_line(error)}.") from error
+        save_file({key: value.contiguous() for key, value in model.policy.state_dict().items()}, run.out / WEIGHTS)
+        about = {
+            **settings_of(run, "out", "options"),
+            "settings": settings,
+            "environment": versions_of(scenario),
+            "software": software("stable-baselines3", "sb3-contrib"),
+        }
+        (run.out / STRATEGY).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
 
 def _check_options(run: StrategyRun) -> None:

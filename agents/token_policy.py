@@ -188,6 +188,11 @@ class TokenPolicy:
         return device
 
     @property
+    def size(self) -> int:
+        """Bytes that the model's weights take."""
+        return sum(weights.numel() * weights.element_size() for weights in self.model.parameters())
+
+    @property
     def context(self) -> int:
         """Tokens of a conversation that the policy can read at once, its reply included."""
         limit: int = getattr(self.model.config, "max_position_embeddings", None) or _ENDLESS

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -189,18 +189,17 @@ def train_policy(
     versions = versions_of(scenario)
     processes = distributed.world_size()
     settings = record(config, method.config, budgets, versions, start, processes, opponent)
-    _on_first(lambda: _open(config, settings, start, method))
-    found = checkpoint.load(run) if config.resume else None
-    policy, reference = _learning(config, scenario, start, versions, resumed=found is not None)
-    policy.writer = writer
-    learner = Learner(policy.model, reference, method, config)
-    if found is not None:
-        method.load_state_dict(found.state["method"])
-        learner.load_tensors(found.tensors)
-    done = found.update if found is not None else 0
-
     label = f"{config.method} {config.preset}".strip()
     with ExitStack() as stack:
+        _on_first(lambda: stack.enter_context(_opened(config, settings, start, method)))
+        found = checkpoint.load(run) if config.resume else None
+        policy, reference = _learning(config, scenario, start, versions, resumed=found is not None)
+        policy.writer = writer
+        learner = Learner(policy.model, reference, method, config)
+        if found is not None:
+            method.load_state_dict(found.state["method"])
+            learner.load_tensors(found.tensors)
+        done = found.update if found is not None else 0
         if first:
             checkpoint.cut_metrics(run, done)
             limits = budgets if method.uses_budgets else dict.fromkeys(budgets)
@@ -283,16 +282,20 @@ def _learning(
     return policy, start.model.requires_grad_(False)
 
 
-def _open(config: TrainConfig, settings: dict[str, Any], start: TokenPolicy, method: Method) -> None:
-    """Start a run directory, or check that an old one may be resumed."""
-    if config.lora_rank:
-        size = lora.size(start.model, config.lora_rank)
-    else:
-        size = sum(p.numel() * p.element_size() for p in start.model.parameters())
-    checkpoint.check_room(config.out, size)
-    if not config.resume:
-        checkpoint.begin(config.out, settings)
-        return
+@contextmanager
+def _opened(config: TrainConfig, settings: dict[str, Any], start: TokenPolicy, method: Method) -> Iterator[None]:
+    """Claim a run directory, start it, or check that an old one may be resumed."""
+    size = lora.size(start.model, config.lora_rank) if config.lora_rank else start.size
+    with checkpoint.claimed(config.out, size):
+        if config.resume:
+            _take_up(config, settings, method)
+        else:
+            checkpoint.begin(config.out, settings)
+        yield
+
+
+def _take_up(config: TrainConfig, settings: dict[str, Any], method: Method) -> None:
+    """Check that the run in the directory may go on as ``config`` says."""
     recorded = checkpoint.read_config(config.out)
     check_same(recorded, settings)
     checkpoint.finish_move(config.out)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -229,6 +231,23 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TdGymError, match="not empty; add --resume"):
         run_toy(toy_config(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_run_is_one_process_s_until_that_ends(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    claim = f"import time, pathlib, agents.checkpoint as c\nwith c.claimed(pathlib.Path({str(run)!r})):\n"
+    held = subprocess.Popen(
+        [sys.executable, "-c", f"{claim} print(flush=True); time.sleep(600)"], stdout=subprocess.PIPE
+    )
+    assert held.stdout is not None
+    held.stdout.readline()
+    for resume in (False, True):
+        with pytest.raises(TdGymError, match="Another process trains in"):
+            run_toy(toy_config(run, resume=resume))
+    held.kill()
+    held.communicate()
+    run_toy(toy_config(run))
+    assert not list(run.glob(".*"))
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
