@@ -33,8 +33,8 @@ class Agent(Protocol):
     Three members are optional. ``act_batch(observations, messages) -> list[str]`` answers in many conversations at
     once. ``copy() -> Agent`` is another of its kind, with which it holds conversations side by side; ``reset`` must
     leave nothing of the conversation before.
-    ``planned: list[str]`` is what an agent that plans followed: the strategy in force for each of the messages that
-    it returned last, in their order, empty for none.
+    ``planned: list[str]`` is what an agent that plans meant to follow: the strategy of each of the messages that it
+    returned last, in their order, empty for none.
     """
 
     def reset(self, seed: int | None = None) -> None:

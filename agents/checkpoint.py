@@ -34,6 +34,8 @@ from td_gym.json_data import as_object, field_of, read_json
 
 CONFIG, METRICS, MODEL, STATE = "config.json", "metrics.jsonl", "model", "state"
 _NEXT, _PARTIAL, _LOCK = "next", "next.partial", ".lock"
+_BEFORE = frozenset((_LOCK, f"{CONFIG}.partial"))
+"""What may lie in a run directory whose run has not begun."""
 _COPIES = 10
 """Weights, their mean, a frozen reference and two moments of Adam, twice while one checkpoint replaces another."""
 _SLACK = 20_000_000
@@ -57,13 +59,16 @@ def claimed(run: Path, model_bytes: int = 0) -> Iterator[None]:
     ``model_bytes`` is the size of the weights.  Raises ``TdGymError`` unless ``run`` can be written, has room for
     checkpoints of the model, and is claimed by nobody else.
     """
-    _check_room(run, model_bytes)
     lock = FileLock(run / _LOCK, timeout=0)
     try:
+        run.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise TdGymError(f"Another process trains in {str(run)!r}; wait for it, or take another --out.") from None
+    except OSError as error:
+        raise TdGymError(f"Cannot write to {str(run)!r} ({error.strerror}); take another --out.") from error
     try:
+        _check_room(run, model_bytes)
         yield
     finally:
         (run / _LOCK).unlink(missing_ok=True)
@@ -71,14 +76,7 @@ def claimed(run: Path, model_bytes: int = 0) -> Iterator[None]:
 
 
 def _check_room(run: Path, model_bytes: int) -> None:
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        probe = run / ".probe"
-        probe.write_bytes(b"\0")
-        probe.unlink()
-        free = shutil.disk_usage(run).free
-    except OSError as error:
-        raise TdGymError(f"Cannot write to {str(run)!r} ({error.strerror}); take another --out.") from error
+    free = shutil.disk_usage(run).free
     needed = _COPIES * model_bytes + _SLACK
     if free < needed:
         raise TdGymError(
@@ -101,7 +99,7 @@ def begin(run: Path, config: Mapping[str, Any]) -> None:
 
 
 def _is_used(run: Path) -> bool:
-    return any(file.name != _LOCK for file in run.iterdir())
+    return any(file.name not in _BEFORE for file in run.iterdir())
 
 
 def note_steps(run: Path, config: Mapping[str, Any], steps: int) -> None:

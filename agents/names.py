@@ -21,6 +21,7 @@ OF_LEARNING = (
     "checkpoint_every",
     "max_context",
     "lora_rank",
+    "dtype",
     "sampler",
     "vllm_memory",
     "gradient_checkpointing",

@@ -10,7 +10,6 @@ from agents.sampler import Line, turn_uniforms
 from agents.token_agent import TokenAgent, digest
 from agents.token_policy import Message, TokenPolicy
 from td_gym.draws import mix
-from td_gym.envs.planning import in_force
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
@@ -75,14 +74,13 @@ class PlanningAgent(TokenAgent):
             chosen = [i for i in ended if i in choosing]
             for i in chosen:
                 choosing.remove(i)
-                strategy, _ = in_force(episodes[i], self._planner.name(lines[i].reply))
-                self._adopt(i, lines[i], conversations[i], strategy)
+                self._adopt(i, lines[i], conversations[i], self._planner.name(lines[i].reply))
             return chosen
 
         return self._written(lines, conversations, answer)
 
     def _adopt(self, i: int, line: Line, messages: Sequence[Message], strategy: str) -> None:
-        """Note the strategy in force, and ask for the message."""
+        """Note the strategy, and ask for a message that follows it."""
         self.planned[i] = strategy
         line.read(self._planner.request())
         self._begin(line, messages)

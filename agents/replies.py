@@ -142,7 +142,7 @@ class Replies:
         asked, histories = [], []
         for group in self._mine:
             episode = self.scenario.begin(mix(self.config.seed, "task", number, group) >> 1, self.config.split)
-            asked.append(self._task(episode, group))
+            asked.append(self._task(episode, number, group))
             messages = [*episode.messages("service"), {"role": "user", "content": asked[-1].asked}]
             key = mix(self.config.seed, "answer", number, group)
             histories.append(
@@ -160,12 +160,13 @@ class Replies:
         order = sorted(range(reached), key=lambda turn: mix(self.config.seed, "turn", number, group, turn))
         return sorted(order[:TURNS])
 
-    def _task(self, episode: Episode, group: int) -> ScaffoldTask:
+    def _task(self, episode: Episode, number: int, group: int) -> ScaffoldTask:
+        """Return a task on the briefing of a group's customer; the kinds take turns, from update to update too."""
         tasks = self.scenario.scaffold_tasks(episode)
         if not tasks:
             raise TdGymError(f"{self.scenario.name} has no scaffold tasks; take a preset that trains without them.")
         kinds = sorted({task.kind for task in tasks})
-        kind = kinds[group % len(kinds)]
+        kind = kinds[(group + number * (self.config.customers % len(kinds))) % len(kinds)]
         return choice([task for task in tasks if task.kind == kind], episode.seed, "task")
 
     def _drafts(self, policy: TokenPolicy, histories: Sequence[_History]) -> list[_Draft]:

@@ -13,12 +13,11 @@ import torch
 
 from agents.constraints import FREE, Choices
 from agents.plans import Planner
-from agents.sampler import Line, turn_uniforms
+from agents.sampler import Line, check_finite, turn_uniforms
 from agents.token_policy import TokenPolicy
 from agents.trajectories import NO_SETS, Conduct, Trajectories, pad_rows
 from td_gym.draws import mix
-from td_gym.envs.planning import BREACHES, EXPERT, in_force
-from td_gym.errors import TdGymError
+from td_gym.envs.planning import BREACHES, EXPERT
 from td_gym.scenario import Scenario
 
 
@@ -31,7 +30,7 @@ class _Dialogue:
     written: list[tuple[int, str]] = field(default_factory=list)
     """For each turn of the line, the number of the service message that it belongs to, and the seat that wrote it."""
     strategy: str = ""
-    """In force for the message being written, empty where there is none."""
+    """Which the message being written is to follow, empty where there is none."""
     messages: list[dict[str, str]] = field(default_factory=list)
     reward: float = 0.0
     costs: Counter[str] = field(default_factory=Counter)
@@ -155,10 +154,10 @@ class _Talk:
             dialogue.begin(EXPERT, choices.longest, choices)
 
     def _adopt(self, i: int, chosen: str) -> None:
-        """Put the expert's choice in force, and ask for the message."""
+        """Ask for a message that follows the expert's choice, which the model has read, admissible or not."""
         dialogue = self.dialogues[i]
-        dialogue.strategy, breach = in_force(self.batch.episodes[i], chosen)
-        dialogue.costs[BREACHES] += breach
+        dialogue.strategy = chosen
+        dialogue.costs[BREACHES] += chosen not in self.batch.scenario.admissible(self.batch.episodes[i])
         dialogue.line.read(self._planner.request())
         dialogue.begin(self.batch.seat, self.policy.max_new_tokens)
 
@@ -185,15 +184,14 @@ def token_arrays(lines: Sequence[Line], seat: int, pad_id: int) -> dict[str, Any
     longer finite.
     """
     turn = pad_rows([line.turns for line in lines], np.int64, -1)
-    log_probs = pad_rows([line.log_probs for line in lines], np.float32)
-    if not np.isfinite(log_probs).all():
-        raise TdGymError("The policy's probabilities are not finite any more; lower the learning rate.")
+    for line in lines:
+        check_finite(line.log_probs)
     return {
         "tokens": pad_rows([line.tokens for line in lines], np.int64, pad_id),
         "agent_mask": turn >= 0,
         "turn": turn,
         "seat": np.where(turn >= 0, seat, -1).astype(np.int64),
-        "log_probs": log_probs,
+        "log_probs": pad_rows([line.log_probs for line in lines], np.float32),
         "allowed": pad_rows([line.allowed for line in lines], np.int64, FREE),
         "lengths": np.array([len(line.tokens) for line in lines], dtype=np.int64),
         "parts": _parts(lines),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from agents.constraints import FREE, Choices
 from agents.decoder import Decoder, Past
+from td_gym.errors import TdGymError
 
 _PREFILL_ROWS = 16
 """Rows that read together: more only adds padding."""
@@ -50,6 +52,12 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float) -> tuple[Tensor, 
         points = (uniforms * mass[:, -1])[:, None]
         tokens = torch.searchsorted(mass, points, right=True)[:, 0].clamp_(max=mass.shape[1] - 1)
     return tokens, log_probs.gather(1, tokens[:, None])[:, 0]
+
+
+def check_finite(log_probs: Iterable[float]) -> None:
+    """Raise ``TdGymError`` when a model's log-probabilities are no longer finite."""
+    if not all(map(isfinite, log_probs)):
+        raise TdGymError("The policy's probabilities are not finite any more; lower the learning rate.")
 
 
 @dataclass(slots=True, eq=False)
@@ -191,7 +199,9 @@ class _Sampling:
         uniforms = np.array([self.lines[i].uniforms[self.lines[i].sampled] for i in part])
         allowed, logits = self._constrain(part, logits)
         tokens, log_probs = draw(logits, torch.from_numpy(uniforms).to(self.device), self.temperature)
-        for i, token, log_prob, number in zip(part, tokens.tolist(), log_probs.tolist(), allowed, strict=True):
+        drawn = log_probs.tolist()
+        check_finite(drawn)
+        for i, token, log_prob, number in zip(part, tokens.tolist(), drawn, allowed, strict=True):
             line = self.lines[i]
             line.cached = line.width
             line.take(token, log_prob, number)

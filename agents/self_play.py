@@ -12,6 +12,9 @@ from agents.trainer import configured_method, train
 from td_gym.draws import mix
 from td_gym.errors import TdGymError
 
+RETURN = "charts/episodic_return"
+"""What a run's figures call the mean session reward of an update's dialogues."""
+
 
 def self_play(service: TrainConfig, customer: TrainConfig, rounds: int) -> list[dict[str, list[float]]]:
     """Train the service seat, then the customer, ``rounds`` times; return what each earned in each round, by seat.
@@ -59,5 +62,6 @@ def _was_begun(run: Path, steps: int) -> bool:
 
 
 def _rewards(run: Path) -> list[float]:
-    lines = (run / checkpoint.METRICS).read_text(encoding="utf-8").splitlines()
-    return [json.loads(line)["charts/episodic_return"] for line in lines]
+    """Return the mean session rewards of a run's updates, but for those that held no dialogues."""
+    updates = map(json.loads, (run / checkpoint.METRICS).read_text(encoding="utf-8").splitlines())
+    return [update[RETURN] for update in updates if RETURN in update]

@@ -56,11 +56,20 @@ def as_flag(name: str, value: object) -> bool:
     return value
 
 
+def as_index(value: Any) -> int | None:
+    """Return ``value`` as an integer, of Python or of NumPy; ``None`` for anything else, a truth value among it."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
+
+
 def as_count(name: str, value: Any) -> int:
     """Return ``value`` as an integer; ``TdGymError`` naming the argument when it is not one of at least 1."""
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+    number = as_index(value)
+    if number is None or number < 1:
         raise TdGymError(f"{name} must be a whole number of at least 1, not {value!r}.")
-    return int(value)
+    return number
 
 
 def as_positive(name: str, value: Any) -> float:
@@ -72,11 +81,8 @@ def as_positive(name: str, value: Any) -> float:
 
 def as_seed(seed: Any) -> int:
     """Return ``seed`` as an integer; ``TdGymError`` when it is not a non-negative one, of Python or of NumPy."""
-    try:
-        number = -1 if isinstance(seed, bool) else operator.index(seed)
-    except TypeError:
-        number = -1
-    if number < 0:
+    number = as_index(seed)
+    if number is None or number < 0:
         raise TdGymError(f"A seed must be a non-negative whole number, not {seed!r}.")
     return number
 

@@ -114,15 +114,23 @@ def register(scenario: type[Scenario]) -> None:
     A class may be registered again, as a notebook does; the latest counts.  Raises ``TdGymError`` naming what the class
     lacks, and for a name that is no plain word or another scenario's.
     """
+    if not isinstance(scenario, type):
+        raise TdGymError(f"Register the class {type(scenario).__name__} itself, not an instance of it.")
     if lacking := _lacking(scenario):
         (base, *_) = scenario.__bases__
         raise TdGymError(
             f"{scenario.__name__} lacks {', '.join(lacking)}; {base.__name__} in {base.__module__} says what each is."
         )
+    if scenario.fallback_strategy not in scenario.strategies:
+        raise unknown(f"fallback_strategy of {scenario.__name__}", scenario.fallback_strategy, scenario.strategies)
+    if "format" not in scenario.costs:
+        raise TdGymError(f"{scenario.__name__} has no cost 'format', which the engine counts; give it FORMAT_COST.")
     if not scenario.name.isidentifier():
         raise TdGymError(f"A scenario's name is a word of letters and digits, such as Repairs, not {scenario.name!r}.")
-    if _place(_scenarios.get(scenario.name, scenario)) != _place(scenario):
-        raise TdGymError(f"There is another scenario {scenario.name!r} already; give {scenario.__name__} another name.")
+    if (place := _place(_scenarios.get(scenario.name, scenario))) != _place(scenario):
+        raise TdGymError(
+            f"There is another scenario {scenario.name!r} already, {place}; give {_place(scenario)} another name."
+        )
     others = [name for name in _scenarios if name != scenario.name]
     taken = {TAU2, *map(env_id, others), *map(strategy_id, others)}
     if clash := taken & {env_id(scenario.name), strategy_id(scenario.name)}:

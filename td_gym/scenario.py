@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
 from personas.checks import PersonaError
 from personas.population import Population
 from td_gym.episode import Episode
-from td_gym.errors import TdGymError, as_count, as_seed, unknown
-from td_gym.json_data import as_list
+from td_gym.errors import TdGymError, as_count, as_index, as_seed, unknown
+from td_gym.json_data import as_list, as_object
 from td_gym.protocol import MAX_CHARS, Tool, describe_format
 from td_gym.seats import Demonstrator, SeatPolicy
 
@@ -134,7 +134,10 @@ class Scenario(ABC):
         name = population or self.populations[0]
         if name not in self.populations:
             raise unknown("population", name, self.populations)
-        self.population = self.people(name)
+        try:
+            self.population = self.people(name)
+        except PersonaError as error:
+            raise TdGymError(f"{self.name}: {error} Where a scenario has people of its own, override people.") from error
         self.max_turns = as_count("max_turns", max_turns)
         self.max_chars = as_count("max_chars", max_chars)
 
@@ -171,7 +174,9 @@ class Scenario(ABC):
 
         Raises ``TdGymError`` for what is no seed, since nothing may be drawn by it, and for a row that is not there.
         """
-        return self.make_episode(as_seed(seed), split, row)
+        if row is not None and (number := as_index(row)) is None:
+            raise TdGymError(f"A row of the scenario file is named by its number, not {row!r}.")
+        return self.make_episode(as_seed(seed), split, None if row is None else number)
 
     def data_checksum(self) -> str:
         """Return a checksum of the data beside its case that a conversation depends on, empty where there is none."""
@@ -331,5 +336,8 @@ class Scenario(ABC):
                         f"A snapshot's messages are pairs of seat and text, not {message!r}; "
                         "pass what Episode.snapshot() returned."
                     )
-        episode.memory = copy.deepcopy(snapshot["memory"])
+        memory = as_object(snapshot["memory"], "The memory of a snapshot")
+        for seat, kept in memory.items():
+            as_object(kept, f"The memory of a snapshot's {seat}")
+        episode.memory = copy.deepcopy(memory)
         return episode

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 import pettingzoo
 import pytest
 
@@ -206,13 +207,68 @@ def test_a_name_belongs_to_one_scenario(repairs: Any) -> None:
     td_gym.register(repairs.Repairs)  # again, as a notebook does
     assert td_gym.scenario_names().count("Repairs") == 1
     taken = type("Sales", (repairs.Repairs,), {"name": "Sales"})
-    with pytest.raises(TdGymError, match="There is another scenario 'Sales' already; give Sales another name"):
+    with pytest.raises(
+        TdGymError, match=r"There is another scenario 'Sales' already, td_gym\..*; give \w+:Sales another name"
+    ):
         td_gym.register(taken)
     with pytest.raises(TdGymError, match="a word of letters and digits, such as Repairs, not 'My repairs'"):
         td_gym.register(type("Mine", (repairs.Repairs,), {"name": "My repairs"}))
     for name in ("SalesStrategy", "Tau2"):
         with pytest.raises(TdGymError, match=f"'td_gym/{name}-v0' is another environment already"):
             td_gym.register(type(name, (repairs.Repairs,), {"name": name}))
+
+
+def test_what_cannot_work_is_refused_when_it_is_registered_or_made(repairs: Any) -> None:
+    def changed(**entries: Any) -> type:
+        return type("Changed", (repairs.Repairs,), {"name": "Changed", **entries})
+
+    with pytest.raises(TdGymError, match="Register the class Repairs itself"):
+        td_gym.register(repairs.Repairs())
+    with pytest.raises(TdGymError, match="Unknown fallback_strategy of Changed 'sorry'"):
+        td_gym.register(changed(fallback_strategy="sorry"))
+    with pytest.raises(TdGymError, match="Changed has no cost 'format', which the engine counts"):
+        td_gym.register(changed(costs={"goodwill": repairs.CostSpec("", limit=0.1)}))
+    with pytest.raises(TdGymError, match="Changed has no words for its tool 'refund'"):
+        changed(tools={"refund": repairs.Tool("refund", frozenset(), "give it back.")})()
+    with pytest.raises(TdGymError, match=r"Changed: .*'angry'.* override people"):
+        changed(populations=("angry",))()
+    with pytest.raises(TdGymError, match=r"is a policy with reply_batch.*; <class"):
+        gymnasium.make(REPAIRS, customer=Crowd)
+
+
+class Crowd:
+    def reply_batch(self, episodes: Any) -> list[str]:
+        return ["Well?"] * len(episodes)
+
+
+def test_what_a_class_states_is_kept(repairs: Any) -> None:
+    class Visit(repairs.Visit):  # type: ignore[misc]
+        def features(self, seat: str) -> Any:
+            return np.array([1.0, float(self.booked != "")], dtype=np.float32)
+
+        def use(self, tool: str, arguments: Any) -> str:
+            return "monday is free" if tool == "calendar" else str(super().use(tool, arguments))
+
+    class Calendar(repairs.Repairs):  # type: ignore[misc]
+        name, episodes = "Calendar", Visit
+        feature_names = ("one", "booked")
+        customers = ("scripted", "scripted_b", "crowd")
+        tools = {  # noqa: RUF012
+            **repairs.Repairs.tools,
+            "calendar": repairs.Tool("calendar", frozenset(), "say who is free.", looks_up=True),
+        }
+        words = {"calendar": ["<action>calendar</action>"], **repairs.Repairs.words}  # noqa: RUF012
+
+        def make_customer(self, name: str) -> Any:
+            return Crowd() if name == "crowd" else super().make_customer(name)
+
+    td_gym.register(Calendar)
+    env: Any = gymnasium.make("td_gym/Calendar-v0", customer="crowd")
+    observation, _ = env.reset(seed=0)
+    assert observation in env.observation_space
+    *_, info = env.step("<action>calendar</action>")
+    assert info["messages"][-1]["content"] == "<tool_result>calendar: monday is free</tool_result>"
+    assert (info["strategy"], info["rewards"]["progress"]) == ("calendar", 1.0)
 
 
 def test_an_option_may_be_added_and_the_others_passed_on(repairs: Any) -> None:

@@ -110,9 +110,16 @@ class Method(ABC):
         """Whether turn terms count by their weighted mean, so that their weights must have a sum to divide by."""
         return True
 
+    @property
+    def reads_terms(self) -> bool:
+        """Whether turn scores count, under this configuration, of a method with ``term_weights``."""
+        return True
+
     def check_terms(self, terms: Mapping[str, TermSpec]) -> None:
         """Raise ``TdGymError`` where ``term_weights`` of the configuration do not go with the turn ``terms``."""
         replaced = getattr(self.config, "term_weights", {})
+        if replaced and not self.reads_terms:
+            raise TdGymError("Turn scores count for nothing here, so term_weights would too; leave them out.")
         for name in replaced:
             if not terms:
                 raise TdGymError(f"There are no turn terms to learn from, so {name!r} has no weight; leave it out.")

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from agents.advantages import (
+    MIN_STD,
     TURN_CREDITS,
     batch_mean,
     batch_std,
@@ -91,6 +92,11 @@ class CMPO(Method):
         """Always: budgets are what the method is for."""
         return True
 
+    @property
+    def reads_terms(self) -> bool:
+        """Where turn scores have a weight."""
+        return bool(self.config.process_weight)
+
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Update the multipliers, then fuse the three parts, one advantage per dialogue and turn."""
         c = self.config
@@ -128,7 +134,7 @@ class CMPO(Method):
         return Advantages(to_tokens(fused, turn, mask), metrics)
 
     def _update_outcome_std(self, fresh: float) -> float:
-        if not self.outcome_std:  # a first batch without variance says nothing about the scale
+        if self.outcome_std is None or self.outcome_std < MIN_STD:  # a batch without variance tells no scale
             self.outcome_std = fresh
         self.outcome_std = self.config.scale_decay * self.outcome_std + (1.0 - self.config.scale_decay) * fresh
         return self.outcome_std

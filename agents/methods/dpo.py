@@ -33,6 +33,8 @@ class DPOConfig:
     def __post_init__(self) -> None:
         if self.beta <= 0 or self.gap < 0:
             raise TdGymError(f"beta must be above 0 and gap not negative, they are {self.beta} and {self.gap}.")
+        if self.loss != LossConfig(kl_beta=0.0):
+            raise TdGymError("dpo compares dialogues by a loss of its own; leave loss out, and set beta.")
 
 
 class DPO(Method):

@@ -2,8 +2,7 @@
 
 That the two horizons are normalised on their own and fused afterwards is the paper's.  We know no
 formula of it: the arithmetic below, the weights and the treatment of turns that few dialogues reach
-are ours.  Budgets are taken like every method's and leave the advantage alone, as with GRPO at
-price 0: costs have no place in DuCA.
+are ours.  Costs have no place in DuCA, and stated budgets are refused.
 """
 
 from __future__ import annotations
@@ -105,6 +104,11 @@ class DuCA(Method):
     def __init__(self, config: DuCAConfig, budgets: Mapping[str, float]) -> None:
         self.config: DuCAConfig = config
         self.loss = config.loss
+
+    @property
+    def reads_terms(self) -> bool:
+        """Where turn scores have a weight."""
+        return bool(self.config.turn_weight)
 
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return the fused advantage, one value per dialogue and turn."""

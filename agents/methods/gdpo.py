@@ -8,8 +8,8 @@ Published, for dialogue j of group i and rewards n = 1..N:
 
 and every token of a dialogue gets its one value.  Ours: what the rewards are (the session reward and
 each turn term, summed over the dialogue), standard deviations that divide by n, and that a std below
-``MIN_STD`` silences its reward, where the published one adds a small constant.  Budgets are taken
-like every method's and leave the advantage alone.
+``MIN_STD`` silences its reward, where the published one adds a small constant.  Costs have no
+place here, and stated budgets are refused.
 """
 
 from __future__ import annotations

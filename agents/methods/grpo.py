@@ -70,6 +70,11 @@ class GRPO(Method):
         """Where turn scores count or costs have a price; the session reward is every seat's."""
         return self.uses_budgets or bool(self.config.turn_weight)
 
+    @property
+    def reads_terms(self) -> bool:
+        """Where turn scores have a weight."""
+        return bool(self.config.turn_weight)
+
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return ``(U_i - mean_G U) / std_G U`` for every agent token of dialogue i."""
         c = self.config

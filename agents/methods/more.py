@@ -10,7 +10,7 @@ from it (``center=False`` is the paper's letter); one optimiser for both phases,
 a small policy that learns to answer questions forgets how to talk to customers; and that a refreshed reference serves
 for two optimiser steps at least, since at the first its KL gradient is zero.
 
-Budgets are taken like every method's and leave the advantage alone.
+Costs have no place here, and stated budgets are refused.
 """
 
 from __future__ import annotations

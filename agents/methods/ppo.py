@@ -66,6 +66,11 @@ class PPO(Method):
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
 
+    @property
+    def reads_terms(self) -> bool:
+        """Where turn scores have a weight."""
+        return bool(self.config.turn_weight)
+
     def advantages(self, batch: Trajectories, values: Tensor | None = None) -> Advantages:
         """Return GAE of the token rewards, standardised over the batch, and the value targets."""
         if values is None or self.value_head is None:

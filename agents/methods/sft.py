@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from agents.losses import LossConfig, TokenScores
 from agents.methods.base import Advantages, Method
 from agents.trajectories import Trajectories
+from td_gym.errors import TdGymError
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,12 @@ class SFTConfig:
     """Only the normalisation is read: there is neither a ratio nor a reference."""
     recorded: bool = False
     """Learn from the scenario's recorded dialogues instead of its demonstrator's."""
+
+    def __post_init__(self) -> None:
+        if self.loss != replace(
+            LossConfig(kl_beta=0.0), normalisation=self.loss.normalisation, constant=self.loss.constant
+        ):
+            raise TdGymError("sft learns by cross entropy; of loss it reads normalisation and constant alone.")
 
 
 class SFT(Method):

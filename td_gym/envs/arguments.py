@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from td_gym.errors import TdGymError, as_seed, unknown
+from td_gym.errors import TdGymError, as_index, as_seed, unknown
 from td_gym.registration import make_scenario, scenario_options
 from td_gym.scenario import Scenario
 from td_gym.seats import SeatPolicy
@@ -26,8 +26,8 @@ def as_scenario(scenario: str | Scenario, options: Mapping[str, Any], view: type
     """
     if not isinstance(scenario, Scenario):
         accepted = scenario_options(scenario)
-        for option in options:
-            if option not in accepted:
+        for option, value in options.items():
+            if value is not None and option not in accepted:
                 own = [p.name for p in inspect.signature(view).parameters.values() if p.kind is p.KEYWORD_ONLY]
                 raise unknown("argument", option, (*accepted, *own))
         return make_scenario(scenario, **options)
@@ -61,7 +61,7 @@ def other_seats(
     scenario.check_seat(seat)
     if customer is None or isinstance(customer, str):
         simulated = scenario.customer(customer or "", models)
-    elif isinstance(customer, SeatPolicy):
+    elif isinstance(customer, SeatPolicy) and not isinstance(customer, type):
         simulated = customer
     else:
         raise TdGymError(f"A customer is named, or is a policy with reply_batch(episodes); {customer!r} is neither.")
@@ -97,12 +97,15 @@ def as_seeds(seed: Any, count: int) -> list[int | None]:
 
 def as_row(options: Mapping[str, Any] | None) -> int | None:
     """Return the row that ``reset(options={"scenario": row})`` names, ``None`` when it names none."""
+    if not isinstance(options, Mapping | None):
+        raise TdGymError(f"The options of reset() are a dict, not {options!r}.")
     row = (options or {}).get("scenario")
     if row is None:
         return None
-    if isinstance(row, bool) or not hasattr(row, "__index__"):
+    number = as_index(row)
+    if number is None:
         raise TdGymError(f"options['scenario'] must be the number of a row, not {row!r}.")
-    return int(row.__index__())
+    return number
 
 
 def as_texts(actions: Any, count: int) -> list[str]:

@@ -187,12 +187,14 @@ class ConversationBatch:
     def step(self, indices: Sequence[int], texts: Sequence[str]) -> list[Step]:
         """Submit ``seat``'s messages; return when each of ``indices`` waits for ``seat`` again or is over.
 
-        Raises ``TdGymError`` when a conversation is over, or a message is not text; nothing moves then.
+        Raises ``TdGymError`` when a conversation is over or named twice, or a message is not text; nothing moves then.
         """
         self._submit(indices, texts)
         return self._advance(indices)
 
     def _submit(self, indices: Sequence[int], texts: Sequence[str]) -> None:
+        if len(set(indices)) < len(indices):
+            raise TdGymError("A conversation takes one message at a time; name each once.")
         for i, text in zip(indices, texts, strict=True):
             if not isinstance(text, str):
                 raise TdGymError(f"A message must be text (str), not {type(text).__name__}.")

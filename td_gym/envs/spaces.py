@@ -15,6 +15,7 @@ from td_gym.episode import MAX_ASIDES
 from td_gym.scenario import Scenario
 
 _SAMPLED = string.ascii_letters + string.digits + " .,!?'-<>=/[]:"
+_LONGEST_SAMPLE = 4096
 _LONGEST_BRIEFING = 65_536
 _LONGEST_ANSWER = 4096
 """Characters of a tool's answer beside the values it was called with."""
@@ -23,7 +24,8 @@ _LONGEST_ANSWER = 4096
 class OpenText(Text):
     """Any string of at most ``max_length`` characters, in any script.
 
-    Unlike ``Text``, membership asks for type and length only; the character set serves ``sample``.
+    Unlike ``Text``, membership asks for type and length only; the character set serves ``sample``, which draws texts of
+    no more than 4,096 characters.
     """
 
     def __init__(self, max_length: int, *, seed: int | np.random.Generator | None = None) -> None:
@@ -32,6 +34,12 @@ class OpenText(Text):
     def contains(self, x: Any) -> bool:
         """Return whether ``x`` is a string that is short enough."""
         return isinstance(x, str) and len(x) <= self.max_length
+
+    def sample(self, mask: Any = None, probability: Any = None) -> str:
+        """Return a text at random; the arguments are those of ``Text``."""
+        if mask is None and probability is None:
+            mask = int(self.np_random.integers(min(self.max_length, _LONGEST_SAMPLE) + 1)), None
+        return str(super().sample(mask, probability))
 
     @property
     def is_np_flattenable(self) -> bool:

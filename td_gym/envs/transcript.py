@@ -25,6 +25,9 @@ def render(episode: Episode) -> str:
     """Return every message so far, tool calls included, and how it ended."""
     told = [_line(turn) for turn in episode.transcript]
     if episode.outcome is not None:
+        if "error" in episode.outcome:  # nobody heard it, but whoever reads this wants to see it
+            malformed = episode.transcript[-1]
+            told[-1] = f"{malformed.seat}: {_indented(malformed.text[: episode.scenario.max_chars])}"
         told.append("-- " + ", ".join(f"{name}: {_short(value)}" for name, value in episode.outcome.items()))
     return "\n".join(told) + "\n"
 

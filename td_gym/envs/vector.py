@@ -43,6 +43,10 @@ class DialogueVectorEnv(Served, VectorEnv[dict[str, Any], Sequence[str], Array])
     the infos) or ``DISABLED``, where ``reset(options={"reset_mask": mask})`` starts anew those
     conversations whose mask is true.  ``options={"scenario": ...}`` takes one row for all
     conversations or a sequence of rows.  The other arguments are those of ``DialogueEnv``.
+
+    Infos are arrays as Gymnasium makes them, of the kind that the first conversation's value has: a ``None`` behind a
+    truth value (``outcome["book"]`` of MultiWOZ where nothing was to be booked) reads ``False`` in them, and as
+    it is in those of ``DialogueEnv``.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 1}  # type: ignore[misc]
@@ -73,8 +77,23 @@ class DialogueVectorEnv(Served, VectorEnv[dict[str, Any], Sequence[str], Array])
         self.single_observation_space = observation_space(self.scenario)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self._randoms: list[np.random.Generator | None] = [None] * num_envs
+        self._randoms: list[tuple[np.random.Generator, int] | None] = [None] * num_envs
         self._steps: list[Step] = []
+
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]
+        """The seeds of the conversations' generators, each by which it was last reset."""
+        return tuple(seed for _, seed in self._generators())
+
+    @property  # type: ignore[misc]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """The conversations' generators, which draw the seeds of unseeded resets."""
+        return tuple(random for random, _ in self._generators())
+
+    def _generators(self) -> list[tuple[np.random.Generator, int]]:
+        generators = [self._random(i, None) for i in range(self.num_envs)]
+        self._randoms = [*generators]
+        return generators
 
     def close_extras(self, **kwargs: Any) -> None:
         """Leave the servers that the environment opened."""
@@ -149,20 +168,18 @@ class DialogueVectorEnv(Served, VectorEnv[dict[str, Any], Sequence[str], Array])
         """Start conversations as ``DialogueEnv`` would: by the seed given, or by one that their generator draws."""
         randoms = [self._random(i, seed) for i, seed in zip(members, seeds, strict=True)]
         drawn = [
-            int(random.integers(SEEDS)) if seed is None else seed for random, seed in zip(randoms, seeds, strict=True)
+            int(random.integers(SEEDS)) if seed is None else seed
+            for (random, _), seed in zip(randoms, seeds, strict=True)
         ]
         steps = self._batch.reset(members, drawn, [rows.get(i) for i in members])
         for i, random in zip(members, randoms, strict=True):
             self._randoms[i] = random
         return steps
 
-    def _random(self, index: int, seed: int | None) -> np.random.Generator:
-        """Return the generator of a conversation: its own, or a new one where there is a seed, or none yet."""
+    def _random(self, index: int, seed: int | None) -> tuple[np.random.Generator, int]:
+        """Return generator and seed of a conversation: its own, or new ones where there is a seed, or none yet."""
         own = self._randoms[index]
-        if seed is None and own is not None:
-            return own
-        random, _ = seeding.np_random(seed)
-        return random
+        return seeding.np_random(seed) if seed is not None or own is None else own
 
     def _masked(self, mask: Any) -> list[int]:
         if mask is None:
@@ -178,7 +195,7 @@ class DialogueVectorEnv(Served, VectorEnv[dict[str, Any], Sequence[str], Array])
 
     def _rows(self, options: dict[str, Any]) -> dict[int, int | None]:
         rows = options.get("scenario")
-        if not isinstance(rows, (list, tuple, np.ndarray)):
+        if not isinstance(rows, (list, tuple, np.ndarray)) or np.ndim(rows) == 0:
             return dict.fromkeys(range(self.num_envs), as_row(options))
         if len(rows) != self.num_envs:
             raise TdGymError(f"options['scenario'] names {len(rows)} rows for {self.num_envs} conversations.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from td_gym.reading.numerals import find_numbers
 from td_gym.reading.sentences import sentences
@@ -18,7 +19,7 @@ _MOST_WORDS = 25
 """A direct answer is no longer; what is longer may name everything there is."""
 _TELLING = 5
 """Letters of a word that tells what a question is about."""
-_DENIALS = frozenset(("no", "not", "none", "never", "nor", "neither", "isn", "aren", "don", "cannot", "without"))
+_DENIALS = frozenset(("no", "not", "none", "never", "nor", "neither", "cannot", "without"))
 _ROUNDING = 0.005
 
 
@@ -48,7 +49,8 @@ def _words(text: str) -> list[str]:
 
 def _polarity(words: Sequence[str], asked: Sequence[str]) -> str:
     """Return ``yes`` or ``no``, or neither where the words of a text say both or nothing."""
-    denied = not _DENIALS.isdisjoint(words)
+    contracted = any(word.endswith("n") and after == "t" for word, after in pairwise(words))
+    denied = contracted or not _DENIALS.isdisjoint(words)
     if denied or "yes" in words:
         return "" if denied and "yes" in words else "no" if denied else "yes"
     return "yes" if any(len(word) >= _TELLING and word in words for word in asked) else ""

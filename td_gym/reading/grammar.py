@@ -13,7 +13,7 @@ Pattern notation of ``acts.toml``, tokens separated by spaces:
 ``!x``, ``<x`` not followed by, not preceded by
 ``_N``         up to N words that are no negation; ``%N`` up to N words of any kind; ``&N`` also over commas
 ``^``, ``$``   start, end of a clause; ``,`` an optional comma; ``;`` any boundary; ``QM`` a question mark
-``( | )``      groups and alternatives, ``)?`` and ``)*`` as above
+``( | )``      groups and alternatives; ``)?`` optional, ``)*`` up to six, ``)+`` one to four times
 =============  ======================================================================================
 
 Builtin classes: ``NUM`` any number, ``MONEY``, ``TIME``, ``PCT`` numbers of that look, ``UNK`` any word not listed.

@@ -57,7 +57,10 @@ class PlainEpisode(Episode):
         self._advanced = False
 
     def use(self, tool: str, arguments: Mapping[str, str]) -> str:
-        """Carry out a call that the procedure admits now; return why it cannot be, empty where it was."""
+        """Carry out a call that the procedure admits now; return why it cannot be, empty where it was.
+
+        Of a tool that looks up return what it found, which is no refusal.
+        """
         return ""
 
     def breaches(self, words: str) -> dict[str, float]:
@@ -88,14 +91,18 @@ class PlainEpisode(Episode):
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         """Carry out the call and read the words; the first of the scenario's strategies in them is the message's.
 
-        A call that the procedure does not admit is refused; one whose tool has a cost of its name costs 1.
+        A call that the procedure does not admit is refused; one whose tool has a cost of its name costs 1 when it is
+        carried out.
         """
         scenario, action = self.scenario, message.action
         admissible = scenario.admissible(self)
         acts = scenario.acts_in(message.response)
-        refusal = self._carry_out(action, message.arguments, admissible) if action else ""
-        if action and not refusal:
-            acts.add(action)
+        answer = ""
+        if action:
+            admitted = action in admissible
+            answer = self.use(action, message.arguments) if admitted else "this cannot be done now"
+            if admitted and (not answer or scenario.tools[action].looks_up):
+                acts.add(action)
         strategy = next((name for name in scenario.strategies if name in acts), scenario.strategies[-1])
         breaches = self.breaches(message.response)
         terms = {
@@ -107,12 +114,8 @@ class PlainEpisode(Episode):
         self._advanced = strategy in admissible and not acts <= self.done
         self.done |= acts
         paid = {action: 1.0} if action in acts and action in scenario.costs else {}
-        return ServiceEffect(frozenset(acts), strategy, {**paid, **breaches}, terms, refusal)
-
-    def _carry_out(self, tool: str, arguments: Mapping[str, str], admissible: Sequence[str]) -> str:
-        """Return the tool's answer where it refuses."""
-        refusal = self.use(tool, arguments) if tool in admissible else "this cannot be done now"
-        return f"{tool}: {refusal}" if refusal else ""
+        told = f"{action}: {answer}" if answer else ""
+        return ServiceEffect(frozenset(acts), strategy, {**paid, **breaches}, terms, told)
 
     def hear_customer(self, shown: str) -> CustomerEffect:
         """Grade the service turn just answered: 3 where it took an admissible step that was new, else 1."""
@@ -128,7 +131,8 @@ class PlainEpisode(Episode):
 class PlainScenario(Scenario):
     """A scenario of which a subclass states costs, rewards, tables, the procedure and who talks.
 
-    Its strategies are the keys of ``words``, its customers those of ``talkers``.
+    Its strategies are the keys of ``words``, its customers those of ``talkers``; either may be stated as well, and
+    ``feature_names`` beside an episode with ``features`` of its own.
     """
 
     version: ClassVar[str] = "1"
@@ -154,10 +158,21 @@ class PlainScenario(Scenario):
     episodes: ClassVar[type[PlainEpisode]]
     """The class of conversations."""
 
-    def __init_subclass__(cls) -> None:
-        cls.strategies = tuple(getattr(cls, "words", ()))
-        cls.customers = tuple(getattr(cls, "talkers", ()))
-        cls.feature_names = ("turns_left", *cls.strategies[:-1])
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        stated = vars(cls)
+        if "strategies" not in stated:
+            cls.strategies = tuple(getattr(cls, "words", ()))
+        if "customers" not in stated:
+            cls.customers = tuple(getattr(cls, "talkers", ()))
+        if "feature_names" not in stated:
+            cls.feature_names = ("turns_left", *cls.strategies[:-1])
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        for tool in self.tools:
+            if tool not in self.strategies[:-1]:
+                raise TdGymError(f"{self.name} has no words for its tool {tool!r}; add them, before the last entry.")
 
     # What a scenario supplies beside what every scenario does.
 

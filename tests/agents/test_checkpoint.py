@@ -250,6 +250,15 @@ def test_a_run_is_one_process_s_until_that_ends(tmp_path: Path) -> None:
     assert not list(run.glob(".*"))
 
 
+def test_a_run_that_was_killed_while_it_began_can_be_begun(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for left in (".lock", "config.json.partial"):
+        (run / left).write_text('{"settings": ')
+    run_toy(toy_config(run))
+    assert not [file.name for file in run.iterdir() if file.name.startswith(".") or file.suffix == ".partial"]
+
+
 def test_nothing_to_resume(tmp_path: Path) -> None:
     with pytest.raises(TdGymError, match="no run to resume; start it without --resume"):
         run_toy(toy_config(tmp_path, resume=True))

@@ -150,6 +150,7 @@ def test_where_nothing_succeeds_there_is_nothing_to_remember(
         (["--nproc", "2"], "memory takes no --nproc"),
         (["--seat", "customer"], "memory takes no --seat"),
         (["--opponent", "tiny"], "memory takes no --opponent"),
+        (["--dtype", "bfloat16"], "memory takes no --dtype"),
         (["--option", "similr=3"], "Unknown option of memory 'similr'. Did you mean 'similar'"),
         (["--option", "drafts=0"], "drafts must be a whole number of at least 1, not 0"),
         (["--option", "drafts=many"], "drafts must be a whole number of at least 1, not 'many'"),

@@ -119,6 +119,8 @@ def test_which_methods_use_budgets() -> None:
             {"method": "cmpo", "preset": "released", "options": {"rate_weight": 2}},
             "rate_weight must be between 0 and 1",
         ),
+        ({"method": "dpo", "options": {"loss": {"kl_beta": 0.5}}}, "dpo compares dialogues by a loss of its own"),
+        ({"method": "sft", "options": {"loss": {"kl_beta": 0.5}}}, "sft learns by cross entropy"),
         ({"method": "ppo", "options": {"gamma": 1.5}}, "gamma must be between 0 and 1"),
         ({"method": "ppo", "options": {"value_coef": -1}}, "value_coef must not be negative"),
         ({"method": "gopo", "options": {"persistence": 2}}, "persistence must be between 0 and 1"),
@@ -158,17 +160,27 @@ TERMS = {"polite": TermSpec(0.0, 1.0, "p", 2.0), "brief": TermSpec(0.0, 1.0, "b"
 def test_weights_that_do_not_go_with_the_turn_terms_are_refused(
     method: str, weights: dict[str, float], message: str
 ) -> None:
+    options = {"term_weights": weights, **({"turn_weight": 1} if method in ("ppo", "grpo") else {})}
     with pytest.raises(TdGymError, match=message):
-        build_method(method, options={"term_weights": weights}).check_terms(TERMS)
+        build_method(method, options=options).check_terms(TERMS)
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [("ppo", {}), ("grpo", {}), ("cmpo", {"process_weight": 0}), ("duca", {"turn_weight": 0})],
+)
+def test_weights_of_turn_terms_that_count_for_nothing_are_refused(method: str, options: dict[str, float]) -> None:
+    with pytest.raises(TdGymError, match="count for nothing here, so term_weights would too"):
+        build_method(method, options={**options, "term_weights": {"polite": 3}}).check_terms(TERMS)
 
 
 def test_weights_that_go_with_the_turn_terms_are_taken() -> None:
     for method in method_names():
         build_method(method).check_terms(TERMS)
         build_method(method).check_terms({})
-    build_method("grpo", options={"term_weights": {"polite": 0, "brief": 0.5}}).check_terms(TERMS)
+    build_method("grpo", "total", {}, {"term_weights": {"polite": 0, "brief": 0.5}}).check_terms(TERMS)
     with pytest.raises(TdGymError, match="no turn terms to learn from, so 'polite'"):
-        build_method("grpo", options={"term_weights": {"polite": 1}}).check_terms({})
+        build_method("grpo", "total", {}, {"term_weights": {"polite": 1}}).check_terms({})
     # GDPO normalises each term by itself: no sum is divided by.
     build_method("gdpo", options={"term_weights": {"polite": -1}}).check_terms(TERMS)
     with pytest.raises(TdGymError, match="must add up"):
@@ -272,6 +284,15 @@ def test_cmpo_outcome_scale_is_slow_and_ignores_reward_units_at_the_start() -> N
     one.advantages(batch(rewards=[3.0] * 4))
     assert first is not None
     assert one.outcome_std == pytest.approx(0.98 * first)
+
+
+def test_cmpo_takes_no_scale_from_what_rounding_leaves() -> None:
+    method, fresh = (build_method("cmpo") for _ in range(2))
+    assert isinstance(method, CMPO)
+    method.advantages(batch(rewards=[1.0, 1.0000001, 3.0, 3.0]))
+    assert method.outcome_std is not None
+    assert 0 < method.outcome_std < 1e-6
+    assert torch.equal(method.advantages(batch()).tokens, fresh.advantages(batch()).tokens)
 
 
 def test_cmpo_group_scale_differs_from_the_pooled_one_only_between_groups() -> None:

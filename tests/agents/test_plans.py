@@ -77,12 +77,20 @@ def test_whether_messages_follow_their_strategy_is_recorded() -> None:
     policy = planning_policy(Planning(masked=False))
     rows, batch = hold(policy)
     assert rows.conduct is not None
-    for i, chosen in enumerate(strategies(policy, rows)):
+    plans = strategies(policy, rows)
+    assert "compensate" in {chosen[0] for chosen in plans}, "what the procedure does not admit is read all the same"
+    for i, chosen in enumerate(plans):
         said = [turn.strategy for turn in batch.episodes[i].transcript if turn.seat == "service"]
-        in_force = ["answer", *chosen[1:]]
-        followed = [int(a == b) for a, b in zip(said, in_force, strict=True)]
+        followed = [int(a == b) for a, b in zip(said, chosen, strict=True)]
         assert rows.conduct.followed[i, : rows.turns[i]].tolist() == followed
         assert (rows.conduct.followed[i, rows.turns[i] :] == -1).all()
+
+
+def test_a_policy_without_finite_probabilities_is_one_sentence() -> None:
+    policy = planning_policy()
+    next(policy.model.parameters()).data[:] = float("nan")
+    with pytest.raises(TdGymError, match="not finite any more; lower the learning rate"):
+        hold(policy)
 
 
 def test_relevance_and_goal_are_recorded_without_a_plan_too() -> None:

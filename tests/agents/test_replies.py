@@ -129,6 +129,14 @@ def test_both_kinds_of_tasks_are_asked_and_answers_compared() -> None:
     assert all(marks[0] == 0.0 and sum(marks) <= 1.0 for marks in right[1::2])
 
 
+@pytest.mark.parametrize(("customers", "kinds"), [(1, "m p m p"), (2, "mp mp mp"), (3, "mpm pmp mpm")])
+def test_kinds_of_tasks_take_turns_over_updates(customers: int, kinds: str) -> None:
+    source = from_source(Replies, FakeScenario(), customers=customers)
+    updates = range(2, 2 + len(kinds.split()))
+    asked = [[group.outcome["task"][0] for group in source.to_tasks(Scripted("1"), update)] for update in updates]
+    assert [*map("".join, asked)] == kinds.split()
+
+
 def test_a_scenario_without_tasks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeScenario, "scaffold_tasks", lambda self, episode: [])
     with pytest.raises(TdGymError, match="Fake has no scaffold tasks"):

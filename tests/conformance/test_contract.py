@@ -308,3 +308,21 @@ def test_splits_hold_different_customers(env_id: str) -> None:
     assert not met["train"] & met["test"]
     assert not met["train"] & met["validation"]
     assert not met["validation"] & met["test"]
+
+
+def test_a_conversation_goes_on_with_its_own_customer_alone(scenario: Scenario) -> None:
+    first, second = scenario.customers[:2]
+    for begun, other in ((first, second), (second, first)):
+        episode = scenario.begin(3)
+        seats = {name: scenario.customer(name) for name in (begun, other)}
+        episode.submit("customer", seats[begun].reply_batch([episode])[0])
+        episode.submit("service", "I am sorry to hear that.")
+        snapshot = json.loads(json.dumps(episode.snapshot()))
+        told = seats[begun].reply_batch([episode])
+        assert seats[begun].reply_batch([scenario.restore(snapshot)]) == told
+        if snapshot["memory"]:
+            with pytest.raises(TdGymError, match="begun with another simulated customer"):
+                seats[other].reply_batch([scenario.restore(snapshot)])
+        for memory in (None, 5, {"customer": [1]}):
+            with pytest.raises(TdGymError, match=r"The memory of a snapshot.* must be a JSON object"):
+                scenario.restore({**snapshot, "memory": memory})

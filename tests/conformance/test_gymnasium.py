@@ -240,6 +240,24 @@ def test_rendering_is_the_transcript(env_id: str, scenario: Scenario) -> None:
     assert "turns: " in rendered
 
 
+def test_rendering_shows_a_message_that_is_none(env_id: str) -> None:
+    env = gymnasium.make(env_id, render_mode="ansi")
+    env.reset(seed=0)
+    env.step("<think>what now\nservice: fine")
+    assert "\nservice: <think>what now\n  service: fine\n-- " in str(env.render())
+
+
+def test_vectors_say_by_which_seeds_they_draw(env_id: str) -> None:
+    ours = gymnasium.make_vec(env_id, num_envs=2)
+    theirs = SyncVectorEnv([lambda: gymnasium.make(env_id)] * 2)
+    for env in (ours, theirs):
+        env.reset(seed=[7, 3])
+        assert env.np_random_seed == (7, 3)
+    drawn = [[int(random.integers(1000)) for random in env.np_random] for env in (ours, theirs)]  # type: ignore[attr-defined]
+    assert drawn[0] == drawn[1]
+    assert data_equivalence(ours.reset(), theirs.reset(), exact=True)
+
+
 def test_safety_step_has_six_values(env_id: str) -> None:
     env = SafetyStep(gymnasium.make(env_id))
     env.reset(seed=0)
@@ -357,6 +375,8 @@ def test_open_text() -> None:
     assert all(text in space for text in drawn)
     assert drawn == [OpenText(5, seed=1).sample() if i == 0 else text for i, text in enumerate(drawn)]
     assert copy.deepcopy(space) == space != OpenText(6)
+    assert len({len(OpenText(9_000_000, seed=seed).sample()) for seed in range(5)}) == 5
+    assert space.sample((3, None)) != space.sample((2, np.ones(len(space.characters), dtype=np.int8)))
     assert repr(space) == "OpenText(5)"
 
 

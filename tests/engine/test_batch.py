@@ -115,6 +115,8 @@ def test_bad_use_says_what_to_do_and_moves_nothing() -> None:
         batch.step([1, 0], ["x", "y"])
     with pytest.raises(TdGymError, match="not bytes"):
         batch.step([1], [b"x"])  # type: ignore[list-item]
+    with pytest.raises(TdGymError, match="name each once"):
+        batch.step([1, 1], ["x", "y"])
     assert batch.episodes[1].service_turns == 0
     with pytest.raises(TdGymError, match="out of range"):
         batch.reset([2], [0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gymnasium
+import numpy as np
 import pytest
 
 from td_gym import bench
@@ -38,6 +39,22 @@ def test_rows_of_a_vector() -> None:
     assert list(infos["scenario"]) == [2, 0, 2]
     _, infos = env.reset(options={"scenario": 1})
     assert list(infos["scenario"]) == [1, 1, 1]
+
+
+def test_what_is_no_row_or_option_is_refused() -> None:
+    vector = DialogueVectorEnv(EchoScenario(ROWS), num_envs=2)
+    _, infos = vector.reset(options={"scenario": np.array(1)})
+    assert list(infos["scenario"]) == [1, 1]
+    for row in (1.5, "1", True):
+        with pytest.raises(TdGymError, match="is named by its number"):
+            EchoScenario(ROWS).begin(0, row=row)  # type: ignore[arg-type]
+    assert EchoScenario(ROWS).begin(0, row=np.int64(1)).row == 1  # type: ignore[arg-type]
+    for options in ([1], "x"):
+        with pytest.raises(TdGymError, match="are a dict, not"):
+            raw_env(EchoScenario(ROWS)).reset(options=options)  # type: ignore[arg-type]
+    with pytest.raises(TdGymError, match="max_turns must be a whole number of at least 1"):
+        DialogueEnv("FoodDispute", max_turns=np.array([1, 2]))
+    assert DialogueEnv("FoodDispute", scenarios=None).scenario.name == "FoodDispute"
 
 
 def test_rows_of_the_multi_agent_view() -> None:

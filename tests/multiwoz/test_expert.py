@@ -135,6 +135,14 @@ def test_it_goes_on_after_a_call_that_was_refused() -> None:
     assert NAME in said
 
 
+@pytest.mark.parametrize("domain", ["attraction", "hospital", "police"])
+def test_it_goes_on_after_a_booking_where_nothing_can_be_booked(domain: str) -> None:
+    episode = conversation({}, WANTS)
+    episode.submit("service", call("book", domain=domain, people="2"))
+    _, said = turn(episode)
+    assert said
+
+
 def test_only_one_that_looks_again_repeats_a_look_up() -> None:
     for habits, expected in ((SKILLED, 0), (Habits(looks_again=True), 1)):
         episode = conversation({}, WANTS)

@@ -24,6 +24,7 @@ from td_gym.scenarios.food_dispute.customer_b_temper import (
     take_voucher,
 )
 from td_gym.scenarios.food_dispute.orders import Case
+from td_gym.scenarios.mind import strange_memory
 from td_gym.turns import Turn
 
 _SAY = DATA["say"]
@@ -41,6 +42,8 @@ def reply(episode: Episode) -> str:
     if memory is None:
         memory = episode.memory["customer"] = _new_memory(episode)
         return _opening(episode, memory)
+    if "latent" not in memory:
+        raise strange_memory()
     turn = episode.transcript[-1]
     reading = read(turn.shown)
     if turn.action == "transfer" and not turn.tool_message:

@@ -61,7 +61,7 @@ def _keys(act: Act) -> tuple[str, ...]:
         case "no_offer":
             return ("no_offer", "change")
         case "no_book":
-            return ("no_book", f"rebook_{domain}")
+            return tuple(key for key in ("no_book", f"rebook_{domain}") if key in _WORDINGS)
         case "booked":
             return ("booked_taxi" if domain == "taxi" else "booked",)
         case "offer_book":

@@ -198,6 +198,8 @@ def _forms(kind: str, value: str) -> Iterator[tuple[str, ...]]:
     """Yield the ways to write a value, as words."""
     for phrase in (value, *_SYNONYMS.get((kind, value), ())):
         words = _words(phrase)
+        if not words:
+            return
         if words[0] == "the" and not (len(words) == 2 and words[1] in _COMMON):
             words = words[1:]
         split = [part for word in words for part in _JOINED.get(word, (word,))]
