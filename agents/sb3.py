@@ -45,6 +45,8 @@ ENVS = 8
 """Conversations side by side."""
 UPDATE = 2048
 """Choices, over all conversations, in an update."""
+_SEEDS = 2**32
+"""The library takes seeds below this."""
 _METHODS = packaged_toml("agents", "sb3.toml")
 _COUNTS = frozenset(("n_epochs", "batch_size", "buffer_size", "target_update_interval"))
 """Settings that are whole numbers of at least 1."""
@@ -78,12 +80,15 @@ def train(run: StrategyRun) -> None:
     scenario = make_scenario(strategy_scenario(run.env), population=run.population or None, data_dir=run.data)
     scenario.check_customer(run.customer, training=True)
     _check_options(run)
-    envs = make_vec_env(lambda: StrategyEnv(scenario, split=run.split, customer=run.customer or None), ENVS, run.seed)
+    envs = make_vec_env(
+        lambda: StrategyEnv(scenario, split=run.split, customer=run.customer or None), ENVS, run.seed % _SEEDS
+    )
     settings = {**_METHODS[run.method]["settings"], **run.options}
     try:
-        model = _class_of(run.method)("MultiInputPolicy", envs, seed=run.seed, device="cpu", **settings)
+        model = _class_of(run.method)("MultiInputPolicy", envs, seed=run.seed % _SEEDS, device="cpu", **settings)
     except (TypeError, ValueError, AssertionError) as error:
         raise TdGymError(f"{run.method} does not take these options: {_one_line(error)}.") from error
+    envs.seed(run.seed * ENVS)  # the library's own would share all but one of their customers between two runs
     model.set_logger(Logger(None, []))  # its own leaves an empty folder among the temporary files
     with claimed(run.out):
         cut_metrics(run.out, 0)

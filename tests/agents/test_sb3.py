@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from stable_baselines3.common.env_util import make_vec_env
 
 import agents
+from agents import sb3
 from agents.sb3 import UPDATE, StrategyAgent, load
 from evals.cli import main
 from evals.dialogue import read_dialogues
@@ -200,3 +201,26 @@ def test_environments_are_made_by_id() -> None:
     """stable-baselines3 asks for pictures first and goes without them when there are none."""
     envs = make_vec_env(FOOD, 2, seed=0)
     assert envs.reset()["action_mask"].shape == (2, len(make_scenario("FoodDispute").strategies))
+
+
+def test_runs_of_two_seeds_meet_no_customer_in_common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Begun(Exception):
+        pass
+
+    class Watched(sb3.StrategyEnv):
+        def reset(self, *, seed: Any = None, options: Any = None) -> Any:
+            seeds.append(seed)
+            return super().reset(seed=seed, options=options)
+
+        def step(self, action: Any) -> Any:
+            raise Begun
+
+    monkeypatch.setattr(sb3, "StrategyEnv", Watched)
+    met = []
+    for seed in (0, 1, 2**32 + 1):
+        seeds: list[int] = []
+        with pytest.raises(Begun):
+            sb3.train(sb3.StrategyRun("sb3-ppo", "td_gym/FoodDisputeStrategy-v0", tmp_path / str(seed), seed=seed))
+        met.append(set(seeds[-sb3.ENVS :]))
+    assert met[0] == set(range(sb3.ENVS))
+    assert len(set().union(*met)) == 3 * sb3.ENVS
