@@ -137,7 +137,7 @@ class Scenario(ABC):
         try:
             self.population = self.people(name)
         except PersonaError as error:
-            raise TdGymError(f"{self.name}: {error} Where a scenario has people of its own, override people.") from error
+            raise TdGymError(f"{self.name}: {error} For people of its own, override people.") from error
         self.max_turns = as_count("max_turns", max_turns)
         self.max_chars = as_count("max_chars", max_chars)
 
