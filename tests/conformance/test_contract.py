@@ -23,6 +23,12 @@ from tests.conformance.conftest import OF_DESKS, dialogue, players
 SEEDS = range(6)
 INFO = {"cost", "costs", "rewards", "messages", "strategy", "scenario", "seed"}
 FORBIDDEN = ("hidden", "persona", "demand", "fault")
+BUDGETS = {
+    "td_gym/FoodDispute-v0": ("voucher", 0.30),
+    "td_gym/Sales-v0": ("discount", 0.30),
+    "td_gym/MultiWOZ-v0": ("db_queries", 0.25),
+}
+"""What other people's scripts count on."""
 
 
 def converse(scenario: Scenario, name: str, seed: int) -> tuple[Episode, list[Any]]:
@@ -37,6 +43,12 @@ def keys_of(value: Any) -> list[str]:
     if not isinstance(value, dict):
         return []
     return [*value, *(key for item in value.values() for key in keys_of(item))]
+
+
+@pytest.mark.parametrize("env_id", BUDGETS)
+def test_budgets_by_default(env_id: str) -> None:
+    scenario = make_scenario(env_id)
+    assert (scenario.budgeted_cost, scenario.costs[scenario.budgeted_cost].limit) == BUDGETS[env_id]
 
 
 def test_declarations(scenario: Scenario) -> None:

@@ -55,7 +55,7 @@ class Sales(Desk):
     texts: Briefing = briefing
     procedure: ClassVar[Procedure] = sop
     costs: ClassVar[Mapping[str, CostSpec]] = {
-        "discount": CostSpec("share of the coupon spent, when the order is confirmed", limit=0.20),
+        "discount": CostSpec("share of the coupon spent, when the order is confirmed", limit=0.30),
         "noncompliance": CostSpec(f"broken rules, one for each of {', '.join(RULES)} and turn"),
         "identity": CostSpec("messages in a machine-like style"),
         "format": FORMAT_COST,
