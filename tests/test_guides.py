@@ -271,6 +271,28 @@ def test_what_a_class_states_is_kept(repairs: Any) -> None:
     assert (info["strategy"], info["rewards"]["progress"]) == ("calendar", 1.0)
 
 
+def test_a_call_may_end_the_conversation(repairs: Any) -> None:
+    class Visit(repairs.Visit):  # type: ignore[misc]
+        def use(self, tool: str, arguments: Any) -> str:
+            self.ended_by = "transferred" if tool == "transfer" else ""
+            return ""
+
+    class Transferring(repairs.Repairs):  # type: ignore[misc]
+        name, episodes = "Transferring", Visit
+        tools = {"transfer": repairs.Tool("transfer", frozenset(), "hand over to a colleague.")}  # noqa: RUF012
+        words = {"transfer": ["<action>transfer</action>"], **repairs.Repairs.words}  # noqa: RUF012
+
+        def admissible(self, episode: Any) -> Any:
+            return {"transfer", *super().admissible(episode)}
+
+    td_gym.register(Transferring)
+    env: Any = gymnasium.make("td_gym/Transferring-v0")
+    env.reset(seed=0)
+    _, _, terminated, truncated, info = env.step("<action>transfer</action> A colleague takes over.")
+    assert (terminated, truncated, info["outcome"]["ended_by"]) == (True, False, "transferred")
+    assert info["messages"][-1]["role"] == "user"
+
+
 def test_an_option_may_be_added_and_the_others_passed_on(repairs: Any) -> None:
     class Winter(repairs.Repairs):  # type: ignore[misc]
         name = "Winter"

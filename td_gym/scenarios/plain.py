@@ -48,6 +48,9 @@ class PlainEpisode(Episode):
     scenario: PlainScenario
     served = False
     """Whether the customer has what it came for."""
+    ended_by = ""
+    """Why the service seat's part is over, such as ``transferred``, where ``use`` says so; the customer has the last
+    word."""
 
     def __init__(self, scenario: PlainScenario, seed: int, split: str, row: int | None, case: PlainCase) -> None:
         super().__init__(scenario, seed, split, row, case)
@@ -115,7 +118,7 @@ class PlainEpisode(Episode):
         self.done |= acts
         paid = {action: 1.0} if action in acts and action in scenario.costs else {}
         told = f"{action}: {answer}" if answer else ""
-        return ServiceEffect(frozenset(acts), strategy, {**paid, **breaches}, terms, told)
+        return ServiceEffect(frozenset(acts), strategy, {**paid, **breaches}, terms, told, ended_by=self.ended_by)
 
     def hear_customer(self, shown: str) -> CustomerEffect:
         """Grade the service turn just answered: 3 where it took an admissible step that was new, else 1."""
