@@ -6,13 +6,13 @@ Agents get observations and messages and nothing else; the oracle alone is given
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from agents.agent import Agent
 from td_gym.draws import mix
 from td_gym.envs.batch import ConversationBatch
-from td_gym.errors import TdGymError
+from td_gym.errors import TdGymError, unknown
 from td_gym.llm.client import as_unicode
 
 
@@ -32,7 +32,7 @@ def replies(
     if len(given) != len(active):
         raise TdGymError(f"Agent {name!r} gave {len(given)} replies for {len(active)} conversations.")
     said = [as_reply(name, seeds[i], reply) for i, reply in zip(active, given, strict=True)]
-    return said, planned_by(name, agent, len(said))
+    return said, planned_by(name, agent, len(said), batch.scenario.strategies)
 
 
 def answers_together(agent: Any) -> bool:
@@ -44,25 +44,34 @@ def _given(agent: Any, batch: ConversationBatch, asked: Sequence[int], steps: Ma
     if getattr(agent, "needs_episode", False):
         episodes = [batch.episodes[i] for i in asked]
         if hasattr(agent, "act_episode_batch"):
-            return list(agent.act_episode_batch(episodes))
+            return _listed(agent.act_episode_batch(episodes))
         return [agent.act_episode(episode) for episode in episodes]
     observations = [steps[i].observation for i in asked]
     messages = [steps[i].info["messages"] for i in asked]
     if hasattr(agent, "act_batch"):
-        return list(agent.act_batch(observations, messages))
+        return _listed(agent.act_batch(observations, messages))
     return [agent.act(*each) for each in zip(observations, messages, strict=True)]
 
 
-def planned_by(name: str, agent: Any, count: int) -> list[str]:
+def _listed(given: Any) -> list[Any]:
+    if isinstance(given, str):  # as a list it would be as many replies as it has characters
+        raise TypeError("one text, not a list with a reply for each conversation")
+    return list(given)
+
+
+def planned_by(name: str, agent: Any, count: int, known: Collection[str]) -> list[str]:
     """Return the strategy in force for each of the ``count`` messages that ``agent`` returned last, empty for none.
 
-    Raises ``TdGymError`` naming the agent where its ``planned`` is not one name a message.
+    Raises ``TdGymError`` naming the agent where its ``planned`` is not one of the ``known`` strategies a message.
     """
     planned = getattr(agent, "planned", None)
     if planned is None:
         return [""] * count
     if not isinstance(planned, list) or [type(strategy) for strategy in planned] != [str] * count:
         raise TdGymError(f"Agent {name!r} planned {planned!r} for {count} messages; it must name a strategy for each.")
+    for strategy in planned:
+        if strategy and strategy not in known:
+            raise TdGymError(f"Agent {name!r} planned: {unknown('strategy', strategy, known)}")
     return list(planned)
 
 

@@ -121,6 +121,9 @@ def _heard_again(dialogue: Dialogue, episode: Episode) -> Iterator[int]:
         if turn.seat != episode.next_seat or episode.outcome is not None:
             raise _another(dialogue, "course")
         episode.submit(turn.seat, turn.text)
+        again = episode.transcript[-1]
+        if (again.shown, again.action) != (turn.shown, turn.action):
+            raise _another(dialogue, "course")
         if turn.seat == "customer":
             yield place
     if episode.outcome != dialogue.outcome:

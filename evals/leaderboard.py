@@ -124,14 +124,15 @@ def as_markdown(board: Board, columns: Sequence[str] = ()) -> str:
     envs = [section.env for section in board]
     check_columns(columns, envs)
     parts = ["# Leaderboard", f"Intervals: 95 %, of the kind each file states. {tables.note_trained_on(envs)}"]
+    shown: list[tables.Results] = []
     for section, agents in board.items():
         headline = headline_of(section.env).name
         ordered = dict(sorted(agents.items(), key=lambda item: -_mean(item[1], headline)))
         parts.append(f"## {escape_markdown(_title(section, board))}")
         parts += [escape_markdown(note) for note in _notes(ordered)]
-        shown = [spec.name for spec in columns_of(section.env, columns)]
-        parts.append(tables.markdown(tables.rows({"env": section.env, "agents": ordered}, shown)))
-    parts += ["## Columns", tables.glossary(envs, columns)]
+        shown.append({"env": section.env, "agents": ordered})
+        parts.append(tables.markdown(tables.rows(shown[-1], [spec.name for spec in columns_of(section.env, columns)])))
+    parts += ["## Columns", tables.glossary(shown, columns)]
     return "\n\n".join(parts) + "\n"
 
 

@@ -27,9 +27,14 @@ def note_trained_on(envs: Iterable[str]) -> str:
     )
 
 
-def glossary(envs: Iterable[str], more: Collection[str] = ()) -> str:
-    """Return what each column of tables of the environments ``envs``, ``more`` among them, means as a Markdown list."""
-    known = dict.fromkeys(spec for env in envs for spec in columns_of(env, more))
+def glossary(board: Iterable[Results], more: Collection[str] = ()) -> str:
+    """Return what each column that some agent of ``board`` has, ``more`` among them, means as a Markdown list."""
+    known = dict.fromkeys(
+        spec
+        for results in board
+        for spec in columns_of(results["env"], more)
+        if any(spec.name in agent["metrics"] for agent in results["agents"].values())
+    )
     return "\n".join(f"- `{spec.name}` ({_range(spec)}): {spec.definition}" for spec in known)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -57,9 +57,9 @@ def add_temperature(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_device(parser: argparse.ArgumentParser) -> None:
+def add_device(parser: argparse.ArgumentParser, default: str | None = "cpu") -> None:
     """Add ``--device``, of language models."""
-    parser.add_argument("--device", default="cpu", metavar="NAME", help="device of language models, cpu or cuda")
+    parser.add_argument("--device", default=default, metavar="NAME", help="device of language models, cpu or cuda")
 
 
 def add_servers(parser: argparse.ArgumentParser) -> None:
@@ -89,11 +89,28 @@ def asked_of(models: Models) -> dict[str, Any]:
 
 
 def servers(args: argparse.Namespace) -> Models:
-    """Return the servers that the arguments of ``add_servers`` state."""
+    """Return the servers that the arguments of ``add_servers`` state.
+
+    Raises ``TdGymError`` where they state something, and nothing in ``args`` can be a model on a server.
+    """
     names = ("concurrency", "timeout", "attempts", "max_tokens", "token_budget")
-    settings = Settings(**{name: value for name in names if (value := getattr(args, name)) is not None})
+    stated = {name: value for name in names if (value := getattr(args, name)) is not None}
+    for name in (*stated, *(tape for tape in ("record", "replay") if getattr(args, tape) is not None)):
+        if not any(":" in spec for spec in _specs(args)):
+            raise TdGymError(
+                f"--{name.replace('_', '-')} is for models on servers (llm:MODEL@URL, openai:MODEL@URL), and none is "
+                "named; leave it out."
+            )
+    settings = Settings(**stated)
     tape = Tape.replay(args.replay) if args.replay else Tape.record(args.record) if args.record else None
     return Models(settings, tape)
+
+
+def _specs(args: argparse.Namespace) -> Iterator[str]:
+    """Yield the agents, customers and judges that are named; a factory, which may ask a server, has a colon too."""
+    for name in ("agent", "customer", "judge"):
+        named = getattr(args, name, None) or []
+        yield from [named] if isinstance(named, str) else named
 
 
 def add_learning(parser: argparse.ArgumentParser) -> None:

@@ -33,7 +33,7 @@ from td_gym.registration import make_scenario
 from td_gym.scenario import Scenario
 
 EPISODES = 200
-_HOLDING = ("env", "customer", "agent", "episodes", "seed", "split", "record", "replay")
+_HOLDING = ("env", "customer", "agent", "episodes", "seed", "split", "device", "record", "replay")
 """Options that say how dialogues are held, and mean nothing where they have been."""
 _WRITTEN = ("dialogues.jsonl", *AUDIT)
 
@@ -77,7 +77,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--population", metavar="NAME", help="population of personas (default: that of RUN_DIR or env)")
     parser.add_argument("--scenarios", type=Path, metavar="FILE", help="parquet file of the FDS data that cases are of")
     parser.add_argument("--data", type=Path, metavar="DIR", help="published data of MultiWOZ, see td-gym data")
-    add_device(parser)
+    add_device(parser, default=None)
     parser.add_argument(
         "--examples", type=non_negative_int, default=3, metavar="K", help="examples per fault and customer"
     )
@@ -135,7 +135,7 @@ def _hold(args: argparse.Namespace) -> tuple[Scenario, list[Sequence[Dialogue]],
 
 def _check_free(args: argparse.Namespace) -> None:
     """Refuse to replace other results in ``--out``, and a recording that results would be written over."""
-    for name in ("results.json", "audit.json"):
+    for name in ("results.json", *_WRITTEN):
         if (args.out / name).exists():
             raise TdGymError(f"{str(args.out)!r} already holds {name}; take another --out.")
     check_recording(args.record, args.out, _WRITTEN)

@@ -148,7 +148,7 @@ def _answer(name: str, agent: Any, episode: Episode) -> tuple[str, str]:
         step = Ledger(episode, "service").step(episode, "service", debug=False)
         reply = ask(name, episode.seed, lambda: agent.act(step.observation, step.info["messages"]))
     text = as_reply(name, episode.seed, reply)
-    (planned,) = planned_by(name, agent, 1)
+    (planned,) = planned_by(name, agent, 1, episode.scenario.strategies)
     return text, planned
 
 

@@ -46,6 +46,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--seed", type=non_negative_int, default=0, metavar="S", help="seed of the agent's draws")
     add_temperature(parser)
     add_device(parser)
+    parser.add_argument("--force", action="store_true", help="replace an earlier FILE")
     parser.set_defaults(run=run)
 
 
@@ -63,13 +64,15 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out.is_dir():
         raise TdGymError(f"--out {str(args.out)!r} is a folder; name a file, for example responses.json in it.")
+    if args.out.exists() and not args.force:
+        raise TdGymError(f"{str(args.out)!r} exists; add --force to replace it, or name another --out.")
     check_device(args.device)
+    check_writable(args.out.parent)
     recordings = load_dialogues(args.data, args.split)[: args.limit]
     scenario = RecordedCustomers(args.data, recordings)
     made = make(args.agent, scenario=scenario, temperature=args.temperature, device=args.device)
     if getattr(made, "needs_episode", False):
         raise TdGymError(f"Agent {args.agent!r} needs the running episode, which a recording is not; take another.")
-    check_writable(args.out.parent)
     (name,) = agent_names([args.agent])
     agent = Tolerated(made, scenario)
     with Progress(name, len(recordings)) as progress:

@@ -129,3 +129,8 @@ def test_unknown_choices_are_refused(option: str) -> None:
 def test_recordings_are_no_ground_to_learn_on() -> None:
     with pytest.raises(ValueError, match="held"):
         build_method("gopo").advantages(dataclasses.replace(planned(), conduct=None))
+
+
+def test_a_success_with_a_breach_saves_no_turns() -> None:
+    found = build_method("gopo").advantages(planned(breaches=(1, 0, 0, 0)).of_seat("expert"))
+    assert found.metrics["gopo/esndcg"] == pytest.approx((esndcg([2, 3, 0, 0]) + esndcg([1, 0, 0, 0]) + 2) / 4)

@@ -139,3 +139,18 @@ def test_one_abandoned_token_does_not_outweigh_a_batch() -> None:
     assert float(losses.k3_kl(abandoned.detach(), torch.tensor([-0.1]))) == pytest.approx(math.expm1(3.0) - 3.0)
     assert abandoned.grad is not None
     assert float(abandoned.grad) == 0.0
+
+
+def test_a_policy_loss_is_clipped_where_its_configuration_says() -> None:
+    ratio = torch.tensor([1.25, 0.85, 1.35, 0.95])
+    config = LossConfig(clip_low=0.1, clip_high=0.3, kl_beta=0.0)
+    advantages = torch.tensor([1.0, -1.0, 1.0, -1.0])
+    loss, figures = losses.policy_loss(TokenScores(ratio.log()), torch.zeros(4), None, advantages, config)
+    torch.testing.assert_close(loss, torch.tensor([-1.25, 0.9, -1.3, 0.95]))
+    assert figures["clipfrac"].tolist() == [0.0, 1.0, 1.0, 0.0]
+
+
+def test_a_row_without_agent_tokens_takes_no_share_of_the_weights() -> None:
+    mask = torch.tensor([[False, True, True], [False, False, False]])
+    torch.testing.assert_close(losses.token_weights(mask, "sequence"), mask / 2)
+    torch.testing.assert_close(losses.token_weights(mask, "token"), mask / 2)

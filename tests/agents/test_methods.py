@@ -410,3 +410,16 @@ def test_every_cmpo_preset_pushes_against_overspending(preset: str) -> None:
     for _ in range(2):
         found = method.advantages(batch(**settings))
     assert found.tokens[0, 1] < 0 < found.tokens[1, 1]
+
+
+def test_a_fixed_price_may_be_dear() -> None:
+    method = build_method("grpo", "fixed_penalty", {"voucher": 0.3}, {"penalty": 8})
+    assert method.advantages(batch()).metrics["pid/voucher/lambda"] == 8.0
+
+
+def test_released_closes_every_window_that_a_batch_fills() -> None:
+    method = build_method("cmpo", "released", {"voucher": 0.0}, {"window": 2})
+    assert isinstance(method, ReleasedCMPO)
+    method.advantages(batch())  # rates 1/2 and 0: averages .35 and .105
+    assert method.multiplier == pytest.approx(0.2 * (0.35 + 0.105))
+    assert method.waiting == []

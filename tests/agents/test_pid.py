@@ -85,3 +85,10 @@ def test_weak_gains_cycle_on_the_same_plant() -> None:
     assert min(late) < 0.1
     assert pstdev(late) > 0.15
     assert sum(late) / len(late) == pytest.approx(0.3, abs=0.05), "its mean hides the cycle"
+
+
+def test_the_multiplier_stops_at_the_maximum_that_is_set() -> None:
+    pid = PIDLagrangian(0.3, PIDConfig(maximum=2.0))
+    assert max(pid.update(1.0) for _ in range(30)) == 2.0
+    pid = PIDLagrangian(0.3, PIDConfig(maximum=50.0))
+    assert max(pid.update(1.0) for _ in range(100)) > 10.0

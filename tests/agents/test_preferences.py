@@ -119,3 +119,11 @@ def test_the_loss_of_preferences_is_finite_far_out() -> None:
     losses, gradient = loss_and_gradient(torch.tensor([-1e4, 1e4]), pairs)
     assert np.isfinite(losses.numpy()).all()
     assert gradient.tolist() == pytest.approx([-1.0, 1.0])
+
+
+def test_micro_batches_keep_within_the_tokens_they_may_have(tmp_path: Path) -> None:
+    rows = dialogues()
+    for micro_tokens in (4, 8, 12, 16):
+        parts = [*learner(tmp_path, micro_tokens=micro_tokens)._micro_batches(rows, np.arange(4))]
+        assert sorted(np.concatenate(parts)) == [0, 1, 2, 3]
+        assert all(len(part) * rows.lengths[part].max() <= micro_tokens for part in parts), micro_tokens

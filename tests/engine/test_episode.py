@@ -280,3 +280,16 @@ def test_exactly_one_cost_has_a_limit(
 def test_a_scenario_without_a_demonstrator_says_so() -> None:
     with pytest.raises(TdGymError, match="Echo has no demonstrator"):
         EchoScenario().demonstrator(0)
+
+
+def test_what_is_remembered_later_is_not_in_a_snapshot_nor_in_its_twin() -> None:
+    customer, scenario = EchoCustomer(), EchoScenario(("plum",))
+    episode = scenario.begin(0, row=0)
+    play_on(episode, {"customer": customer})
+    snapshot = episode.snapshot()
+    twin = scenario.restore(snapshot)
+    for each in (episode, twin):
+        each.submit("service", "hm")
+        play_on(each, {"customer": customer})
+        assert each.memory == {"customer": {"spoken": 2}}
+        assert snapshot["memory"] == {"customer": {"spoken": 1}}

@@ -16,7 +16,8 @@ from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.scenario import Scenario
 from td_gym.scenarios.multiwoz.scenario import MultiWOZ
-from tests.engine.echo_scenario import EchoCustomer, EchoScenario
+from td_gym.turns import CustomerEffect
+from tests.engine.echo_scenario import EchoCustomer, EchoEpisode, EchoScenario
 
 ROWS = ("kiwi", "date", "sloe")
 
@@ -150,3 +151,27 @@ def all_look_ups(scenario: Scenario, message: str) -> tuple[Episode, Ledger]:
     while episode.outcome is None:
         episode.submit(episode.next_seat, message if episode.next_seat == "service" else "\n".join("what?"))
     return episode, ledger
+
+
+def test_conversations_that_a_mask_starts_anew_get_their_own_rows() -> None:
+    env = DialogueVectorEnv(EchoScenario(ROWS), num_envs=3)
+    env.reset(seed=0)
+    options = {"reset_mask": np.array([False, True, True]), "scenario": [0, 1, 2]}
+    observations, infos = env.reset(seed=0, options=options)
+    assert list(infos["scenario"][1:]) == [1, 2]
+    assert "date" in observations["text"][1]
+
+
+def test_a_step_that_begins_the_next_conversation_pays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    opening = CustomerEffect(frozenset(), 2, {"service": 0.5})
+    monkeypatch.setattr(EchoEpisode, "hear_customer", lambda episode, shown: opening)
+    env = DialogueVectorEnv(EchoScenario(), num_envs=1)
+    env.reset(seed=0)
+    env.step(["<think>"])
+    _, rewards, *_ = env.step(["not heard"])
+    assert rewards.tolist() == [0.0]
+
+
+def test_the_first_seed_beyond_64_bits_is_told_whole() -> None:
+    _, infos = DialogueVectorEnv(EchoScenario(), num_envs=2).reset(seed=2**63 - 1)
+    assert list(infos["seed"]) == [2**63 - 1, 2**63]

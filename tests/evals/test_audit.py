@@ -453,7 +453,7 @@ def test_what_a_scenario_cannot_tell_is_no_zero(monkeypatch: pytest.MonkeyPatch)
     assert "off_card              -          -   n/a" in audit_report.as_text(rates, env_id(FOOD), {})
 
 
-@pytest.mark.parametrize("change", ["briefing", "customer", "outcome", "more"])
+@pytest.mark.parametrize("change", ["briefing", "customer", "outcome", "more", "shown", "action"])
 def test_a_dialogue_that_went_otherwise_is_refused(change: str) -> None:
     episode = food()
     held = recorded(episode, "It is cold.", "What is it?", "My dinner.", EXPLAINED, "So be it. [end:2]")
@@ -462,6 +462,8 @@ def test_a_dialogue_that_went_otherwise_is_refused(change: str) -> None:
         "briefing": replace(held, briefing=held.briefing + "!"),
         "customer": replace(held, turns=held.turns[1:]),
         "outcome": replace(held, outcome={**held.outcome, "voucher": True}),
+        "shown": replace(held, turns=(replace(held.turns[0], shown="I am an AI."), *held.turns[1:])),
+        "action": replace(held, turns=(held.turns[0], replace(held.turns[1], action="voucher"), *held.turns[2:])),
         "more": replace(held, turns=(*held.turns, DialogueTurn("service", "Bye.", "Bye."))),
     }[change]
     with pytest.raises(TdGymError, match="than was recorded; audit it with the population"):
@@ -610,6 +612,8 @@ BAD: dict[str, tuple[list[str], str]] = {
     "unknown agent": (["--env", env_id(FOOD), "--agent", "scriptd", "--episodes", "2"], "scriptd"),
     "no episodes": (["--env", env_id(FOOD), "--episodes", "0"], "'0'"),
     "results in the way": (["--env", env_id(FOOD), "--out", "HELD"], "already holds results.json"),
+    "dialogues in the way": (["--env", env_id(FOOD), "--out", "MIXED"], "already holds dialogues.jsonl"),
+    "a device of what was held": (["HELD", "--device", "cpu"], "leave out --device"),
     "a recording in the way": (["--env", env_id(FOOD), "--out", "OUT", "--record", "OUT/audit.md"], "take another"),
     "output in a file": (["--env", env_id(FOOD), "--out", "FILE/deep"], "'FILE/deep'"),
 }

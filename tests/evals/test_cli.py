@@ -58,6 +58,11 @@ SELF_PLAY = ["self-play", "--env", ENV, "--steps", "1", "--out", "OUT"]
 BAD = {
     "no command": ([], "arguments are required"),
     "unknown command": (["evalute"], "evalute"),
+    "an empty option": ([*EVALUATE, "--customer", ""], "Nothing is given behind --customer; an unset variable?"),
+    "an empty option with a sign": ([*EVALUATE, "--population="], "Nothing is given behind --population"),
+    "an empty folder": (["leaderboard", ""], "Nothing is given behind leaderboard"),
+    "a recording of nobody": ([*EVALUATE, "--record", "OUT.jsonl"], "--record is for models on servers"),
+    "attempts at nobody": ([*EVALUATE, "--attempts", "2"], "--attempts is for models on servers"),
     "unknown option": ([*EVALUATE, "--epsiodes", "3"], "arguments: --epsiodes 3; see `td-gym evaluate --help`."),
     "missing option": (["evaluate", "--env", ENV, "--out", "OUT"], "--agent"),
     "unknown environment": ([*EVALUATE, "--env", "td_gym/FoodDispte-v0"], "FoodDispte"),
@@ -144,7 +149,8 @@ def test_bad_input_is_one_line(
     words = [word.replace("TRUNCATED", "cut.parquet") for word in words]
     assert cli.main(words) == 2
     assert named in one_line(capsys)
-    assert not list(tmp_path.glob("OUT/*"))
+    assert not list(tmp_path.glob("OUT*/*"))
+    assert not Path("OUT.jsonl").exists()
 
 
 def test_missing_training_extra_names_it(

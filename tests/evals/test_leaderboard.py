@@ -129,3 +129,18 @@ def test_a_demo_replaces_nothing_but_a_demo(tmp_path: Path, capsys: pytest.Captu
     assert demo.main(["--out", str(tmp_path)]) == 2
     assert "holds no earlier demo" in capsys.readouterr().err
     assert mine.exists()
+
+
+def test_results_on_other_data_stand_in_sections_of_their_own(tmp_path: Path) -> None:
+    path = evaluated(tmp_path / "now")
+    for field in ("scenarios", "data"):
+        other = changed(path, tmp_path / field, **{field: "rows.parquet"})
+        ends = [each.rpartition(", ")[2] for each in headings([path, other])]
+        assert ends == [f"{field} not stated", f"{field} rows.parquet"]
+
+
+def test_columns_are_explained_that_a_table_has_and_no_others(tmp_path: Path) -> None:
+    page = leaderboard.as_markdown(leaderboard.merge([evaluated(tmp_path / "now")]))
+    explained = page.partition("## Columns")[2]
+    assert "- `satisfaction`" in explained
+    assert "`judged`" not in explained

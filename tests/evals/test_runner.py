@@ -14,7 +14,7 @@ from evals import transcripts
 from evals.conduct import consistency
 from evals.metrics import compute, goal_reward, metrics_of
 from evals.runner import Setting, agent_names, evaluate, make_agents
-from evals.scores import entries, paired
+from evals.scores import entries, paired, results
 from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.registration import env_ids, make_scenario
@@ -239,6 +239,27 @@ class PlanningNumbers(Planning):
         return "Hello."
 
 
+class PlanningNonsense(Planning):
+    def act(self, observation: Any, messages: Sequence[Mapping[str, str]]) -> str:
+        self.planned = ["clarfiy"]
+        return "Hello."
+
+
+def test_a_plan_names_strategies_of_the_scenario() -> None:
+    with pytest.raises(TdGymError, match=r"Agent 'bad' planned: Unknown strategy 'clarfiy'.*Did you mean 'clarify'"):
+        evaluate(Setting(ENV, episodes=2), {"bad": PlanningNonsense()})
+
+
+class OneText(Planning):
+    def act_batch(self, observations: Any, messages: Sequence[Any]) -> str:
+        return "x" * len(messages)
+
+
+def test_one_text_is_no_list_of_replies() -> None:
+    with pytest.raises(TdGymError, match="Agent 'bad' failed in dialogue 0: TypeError: one text, not a list"):
+        evaluate(Setting(ENV, episodes=2), {"bad": OneText()})
+
+
 @pytest.mark.parametrize("agent", [PlanningTooMuch(), PlanningNumbers()], ids=lambda each: type(each).__name__)
 def test_a_plan_that_is_no_plan_is_refused(agent: Any) -> None:
     with pytest.raises(TdGymError, match=r"'bad' planned \[.*\] for 1 messages; it must name a strategy for each"):
@@ -286,6 +307,30 @@ def test_paired_differences_are_per_dialogue_and_both_ways() -> None:
     found = paired(values, dict.fromkeys(values, np.arange(3)))
     assert found["a-b"]["m"] == {"mean": 0.5, "ci95": [0.5, 0.5], "n": 3}
     assert found["b-a"]["m"] == {"mean": -0.5, "ci95": [-0.5, -0.5], "n": 3}
+
+
+def test_a_difference_the_other_way_has_its_bounds_in_order() -> None:
+    values = {"a": {"m": np.array([1.0, 2.0, 6.0, 0.0])}, "b": {"m": np.zeros(4)}}
+    found = paired(values, dict.fromkeys(values, np.arange(4)))
+    low, high = found["a-b"]["m"]["ci95"]
+    assert low < high
+    assert found["b-a"]["m"] == {"mean": -2.25, "ci95": [-high, -low], "n": 4}
+
+
+def test_differences_rest_on_cases_and_not_on_how_often_they_were_held() -> None:
+    once = {"a": {"m": np.array([1.0, 2.0, 6.0, 0.0])}, "b": {"m": np.zeros(4)}}
+    often = {name: {"m": np.tile(each["m"], 5)} for name, each in once.items()}
+    one = paired(once, dict.fromkeys(once, np.arange(4)))
+    other = paired(often, dict.fromkeys(once, np.tile(np.arange(4), 5)))
+    assert other["a-b"]["m"]["ci95"] == pytest.approx(one["a-b"]["m"]["ci95"])
+
+
+def test_customers_that_were_met_again_make_no_result_surer() -> None:
+    setting = Setting(ENV, episodes=8)
+    held = evaluate(setting, make_agents(["scripted"], setting)).dialogues["scripted"]
+    once, often = (results(setting, {"a": [*held] * times}, [])["agents"]["a"]["metrics"] for times in (1, 5))
+    assert often["turns"]["ci95"] == pytest.approx(once["turns"]["ci95"])
+    assert (once["turns"]["n"], often["turns"]["n"]) == (8, 40)
 
 
 def test_names_are_specs_directories_their_own_name_and_doubles_numbered(tmp_path: Path) -> None:

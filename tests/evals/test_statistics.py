@@ -83,8 +83,13 @@ def test_cases_count_by_their_dialogues() -> None:
     """Resamples of two cases, 0 0 0 and 3: both of the first, one of each in two ways, both of the second."""
     low, high = bootstrap_mean([0.0, 0.0, 0.0, 3.0], seed=0, cases=[1, 1, 1, 2])[1:3]
     assert (low, high) == (0.0, 3.0)
-    middle = bootstrap_mean([0.0, 0.0, 0.0, 3.0] * 9, seed=0, cases=[*[1, 1, 1, 2] * 9])
-    assert middle.mean == pytest.approx(0.75)
+
+
+def test_a_case_weighs_as_much_as_it_has_dialogues() -> None:
+    """Twenty cases of nine zeros and twenty of one 1: the mean is 0.1, and that of the cases' means 0.5."""
+    cases = [*np.repeat(np.arange(20), 9), *range(20, 40)]
+    interval = bootstrap_mean([0.0] * 180 + [1.0] * 20, seed=0, cases=cases)
+    assert interval.low < interval.mean == 0.1 < interval.high < 0.2
 
 
 def test_bootstrap_covers_the_truth_about_nineteen_times_in_twenty() -> None:
@@ -149,3 +154,9 @@ def test_pass_hat_k_is_unbiased(k: int) -> None:
 def test_pass_hat_k_refuses_what_it_cannot_estimate(trials: list[list[bool]], k: int) -> None:
     with pytest.raises(TdGymError):
         pass_hat_k(trials, k)
+
+
+def test_an_interval_of_differences_has_the_level_asked_for() -> None:
+    values = [1.0, 2.0, 3.0, 4.0, 5.0]
+    assert mean_t(values, 0.99).high - 3.0 == pytest.approx(4.604 * 0.5**0.5, abs=1e-3)
+    assert paired_t(values, [0.0] * 5, 0.99) == mean_t(values, 0.99)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +17,7 @@ from td_gym.scenarios.food_dispute.orders import draw_case, generate_order
 from td_gym.scenarios.food_dispute.scenario import FoodDispute
 from td_gym.slots import fill_slots
 from td_gym.turns import TurnResult
+from tests.personas.shares import within_sampling_error
 
 
 def episode_with(fault: str | None = None, seed: int = 0, **options: object) -> FoodDisputeEpisode:
@@ -194,3 +198,71 @@ def test_the_briefing_reads_back_and_fills_slots() -> None:
 def test_hidden_facts_are_not_in_the_service_briefing() -> None:
     text = episode_with().briefing("service").lower()
     assert not any(word in text for word in ("refund_", "cooperativ", "fault lies with", "honesty", "patience"))
+
+
+def test_what_a_complaint_hides_changes_nothing_that_the_desk_reads() -> None:
+    scenario = FoodDispute()
+    case, shown = scenario.begin(0).case, set()
+    for seed, fault in enumerate(("merchant", "courier", "none", "customer")):
+        for has_photo in (True, False):
+            order, persona = case.order._replace(fault=fault), scenario.begin(seed).case.persona
+            hidden = replace(case, order=order, persona=persona, has_photo=has_photo)
+            episode = FoodDisputeEpisode(scenario, 0, "train", None, hidden)
+            shown.add((episode.briefing("service"), *episode.features("service").tolist()))
+    assert len(shown) == 1
+
+
+def test_the_customers_screen_is_blank_where_the_desks_is_not() -> None:
+    for seed in range(30):
+        assert FoodDispute().begin(seed).features("customer")[1:4].tolist() == [0.0, 0.0, 0.0]
+
+
+def test_a_voucher_may_be_worth_the_whole_order() -> None:
+    episode = episode_with()
+    total = episode.case.order.total
+    result = say(episode, f"<action>voucher amount={total}</action>I have added a voucher to your account.")
+    assert result.costs == {"voucher": 1.0, "voucher_amount": total}
+    assert result.rewards == {"customer": 1.0}
+
+
+def test_a_voucher_announced_last_and_never_issued_costs_at_the_end() -> None:
+    episode = episode_with()
+    episode.submit("service", "I can offer you a voucher of 5.")
+    assert episode.submit("customer", "Bye. [end:3]").costs == {"inconsistent": 1.0}
+
+
+def test_a_conversation_handed_over_is_neutral_where_the_customer_gives_no_mark() -> None:
+    episode = episode_with(transfer=True)
+    say(episode, "<action>transfer</action>", "Okay.")
+    assert episode.outcome is not None
+    assert (episode.outcome["ended_by"], episode.outcome["satisfaction"]) == ("transferred", 3.0)
+
+
+def test_a_false_photo_is_paid_for_once() -> None:
+    scenario, seed = FoodDispute(), 0
+    while scenario.begin(seed).case.has_photo:
+        seed += 1
+    episode = scenario.begin(seed)
+    episode.submit("customer", "My food was cold.")
+    paid = []
+    for _ in range(2):
+        episode.submit("service", "Could you send me a photo?")
+        paid.append(episode.submit("customer", "Here is the photo.").rewards["customer"])
+    assert paid == pytest.approx([-1.02, -0.02])
+
+
+def test_reports_and_photos_follow_the_fault() -> None:
+    orders = [generate_order(number) for number in range(4000)]
+    faulty = [order for order in orders if order.fault != "none"]
+    assert not any(order.report for order in orders if order.fault == "none")
+    assert within_sampling_error(sum(order.report != "" for order in faulty), 0.35, len(faulty))
+    person = FoodDispute().begin(0).case.persona
+    honest, liar = (replace(person, honesty=honesty) for honesty in ("honest", "dishonest"))
+    photos: defaultdict[str, list[bool]] = defaultdict(list)
+    for seed in range(1500):
+        case, lied = (draw_case(seed, "train", each) for each in (honest, liar))
+        photos["none" if case.order.fault == "none" else "fault"].append(case.has_photo)
+        photos["liar"].append(lied.has_photo)
+        assert (lied.order.report, lied.order.fault) == ("", "customer")
+    for kind, share in (("fault", 0.9), ("none", 0.6), ("liar", 0.1)):
+        assert within_sampling_error(sum(photos[kind]), share, len(photos[kind])), kind

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from td_gym.envs.batch import ConversationBatch
+from td_gym.episode import Episode
 from td_gym.errors import TdGymError
 from td_gym.scenario import SPLITS
 from td_gym.scenarios.multiwoz.cases import City, load_city
@@ -285,3 +290,54 @@ def test_goals_are_made_up_for_a_folder_of_2_2_alone(tmp_path: Path) -> None:
     city = load_city(str(tmp_path))
     assert not city.goals
     assert all(city.goal(0, split, None) == (draw_goal(0, split, city.database), None) for split in SPLITS)
+
+
+def test_the_customers_step_counts_every_look_up_since_it_spoke() -> None:
+    class LooksUpTwice:
+        def reply_batch(self, episodes: Sequence[Episode]) -> list[str]:
+            looked_up = [sum(turn.aside for turn in episode.transcript) for episode in episodes]
+            return [call("query", domain="police") if count < 2 else "Well." for count in looked_up]
+
+    batch = ConversationBatch(MultiWOZ(), "customer", 1, {"service": LooksUpTwice()})
+    batch.reset([0], [0])
+    (step,) = batch.step([0], ["I need the police."])
+    assert step.info["cost"] == step.info["costs"]["db_queries"] == pytest.approx(0.1)
+
+
+def test_a_booking_with_wrong_details_is_no_success_though_its_reference_is_told() -> None:
+    episode = conversation(DINING, WANTS)
+    say(episode, f"I recommend {NAME}.")
+    say(episode, call("book", domain="restaurant", name=NAME, **{**TABLE, "people": "3"}))
+    say(episode, f"It is booked, and the reference number is {booked_reference(answer_of(episode))}.")
+    outcome = ended(episode)
+    assert (outcome["inform"], outcome["book"], outcome["success"], outcome["complete"]) == (True, False, False, True)
+
+
+def test_a_table_at_another_place_than_wanted_is_no_booking() -> None:
+    wrong = next(row for row in CITY.tables["restaurant"] if row["food"] != "indian")
+    episode = conversation(DINING, WANTS)
+    say(episode, f"I recommend {wrong['name']}.")
+    say(episode, call("book", domain="restaurant", name=wrong["name"], **TABLE))
+    assert booked_reference(answer_of(episode))
+    assert ended(episode)["book"] is False
+
+
+def test_what_was_told_of_one_place_is_not_told_of_another_that_has_the_same() -> None:
+    pairs = combinations(CITY.tables["restaurant"], 2)
+    one, _ = next(pair for pair in pairs if pair[0]["pricerange"] == pair[1]["pricerange"])
+    goal: dict[str, Any] = {"restaurant": {"inform": {"pricerange": one["pricerange"]}, "request": ["area"]}}
+    found = combinations(CITY.query("restaurant", goal["restaurant"]["inform"]), 2)
+    one, other = next(pair for pair in found if pair[0]["area"] == pair[1]["area"])
+    told = []
+    for last in (one, other):
+        episode = conversation(goal)
+        say(episode, f"I recommend {one['name']}, and it is in the {one['area']}.")
+        say(episode, f"I recommend {last['name']}.")
+        told.append(ended(episode)["success"])
+    assert told == [True, False]
+
+
+def test_what_a_visitor_wants_changes_nothing_that_the_desk_reads_before_it_speaks() -> None:
+    one, other = conversation({"restaurant": {"inform": {"food": "indian"}}}), conversation({"train": {}})
+    assert one.briefing("service") == other.briefing("service")
+    assert one.features("service").tolist() == other.features("service").tolist()

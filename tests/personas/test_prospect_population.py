@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import cache
 from itertools import combinations, product
 
@@ -8,7 +8,7 @@ import pytest
 
 from personas import SPLITS
 from personas.prospect import DO_NOT_CALL, INTEREST_BANDS, OBJECTIONS, STYLES, Prospect, interest_band
-from personas.prospect_population import Prospects
+from personas.prospect_population import Prospects, prospect_data
 from personas.splits import split_of_prospect
 from tests.personas.shares import within_sampling_error
 
@@ -76,3 +76,12 @@ def test_those_who_object_to_trust_trust_less_and_the_interested_ask_more() -> N
     assert sum(doubters) / len(doubters) < sum(others) / len(others) - 0.5
     asked = {band: [p.curiosity for p in drawn if interest_band(p.interest) == band] for band in INTEREST_BANDS}
     assert sum(asked["low"]) / len(asked["low"]) < sum(asked["high"]) / len(asked["high"]) - 0.3
+
+
+def test_a_prospects_patience_takes_every_value_of_its_range() -> None:
+    population, found = Prospects.load("standard"), defaultdict(set)
+    for seed in range(400):
+        prospect = population.sample(seed, "train")
+        found[prospect.do_not_call].add(prospect.patience)
+    for temper, (least, most) in prospect_data()["patience"].items():
+        assert found[temper] == set(range(least, most + 1)), temper

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from td_gym.scenarios.sales.credit import QUESTIONS, Question
@@ -289,7 +291,20 @@ def test_the_expert_tells_who_is_not_eligible_and_offers_nothing() -> None:
         assert outcome_of(episode)["ended_by"] == "resolved"
 
 
-def test_the_customer_gains_by_the_coupon_and_loses_by_strain() -> None:
+def test_a_credit_beyond_the_budget_is_worth_less_to_the_customer() -> None:
+    gains = []
+    for share in (1.0, 2.0):
+        episode = call()
+        case = episode.case
+        persona = replace(case.persona, interest=3, budget=case.profile.payment / share)
+        episode.case = replace(case, persona=persona)
+        say(episode, f"{OPENING} {PITCH}", "I will take it.")
+        episode.submit("service", ORDER)
+        gains.append(episode.submit("customer", "Bye. [end:4]").rewards["customer"])
+    assert gains == pytest.approx([0.0, -0.8])
+
+
+def test_the_customer_gains_by_the_coupon() -> None:
     gains = []
     for text in (PITCH, COUPON):
         episode = call()
@@ -330,3 +345,22 @@ def test_what_the_customer_hides_is_not_in_the_service_briefing() -> None:
         episode = call(seed)
         text = episode.briefing("service").lower()
         assert not any(word in text for word in ("patience", "curiosity", "temper", "interested", "objection:"))
+
+
+def test_a_coupon_that_sold_nothing_is_no_discount() -> None:
+    episode = call()
+    say(episode, OPENING)
+    say(episode, COUPON)
+    episode.submit("service", "Goodbye.")
+    episode.submit("customer", "Bye. [end:3]")
+    assert outcome_of(episode)["discount"] == 0.0
+
+
+def test_one_stock_phrase_costs_identity() -> None:
+    style = {text: say(call(), text).costs.get("identity", 0.0) for text in ("Rest assured, I see.", "I see.")}
+    assert list(style.values()) == [1.0, 0.0]
+
+
+def test_the_customers_screen_is_blank_where_the_desks_is_not() -> None:
+    for seed in range(30):
+        assert not any(Sales().begin(seed).features("customer")[1:9])
