@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out.is_dir():
         raise TdGymError(f"--out {str(args.out)!r} is a folder; name a file, for example responses.json in it.")
-    if args.out.exists() and not args.force:
+    if args.out.exists() and args.out.stat().st_size and not args.force:  # an empty file has nothing to lose
         raise TdGymError(f"{str(args.out)!r} exists; add --force to replace it, or name another --out.")
     check_device(args.device)
     check_writable(args.out.parent)

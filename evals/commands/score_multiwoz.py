@@ -62,9 +62,10 @@ def run(args: argparse.Namespace) -> int:
 
     if args.out.is_dir():
         raise TdGymError(f"--out {str(args.out)!r} is a folder; name a file, for example scores.json in it.")
-    check_other(args.out, [args.predictions, *args.data.glob("**/*.json")])
+    check_other(args.out, [args.predictions])
     check_writable(args.out.parent)
     predictions, benchmark = read_predictions(args.predictions), Benchmark(args.data)
+    check_other(args.out, benchmark.files())
     benchmark.check_knows(predictions, args.predictions)
     scores = score(predictions, benchmark, args.domains)
     write_json(args.out, asdict(scores))

@@ -95,6 +95,11 @@ class Benchmark:
         paths = {domain: self.folder / "database" / f"{domain}_db.json" for domain in DOMAINS}
         return Database({domain: _read_table(path) for domain, path in paths.items()})
 
+    def files(self) -> list[Path]:
+        """Return the files that scores are computed from."""
+        own = [self.folder / "goals.json", self.folder / "booked_domains.json"]
+        return [*own, self.references_path, self.states_path, *(self.folder / "database").glob("*.json")]
+
     def check_knows(self, predictions: Iterable[str], path: Path) -> None:
         """Raise ``TdGymError`` unless there are goals for all dialogues of the ``predictions`` read from ``path``."""
         for name in predictions:

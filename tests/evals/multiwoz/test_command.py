@@ -74,6 +74,21 @@ def test_dropped_placeholders_are_named(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 TURN: dict[str, Any] = PREDICTIONS["mul2"][0]
+
+
+@pytest.mark.parametrize("name", ["goals.json", "references/mwz21_derived.json", "database/restaurant_db.json"])
+def test_scores_do_not_replace_what_they_are_computed_from(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_benchmark(tmp_path / "data")
+    before = (data / name).read_bytes()
+    assert score(tmp_path, PREDICTIONS, "--out", str(data / ".." / "data" / name)) == 2
+    assert "would be lost" in one_line(capsys)
+    assert (data / name).read_bytes() == before
+    for _ in range(2):  # its own scores it does replace
+        assert score(tmp_path, PREDICTIONS, "--out", str(data / "scores.json")) == 0
+
+
 BAD_PREDICTIONS: dict[str, tuple[object, str]] = {
     "no object": ([TURN], "predictions.json must be a JSON object, not a list."),
     "empty": ({}, "predictions.json holds no dialogues"),
