@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 from evals.dialogue import Dialogue, DialogueTurn
@@ -45,6 +46,8 @@ RUN = 6
 """Words in a row that make a passage of the instructions."""
 SAID_BEFORE, LEAST_WORDS = 0.8, 6
 """Share of a message's runs of three words that were said before, and its words, from which it is a repetition."""
+_READ_AGAIN = attrgetter("shown", "action", "arguments", "tool_message", "strategy")
+"""What the engine makes of a message, in a transcript and in a record."""
 _CLOSED_BY_CUSTOMER = ("resolved", "hung_up")
 _ROLES = {
     "as_model": "speaks as a language model",
@@ -121,8 +124,7 @@ def _heard_again(dialogue: Dialogue, episode: Episode) -> Iterator[int]:
         if turn.seat != episode.next_seat or episode.outcome is not None:
             raise _another(dialogue, "course")
         episode.submit(turn.seat, turn.text)
-        again = episode.transcript[-1]
-        if (again.shown, again.action) != (turn.shown, turn.action):
+        if _READ_AGAIN(episode.transcript[-1]) != _READ_AGAIN(turn):
             raise _another(dialogue, "course")
         if turn.seat == "customer":
             yield place

@@ -36,7 +36,6 @@ def _run(argv: Sequence[str] | None) -> int:
     check_packages()
     import_from_here()
     words = sys.argv[1:] if argv is None else list(argv)
-    _check_not_empty(words)
     args, unknown_words = build_parser().parse_known_args(words)
     if unknown_words:  # argparse would name the whole program's help
         command = next(word for word in words if not word.startswith("-"))
@@ -44,14 +43,6 @@ def _run(argv: Sequence[str] | None) -> int:
     args.argv = words
     code: int = args.run(args)
     return code
-
-
-def _check_not_empty(words: Sequence[str]) -> None:
-    """Raise ``TdGymError`` for an empty word, which would pass for an option that was not given."""
-    before = ("td-gym", *words)
-    for option, word in zip(before, words, strict=False):
-        if not word or (word.startswith("--") and word.endswith("=")):
-            raise TdGymError(f"Nothing is given behind {option if not word else word.rstrip('=')}; an unset variable?")
 
 
 def build_parser() -> Parser:

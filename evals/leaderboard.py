@@ -124,15 +124,17 @@ def as_markdown(board: Board, columns: Sequence[str] = ()) -> str:
     envs = [section.env for section in board]
     check_columns(columns, envs)
     parts = ["# Leaderboard", f"Intervals: 95 %, of the kind each file states. {tables.note_trained_on(envs)}"]
-    shown: list[tables.Results] = []
+    explained: dict[MetricSpec, None] = {}
     for section, agents in board.items():
         headline = headline_of(section.env).name
         ordered = dict(sorted(agents.items(), key=lambda item: -_mean(item[1], headline)))
         parts.append(f"## {escape_markdown(_title(section, board))}")
         parts += [escape_markdown(note) for note in _notes(ordered)]
-        shown.append({"env": section.env, "agents": ordered})
-        parts.append(tables.markdown(tables.rows(shown[-1], [spec.name for spec in columns_of(section.env, columns)])))
-    parts += ["## Columns", tables.glossary(shown, columns)]
+        shown = _columns(section.env, ordered, columns)
+        table = tables.rows({"env": section.env, "agents": ordered}, [spec.name for spec in shown])
+        parts.append(tables.markdown(table))
+        explained |= dict.fromkeys(shown)
+    parts += ["## Columns", tables.glossary(explained)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -158,14 +160,14 @@ def _title(section: Section, board: Board) -> str:
     return title
 
 
+def _columns(env: str, agents: Mapping[str, Mapping[str, Any]], more: Sequence[str]) -> list[MetricSpec]:
+    """Return the metrics of ``env``, ``more`` among them, that some of ``agents`` has."""
+    return [spec for spec in columns_of(env, more) if any(spec.name in entry["metrics"] for entry in agents.values())]
+
+
 def absent(board: Board, columns: Sequence[str]) -> list[str]:
     """Return those of ``columns``, each once, that ``as_markdown`` does not show because no agent has them."""
-    shown = {
-        spec.name
-        for section, agents in board.items()
-        for spec in columns_of(section.env, columns)
-        if any(spec.name in entry["metrics"] for entry in agents.values())
-    }
+    shown = {spec.name for section, agents in board.items() for spec in _columns(section.env, agents, columns)}
     return [name for name in dict.fromkeys(columns) if name not in shown]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from evals.escaping import escape_markdown, printable
@@ -27,15 +27,9 @@ def note_trained_on(envs: Iterable[str]) -> str:
     )
 
 
-def glossary(board: Iterable[Results], more: Collection[str] = ()) -> str:
-    """Return what each column that some agent of ``board`` has, ``more`` among them, means as a Markdown list."""
-    known = dict.fromkeys(
-        spec
-        for results in board
-        for spec in columns_of(results["env"], more)
-        if any(spec.name in agent["metrics"] for agent in results["agents"].values())
-    )
-    return "\n".join(f"- `{spec.name}` ({_range(spec)}): {spec.definition}" for spec in known)
+def glossary(columns: Iterable[MetricSpec]) -> str:
+    """Return what each of ``columns`` means as a Markdown list."""
+    return "\n".join(f"- `{spec.name}` ({_range(spec)}): {spec.definition}" for spec in columns)
 
 
 def _range(spec: MetricSpec) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +21,14 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", HelpFormatter)
         super().__init__(allow_abbrev=False, **options)
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        """Parse as ever, but refuse an empty word, which would pass for an option that was not given."""
+        words = sys.argv[1:] if args is None else list(args)
+        for before, word in zip((self.prog, *words), words, strict=False):
+            if not word or (word.startswith("--") and word.endswith("=")):
+                self.error(f"nothing is given behind {word.rstrip('=') or before} (an unset variable?)")
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage, so that bad input gets one line."""
@@ -95,12 +104,12 @@ def servers(args: argparse.Namespace) -> Models:
     """
     names = ("concurrency", "timeout", "attempts", "max_tokens", "token_budget")
     stated = {name: value for name in names if (value := getattr(args, name)) is not None}
-    for name in (*stated, *(tape for tape in ("record", "replay") if getattr(args, tape) is not None)):
-        if not any(":" in spec for spec in _specs(args)):
-            raise TdGymError(
-                f"--{name.replace('_', '-')} is for models on servers (llm:MODEL@URL, openai:MODEL@URL), and none is "
-                "named; leave it out."
-            )
+    for_nobody = [*stated, *(name for name in ("record", "replay") if getattr(args, name) is not None)]
+    if for_nobody and not any(":" in spec for spec in _specs(args)):
+        raise TdGymError(
+            f"--{for_nobody[0].replace('_', '-')} is for models on servers (llm:MODEL@URL, openai:MODEL@URL), and none "
+            "is named; leave it out."
+        )
     settings = Settings(**stated)
     tape = Tape.replay(args.replay) if args.replay else Tape.record(args.record) if args.record else None
     return Models(settings, tape)

@@ -82,6 +82,9 @@ class Benchmark:
             places = ", ".join(str(folder / inner / "goals.json") for inner in _FOLDERS)
             raise TdGymError(f"No data of the standard procedure in {str(folder)!r}: looked for {places}.")
         self.folder = found[0]
+        self.goals_path = self.folder / "goals.json"
+        self.booked_path = self.folder / "booked_domains.json"
+        self.table_paths = {domain: self.folder / "database" / f"{domain}_db.json" for domain in DOMAINS}
         self.references_path = self._first("references/mwz22.json", "references/mwz21_derived.json")
         self.states_path = self._first("gold_states.json", "gold_states.mwz21.json")
 
@@ -92,31 +95,27 @@ class Benchmark:
     @cached_property
     def database(self) -> Database:
         """The four tables."""
-        paths = {domain: self.folder / "database" / f"{domain}_db.json" for domain in DOMAINS}
-        return Database({domain: _read_table(path) for domain, path in paths.items()})
+        return Database({domain: _read_table(path) for domain, path in self.table_paths.items()})
 
     def files(self) -> list[Path]:
         """Return the files that scores are computed from."""
-        own = [self.folder / "goals.json", self.folder / "booked_domains.json"]
-        return [*own, self.references_path, self.states_path, *(self.folder / "database").glob("*.json")]
+        return [self.goals_path, self.booked_path, self.references_path, self.states_path, *self.table_paths.values()]
 
     def check_knows(self, predictions: Iterable[str], path: Path) -> None:
         """Raise ``TdGymError`` unless there are goals for all dialogues of the ``predictions`` read from ``path``."""
         for name in predictions:
             if name not in self._goals:
-                goals = self.folder / "goals.json"
-                raise TdGymError(f"{path}: dialogue {name!r} is not in {goals}; ids look like 'sng0073'.")
+                raise TdGymError(f"{path}: dialogue {name!r} is not in {self.goals_path}; ids look like 'sng0073'.")
 
     def goal(self, dialogue: str) -> Goal:
         """Return what the user of ``dialogue`` wants."""
-        entry, where = _entry(self._goals, dialogue, self.folder / "goals.json")
+        entry, where = _entry(self._goals, dialogue, self.goals_path)
         domains = as_object(entry, where)
         return {domain: _read_goal(domains[domain], f"{where}, domain {domain!r}") for domain in domains}
 
     def booked(self, dialogue: str, turns: int) -> list[tuple[str, ...]]:
         """Return the domains booked at each of the first ``turns`` turns of ``dialogue``."""
-        path = self.folder / "booked_domains.json"
-        return [as_texts(domains, where) for domains, where in _turns(self._booked, dialogue, turns, path)]
+        return [as_texts(domains, where) for domains, where in _turns(self._booked, dialogue, turns, self.booked_path)]
 
     def references(self, dialogue: str, turns: int) -> list[str]:
         """Return the normal reference responses of the first ``turns`` turns of ``dialogue``."""
@@ -129,11 +128,11 @@ class Benchmark:
 
     @cached_property
     def _goals(self) -> dict[str, Any]:
-        return _read_object(self.folder / "goals.json")
+        return _read_object(self.goals_path)
 
     @cached_property
     def _booked(self) -> dict[str, Any]:
-        return _read_object(self.folder / "booked_domains.json")
+        return _read_object(self.booked_path)
 
     @cached_property
     def _references(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import product
 from typing import Any
 
 import gymnasium
@@ -197,15 +198,15 @@ def test_every_strategy_of_the_procedure_is_admissible_somewhere(env_id: str) ->
     plain = make_scenario(env_id)
     scenario = make_scenario(env_id, transfer=True) if isinstance(plain, Desk) else plain
     customer = {"customer": scenario.customer(scenario.customers[0])}
+    seats = players(scenario)
     missing = {*scenario.strategies[:-1]}  # the last is that of a message which follows none
-    for seed in range(40):
-        for name in ("expert", "caller"):
-            episode, player = scenario.begin(seed), players(scenario)[name]
+    for seed, name in product(range(40), ("expert", "caller")):
+        episode = scenario.begin(seed)
+        play_on(episode, customer)
+        while missing and episode.outcome is None:
+            missing -= {*scenario.admissible(episode)}
+            episode.submit("service", *seats[name].reply_batch([episode]))
             play_on(episode, customer)
-            while missing and episode.outcome is None:
-                missing -= {*scenario.admissible(episode)}
-                episode.submit("service", *player.reply_batch([episode]))
-                play_on(episode, customer)
     assert not missing
 
 

@@ -58,7 +58,7 @@ SELF_PLAY = ["self-play", "--env", ENV, "--steps", "1", "--out", "OUT"]
 BAD = {
     "no command": ([], "arguments are required"),
     "unknown command": (["evalute"], "evalute"),
-    "an empty option": ([*EVALUATE, "--customer", ""], "Nothing is given behind --customer; an unset variable?"),
+    "an empty option": ([*EVALUATE, "--customer", ""], "Nothing is given behind --customer (an unset variable?)"),
     "an empty option with a sign": ([*EVALUATE, "--population="], "Nothing is given behind --population"),
     "an empty folder": (["leaderboard", ""], "Nothing is given behind leaderboard"),
     "a recording of nobody": ([*EVALUATE, "--record", "OUT.jsonl"], "--record is for models on servers"),
