@@ -95,7 +95,8 @@ class Reader:
 
     def read(self, text: str) -> frozenset[str]:
         """Return the acts of ``text``: those of its sentences."""
-        return frozenset().union(*map(self._read, sentences(text)))
+        found = list(map(self._read, sentences(text)))
+        return found[0] if len(found) == 1 else frozenset().union(*found)
 
     def _read_sentence(self, sentence: str) -> frozenset[str]:
         return self._read_form(zeroed(sentence))  # no pattern knows one figure from another

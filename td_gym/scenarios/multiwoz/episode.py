@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td_gym.protocol import ParsedMessage
-from td_gym.reading.repetition import repetition
+from td_gym.reading.repetition import Said
 from td_gym.scenarios.desk import DeskEpisode, as_flags
 from td_gym.scenarios.multiwoz import sop
 from td_gym.scenarios.multiwoz.acts import read_service
@@ -42,6 +42,7 @@ class MultiWOZEpisode(DeskEpisode):
         self.desk = ServiceDesk(scenario.database, seed, taken)
         self.progress = sop.Progress()
         self.told = Told(self.desk)
+        self._said = Said()
         self._queries = 0
         self._made: set[object] = set()
         """Acts and look-ups so far."""
@@ -93,7 +94,7 @@ class MultiWOZEpisode(DeskEpisode):
         acts = read_service(text, self.scenario.database, self.progress.state.domain) if text else ()
         strategy = sop.detect_strategy(acts, message.action)
         allowed = self.allows(strategy)
-        overlap = repetition(text, self.said())
+        overlap = self._said.repetition(text)
         open_before = self._open()
         wanted = {domain: self.progress.state.need(domain).sought(domain) for domain in _domain_of(message)}
         self._take_note(call)

@@ -17,8 +17,14 @@ from td_gym.scenarios.sales.figures import tables
 
 COMPUTED = ("cost_of_days", "monthly_payment")
 """Questions whose answers depend on an amount and a time."""
-STATED = ("rate", "fee", "limit", "coupon_value", "coupon_expiry")
-"""Questions whose answers are figures of the profile."""
+STATED = {
+    "rate": "monthly_rate",
+    "fee": "fee",
+    "limit": "credit_limit",
+    "coupon_value": "coupon",
+    "coupon_expiry": "coupon_days",
+}
+"""Questions whose answers are figures of the profile, and the profile's names for these."""
 QUESTIONS = (*COMPUTED, *STATED, "eligible")
 MOST_MONEY, MOST_MONTHS = 1e7, 600
 """No credit is larger, or longer, than this; larger figures are not computed with."""
@@ -112,7 +118,7 @@ def ask(profile: Profile, name: str, amount: float = 0.0, days: int = 0) -> Ques
 
     ``cost_of_days`` needs ``amount`` and ``days``; ``monthly_payment`` needs ``amount`` and 30 ``days`` a month.
     """
-    answer = computed(profile, name, amount, days) if name in COMPUTED else stated_answers(profile)[name]
+    answer = computed(profile, name, amount, days) if name in COMPUTED else stated_answer(profile, name)
     return Question(name, amount, days, answer, tables()["questions"][name]["kind"])
 
 
@@ -129,13 +135,8 @@ def question_text(question: Question) -> str:
     return text.format(amount=money(question.amount), days=question.days, months=question.days // 30)
 
 
-def stated_answers(profile: Profile) -> Mapping[str, str | float]:
-    """Return the answers that stand in the profile."""
-    return {
-        "rate": profile.monthly_rate,
-        "fee": profile.fee,
-        "limit": profile.credit_limit,
-        "coupon_value": profile.coupon,
-        "coupon_expiry": float(profile.coupon_days),
-        "eligible": "yes" if profile.eligible else "no",
-    }
+def stated_answer(profile: Profile, name: str) -> str | float:
+    """Return the answer to question ``name`` that stands in the profile: one of ``STATED``, or ``eligible``."""
+    if name == "eligible":
+        return "yes" if profile.eligible else "no"
+    return float(getattr(profile, STATED[name]))

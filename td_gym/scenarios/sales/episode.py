@@ -12,7 +12,7 @@ import numpy.typing as npt
 from td_gym.judges.wellformed import wellformed
 from td_gym.protocol import ParsedMessage
 from td_gym.reading.numerals import numbers
-from td_gym.reading.repetition import repetition
+from td_gym.reading.repetition import Said
 from td_gym.scenarios.desk import DeskEpisode, as_flags
 from td_gym.scenarios.sales import manners, sop
 from td_gym.scenarios.sales.acts import detect_acts
@@ -43,6 +43,7 @@ class SalesEpisode(DeskEpisode):
         self.progress = sop.Progress(eligible=case.profile.eligible)
         self.overlap = 0.0
         """The ``repetition`` of the agent's last message."""
+        self._said = Said()
         self._done: set[str] = set()
         """Acts of the agent so far."""
         self._customer_acts: frozenset[str] = frozenset()
@@ -106,7 +107,7 @@ class SalesEpisode(DeskEpisode):
         strategy = sop.detect_strategy(acts, message.action)
         tool_message = self._call(message)
         done = "" if tool_message else message.action
-        self.overlap = repetition(text, self.said())
+        self.overlap = self._said.repetition(text)
         style = manners.bot_style(text, self.overlap)
         broken = manners.breaches(
             text,

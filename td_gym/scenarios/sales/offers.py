@@ -20,7 +20,7 @@ from td_gym.scenarios.sales.credit import (
     ask,
     computed,
     interest,
-    stated_answers,
+    stated_answer,
 )
 from td_gym.scenarios.sales.figures import Figure, figures, tables
 
@@ -199,7 +199,7 @@ def false_figures(text: str, profile: Profile) -> frozenset[str]:
     """
     stated = figures(text)
     found = {f.label for f in stated if f.label in QUESTIONS and not _is_true(f, stated, profile)}
-    if eligibility(text) not in ("", stated_answers(profile)["eligible"]):
+    if eligibility(text) not in ("", stated_answer(profile, "eligible")):
         found.add("eligible")
     return frozenset(found)
 
@@ -207,7 +207,7 @@ def false_figures(text: str, profile: Profile) -> frozenset[str]:
 def _is_true(figure: Figure, stated: tuple[Figure, ...], profile: Profile) -> bool:
     if figure.label in COMPUTED:
         return _fits(figure, stated, profile)
-    return not _wrong(figure, figure.label, stated_answers(profile)[figure.label])
+    return not _wrong(figure, figure.label, stated_answer(profile, figure.label))
 
 
 def _fits(figure: Figure, stated: tuple[Figure, ...], profile: Profile) -> bool:
