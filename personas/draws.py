@@ -16,7 +16,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _MASK = (1 << 64) - 1
-_DIGEST = Struct("<16I")
+_DIGEST = Struct(">16I")
+"""The numbers of a digest that was turned around, the last first, so that they can be popped."""
 _UNIT = 1.0 / (1 << 32)
 
 
@@ -78,23 +79,20 @@ class Stream:
     one.  Two purposes, or two seeds, have nothing in common.
     """
 
-    __slots__ = ("_block", "_key", "_place", "_words")
+    __slots__ = ("_block", "_key", "_words")
 
     def __init__(self, seed: int, purpose: str) -> None:
         self._key = f"{seed}/{purpose}".encode("utf-8", "surrogatepass")
         self._block = 0
-        self._place = 0
-        self._words = _DIGEST.unpack(blake2b(self._key).digest())
+        self._words = [*_DIGEST.unpack(blake2b(self._key).digest()[::-1])]
 
     def uniform(self) -> float:
         """Return a float in [0, 1), a multiple of 2**-32."""
-        place = self._place
-        if place == 16:
+        if not self._words:
             self._block += 1
-            self._words = _DIGEST.unpack(blake2b(self._key, salt=self._block.to_bytes(16, "little")).digest())
-            place = 0
-        self._place = place + 1
-        return self._words[place] * _UNIT  # type: ignore[no-any-return]
+            salted = blake2b(self._key, salt=self._block.to_bytes(16, "little"))
+            self._words += _DIGEST.unpack(salted.digest()[::-1])
+        return self._words.pop() * _UNIT  # type: ignore[no-any-return]
 
     def integer(self, low: int, high: int) -> int:
         """Return an integer in [low, high), at most 2**32 apart."""

@@ -82,10 +82,9 @@ class Ledger:
 
     def read(self, episode: Episode, seat: str) -> str:
         """Return the briefing and every message so far, as ``seat`` reads them."""
-        transcript = episode.transcript
-        while self._seen < len(transcript):
-            self._read += lines(transcript[self._seen], seat, episode.scenario.max_chars, self._notes)
-            self._seen += 1
+        for turn in episode.transcript[self._seen :]:
+            self._read += lines(turn, seat, episode.scenario.max_chars, self._notes)
+        self._seen = len(episode.transcript)
         return self._read
 
     def step(self, episode: Episode, seat: str, debug: bool) -> Step:

@@ -8,7 +8,6 @@ half up, to cents.  Neither contains the fee, which is paid once, or the coupon,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache

@@ -37,7 +37,7 @@ _MEANS_FROM: list[tuple[float, float]] = sorted(
     ((float(least), points) for least, points in _SCALES["means_from"].items()), reverse=True
 )
 """Points of means, by the least share of the monthly payment that the budget covers."""
-_WORTH = frozenset(theme for themes in _EARNED_BY.values() for theme in themes)
+_WORTH = tuple(dict.fromkeys(theme for themes in _EARNED_BY.values() for theme in themes))
 _LED_FROM = {"relaxed": 1, "wary": 3, "strict": 4}
 """Signs out of three, of trust, of little curiosity and of interest, that make a prospect one who is led."""
 
@@ -125,7 +125,7 @@ def won(state: State, case: Case) -> bool:
 def earn(state: State, heard: Heard, turn: Turn, case: Case) -> None:
     """Give each piece of good service its share: less without figures, less in a telegram."""
     share = _CLIPPED if is_curt(turn.shown) else 1.0
-    for theme in heard.themes & _WORTH:
+    for theme in filter(heard.themes.__contains__, _WORTH):
         vague = theme in _NEEDS_FIGURES and theme not in heard.figured
         _credit(state, theme, share * (_VAGUE if vague else 1.0))
     if state.objected and f"ease_{case.persona.objection}" in heard.themes:

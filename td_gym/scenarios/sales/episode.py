@@ -16,7 +16,7 @@ from td_gym.reading.repetition import Said
 from td_gym.scenarios.desk import DeskEpisode, as_flags
 from td_gym.scenarios.sales import manners, sop
 from td_gym.scenarios.sales.acts import detect_acts
-from td_gym.scenarios.sales.credit import COMPUTED, Question, ask
+from td_gym.scenarios.sales.credit import COMPUTED, Profile, Question, ask
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, detect_customer_acts
 from td_gym.scenarios.sales.offers import Case, answers, false_figures, states_wrongly
 from td_gym.scenarios.sales.topics import topic_of
@@ -53,14 +53,16 @@ class SalesEpisode(DeskEpisode):
         """Share of the coupon that was booked."""
         self._offer = case.profile
         """What may be stated: the profile, with the booked part for the coupon."""
-        self._profile_screen: list[float] = []
+        self._profile_screen = _screen(case.profile)
+        self._stage = 0
+        """Stage at the last message."""
 
     def features(self, seat: str) -> npt.NDArray[np.float32]:
         """Return the agent's screen as numbers; the profile is blank for the customer."""
         progress = self.progress
         values = [
             1.0 - min(1.0, self.service_turns / self.scenario.max_turns),
-            *self._profile_features(seat == "service"),
+            *(self._profile_screen if seat == "service" else (0.0,) * len(self._profile_screen)),
             progress.opened,
             progress.disclosed,
             progress.qualified,
@@ -76,21 +78,6 @@ class SalesEpisode(DeskEpisode):
             *as_flags(self._customer_acts, CUSTOMER_ACTS),
         ]
         return np.array(values, dtype=np.float32)
-
-    def _profile_features(self, desk: bool) -> list[float]:
-        if not self._profile_screen:
-            profile = self.case.profile
-            figures = (
-                profile.credit_limit / 20_000,
-                profile.monthly_rate / 2.5,
-                profile.fee / 100,
-                profile.coupon / 200,
-                profile.coupon_days / 30,
-                profile.months_customer / 120,
-                profile.loans_before / 5,
-            )
-            self._profile_screen = [*(min(1.0, figure) for figure in figures), float(profile.eligible)]
-        return self._profile_screen if desk else [0.0] * len(self._profile_screen)
 
     def sees(self, seat: str) -> str:
         """Return what the customer's account shows of coupon and order."""
@@ -120,11 +107,10 @@ class SalesEpisode(DeskEpisode):
         )
         wrong = self._is_wrong(text)
         costs = self._costs(done, len(broken), style, wrong)
-        stage = self.progress.stage()
         allowed = self.allows(strategy)
         new = bool(acts - self._done) or (self.progress.question_open and "answer" in acts)
         self.progress.hear_service(acts, done)
-        advances = self.progress.stage() > stage
+        advances = self._advances()
         terms = {
             "wellformed": wellformed(text),
             "repetition": 1.0 - self.overlap,
@@ -200,12 +186,11 @@ class SalesEpisode(DeskEpisode):
     def hear_customer(self, shown: str) -> CustomerEffect:
         """Read the customer's acts and grade how the service turn before was received."""
         acts = detect_customer_acts(shown)
-        before = self.progress.stage()
         warm = self.progress.interested
         self.progress.hear_customer(acts)
         self._asked = self._question_in(shown)
         self._customer_acts = acts
-        return CustomerEffect(acts, self._grade(acts, before, warm))
+        return CustomerEffect(acts, self._grade(acts, warm))
 
     def _question_in(self, shown: str) -> Question | None:
         """Return the profile question that a message asks, ``None`` for none that the profile answers."""
@@ -215,10 +200,16 @@ class SalesEpisode(DeskEpisode):
             return next((own for own in self.case.questions if own.name == topic and own.amount in named), None)
         return ask(self._offer, topic) if topic else None
 
-    def _grade(self, acts: frozenset[str], stage_before: int, warm: bool) -> int:
+    def _advances(self) -> bool:
+        """Whether the last message brought the conversation a stage further."""
+        before, self._stage = self._stage, self.progress.stage()
+        return self._stage > before
+
+    def _grade(self, acts: frozenset[str], warm: bool) -> int:
+        advances = self._advances()
         if acts & {"insult", "refuse"} or ("leave" in acts and not self.progress.ordered and "thank" not in acts):
             return 0
-        if self.progress.stage() > stage_before or "accept_order" in acts or ("interested" in acts and not warm):
+        if advances or "accept_order" in acts or ("interested" in acts and not warm):
             return 3
         return 2 if acts - _PASSIVE else 1
 
@@ -250,3 +241,17 @@ class SalesEpisode(DeskEpisode):
         strain = max(0.0, self.case.profile.payment / persona.budget - 1.0)
         worth = 0.4 * (persona.interest - 3) - min(0.8, 0.8 * strain) + 0.2 * self._coupon
         return max(-1.0, min(1.0, worth))
+
+
+def _screen(profile: Profile) -> tuple[float, ...]:
+    """Return what the lender's system shows of a customer, as numbers in [0, 1]."""
+    figures = (
+        profile.credit_limit / 20_000,
+        profile.monthly_rate / 2.5,
+        profile.fee / 100,
+        profile.coupon / 200,
+        profile.coupon_days / 30,
+        profile.months_customer / 120,
+        profile.loans_before / 5,
+    )
+    return (*(min(1.0, figure) for figure in figures), float(profile.eligible))

@@ -51,7 +51,7 @@ def _stiffness(text: str) -> float:
 @lru_cache(maxsize=8192)
 def _stock_of(sentence: str) -> frozenset[str]:
     lowered = sentence.lower().replace("’", "'")
-    return frozenset([phrase for phrase in _STOCK if phrase in lowered])
+    return frozenset(filter(lowered.__contains__, _STOCK))
 
 
 def breaches(
