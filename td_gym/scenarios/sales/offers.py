@@ -158,14 +158,16 @@ def _wrong(figure: Figure, name: str, answer: str | float) -> bool:
     return not _matches(figure, name, answer)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _eligibility_cues() -> Mapping[str, re.Pattern[str]]:
-    return {
-        name: re.compile(
-            "|".join(rf"(?<![a-z]){re.escape(phrase)}" if phrase[:3] != "n't" else phrase for phrase in phrases)
-        )
-        for name, phrases in tables()["eligible"].items()
-    }
+    return {name: _any_phrase(phrases) for name, phrases in tables()["eligible"].items()}
+
+
+def _any_phrase(phrases: list[str]) -> re.Pattern[str]:
+    """Return a pattern of ``phrases``, each at the start of a word, but for "n't", which stands in one."""
+    parted = [phrase for phrase in phrases if phrase.startswith("n't")]
+    whole = [re.escape(phrase) for phrase in phrases if phrase not in parted]
+    return re.compile("|".join([rf"(?<![a-z])(?:{'|'.join(whole)})", *parted]))
 
 
 @lru_cache(maxsize=8192)
