@@ -13,13 +13,13 @@ _READ_LIMIT = 4096
 
 
 class Said:
-    """What an agent has said so far: nothing at first, then each message whose ``repetition`` was asked for."""
+    """The three-word runs that an agent has said so far; nothing at first."""
 
     def __init__(self) -> None:
         self._runs: set[str] = set()
 
-    def repetition(self, text: str) -> float:
-        """Return the share of the three-word runs of ``text`` that the agent has said before, 0..1; now it said them.
+    def add(self, text: str) -> float:
+        """Take in the next message and return the share of its runs that the agent had said before, 0..1.
 
         Said before: in an earlier message or in an earlier sentence of ``text``.  A sentence shorter than three words
         is one run.
@@ -35,11 +35,11 @@ class Said:
 
 
 def repetition(text: str, earlier: Iterable[str]) -> float:
-    """Return the ``repetition`` of ``text`` by an agent who has said the messages ``earlier``, in order."""
+    """Return the share of ``text`` that an agent who said ``earlier`` so far has said before; see ``Said``."""
     said = Said()
     for message in earlier:
-        said.repetition(message)
-    return said.repetition(text)
+        said.add(message)
+    return said.add(text)
 
 
 @lru_cache(maxsize=8192)

@@ -94,7 +94,7 @@ class MultiWOZEpisode(DeskEpisode):
         acts = read_service(text, self.scenario.database, self.progress.state.domain) if text else ()
         strategy = sop.detect_strategy(acts, message.action)
         allowed = self.allows(strategy)
-        overlap = self._said.repetition(text)
+        overlap = self._said.add(text)
         open_before = self._open()
         wanted = {domain: self.progress.state.need(domain).sought(domain) for domain in _domain_of(message)}
         self._take_note(call)

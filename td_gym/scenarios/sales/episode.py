@@ -94,7 +94,7 @@ class SalesEpisode(DeskEpisode):
         strategy = sop.detect_strategy(acts, message.action)
         tool_message = self._call(message)
         done = "" if tool_message else message.action
-        self.overlap = self._said.repetition(text)
+        self.overlap = self._said.add(text)
         style = manners.bot_style(text, self.overlap)
         broken = manners.breaches(
             text,
@@ -110,7 +110,7 @@ class SalesEpisode(DeskEpisode):
         allowed = self.allows(strategy)
         new = bool(acts - self._done) or (self.progress.question_open and "answer" in acts)
         self.progress.hear_service(acts, done)
-        advances = self._advances()
+        advances = self._moved_on()
         terms = {
             "wellformed": wellformed(text),
             "repetition": 1.0 - self.overlap,
@@ -200,13 +200,13 @@ class SalesEpisode(DeskEpisode):
             return next((own for own in self.case.questions if own.name == topic and own.amount in named), None)
         return ask(self._offer, topic) if topic else None
 
-    def _advances(self) -> bool:
-        """Whether the last message brought the conversation a stage further."""
+    def _moved_on(self) -> bool:
+        """Note the stage that this message has led to, and return whether it is a later one than before."""
         before, self._stage = self._stage, self.progress.stage()
         return self._stage > before
 
     def _grade(self, acts: frozenset[str], warm: bool) -> int:
-        advances = self._advances()
+        advances = self._moved_on()
         if acts & {"insult", "refuse"} or ("leave" in acts and not self.progress.ordered and "thank" not in acts):
             return 0
         if advances or "accept_order" in acts or ("interested" in acts and not warm):
