@@ -94,8 +94,9 @@ def check_entry(data: Any, where: str) -> None:
         raise TdGymError(f"{where}.ci95 must be two numbers, not {len(bounds)}.")
     for bound in bounds:
         as_number(bound, f"{where}.ci95")
-    if as_number(field_of(data, "n", where), f"{where}.n") % 1:
-        raise TdGymError(f"{where}.n must be a whole number, not {data['n']}.")
+    count = as_number(field_of(data, "n", where), f"{where}.n")
+    if count < 0 or count % 1:
+        raise TdGymError(f"{where}.n must be a whole number of at least 0, not {data['n']}.")
 
 
 def check_pairs(names: Sequence[str]) -> None:
