@@ -6,13 +6,16 @@ lists earn nothing in training.  Evaluation measures fluency by other code.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 from itertools import pairwise, product
 from operator import eq
 
 from personas.packaged import packaged_toml
-from td_gym.reading.sentences import ASCII, sentences, zeroed
+from td_gym.reading.sentences import ASCII, lowered, sentences, zeroed
 
+READ_LIMIT = 2000
+"""Characters of a message that are judged."""
 _LISTS = packaged_toml(__package__, "wellformed.toml")
 
 
@@ -40,25 +43,32 @@ _NO_PUNCTUATION = ASCII | str.maketrans("", "", '.,;:!?"()“”')
 
 def wellformed(text: str) -> float:
     """Return the share of well-formed sentences in ``text``, 0..1; 0 for an empty message."""
-    parts = sentences(text[:2000])
-    return sum(map(_is_wellformed, parts)) / len(parts) if parts else 0.0
+    return share(list(map(_remembered, sentences(text[:READ_LIMIT]))))
 
 
-@lru_cache(maxsize=8192)
-def _is_wellformed(sentence: str) -> bool:
-    """Whether a sentence has the form of one, and no word stands twice in a row."""
-    form = zeroed(sentence)
+def share(wellformed: Collection[bool]) -> float:
+    """Return how many of a message's sentences are well-formed, as a share; 0 where there are none."""
+    return sum(wellformed) / len(wellformed) if wellformed else 0.0
+
+
+def is_wellformed(sentence: str, form: str) -> bool:
+    """Whether a sentence, whose ``zeroed`` form is ``form``, has the form of one, and no word stands twice in a row."""
     return _has_form(form) and not (_stammers(form) and _stammers(sentence))  # two figures in a row may differ
 
 
 @lru_cache(maxsize=8192)
+def _remembered(sentence: str) -> bool:
+    return is_wellformed(sentence, zeroed(sentence))
+
+
+@lru_cache(maxsize=8192)
 def _stammers(sentence: str) -> bool:
-    words = _words(sentence.lower().replace("’", "'"))
+    words = _words(lowered(sentence))
     return any(map(eq, words, words[1:]))
 
 
-def _words(lowered: str) -> list[str]:
-    return lowered.translate(_NO_PUNCTUATION).split()
+def _words(text: str) -> list[str]:
+    return text.translate(_NO_PUNCTUATION).split()
 
 
 @lru_cache(maxsize=8192)
@@ -66,11 +76,11 @@ def _has_form(sentence: str) -> bool:
     """Whether a sentence begins and ends like one, has a predicate, and no two words clash."""
     if sentence[-1] not in ".!?" or not (sentence[0].isupper() or sentence[0].isdigit() or sentence[0] in "[\"'“"):
         return False
-    lowered = sentence.lower().replace("’", "'")
-    tokens = lowered.split()
+    text = lowered(sentence)
+    tokens = text.split()
     if len(tokens) > 40 or not _DANGLING.isdisjoint(tokens):
         return False
-    words = _words(lowered)
+    words = _words(text)
     if len(words) > 1 and _PREDICATES.isdisjoint(words) and not any(word.endswith(_ENDINGS) for word in words):
         return False
     return _BROKEN_PAIRS.isdisjoint(pairwise(words))

@@ -91,7 +91,8 @@ class Reader:
         self.keyed = frozenset(keys)
         self.keyless = keyless
         self._read = lru_cache(maxsize=REMEMBERED)(self._read_sentence)
-        self._read_form = lru_cache(maxsize=REMEMBERED)(self._match)
+        self.read_form = lru_cache(maxsize=REMEMBERED)(self._match)
+        """Return the acts of a ``zeroed`` sentence."""
 
     def read(self, text: str) -> frozenset[str]:
         """Return the acts of ``text``: those of its sentences."""
@@ -99,7 +100,7 @@ class Reader:
         return found[0] if len(found) == 1 else frozenset().union(*found)
 
     def _read_sentence(self, sentence: str) -> frozenset[str]:
-        return self._read_form(zeroed(sentence))  # no pattern knows one figure from another
+        return self.read_form(zeroed(sentence))  # no pattern knows one figure from another
 
     def _match(self, sentence: str) -> frozenset[str]:
         coded = self.encode(sentence)

@@ -59,7 +59,6 @@ def numbers(text: str) -> tuple[float, ...]:
     return tuple([number.value for sentence in sentences(text) for number in find_numbers(sentence.lower())])
 
 
-@lru_cache(maxsize=8192)
 def find_numbers(text: str) -> tuple[Number, ...]:
     """Return the numbers of a sentence, which is in small letters, with places and readings, in order; never raises."""
     places, spoken = _places(zeroed(text))  # where numbers stand does not depend on which they are

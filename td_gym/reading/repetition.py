@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from td_gym.reading.sentences import sentences
+from td_gym.reading.sentences import lowered, sentences
 
+READ_LIMIT = 4096
+"""Characters of a message that are read for it."""
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
-_READ_LIMIT = 4096
+
+Runs = Sequence[str]
+"""The runs of a sentence, in order."""
 
 
 class Said:
-    """The three-word runs that an agent has said so far; nothing at first."""
+    """The runs of what an agent has said so far; nothing at first."""
 
     def __init__(self) -> None:
         self._runs: set[str] = set()
 
-    def add(self, text: str) -> float:
-        """Take in the next message and return the share of its runs that the agent had said before, 0..1.
+    def add(self, message: Iterable[Runs]) -> float:
+        """Take in the next message, sentence by sentence; return the share of its runs that was said before, 0..1.
 
-        Said before: in an earlier message or in an earlier sentence of ``text``.  A sentence shorter than three words
-        is one run.
+        Said before: in an earlier message or in an earlier sentence of this one.
         """
         said = self._runs
         total = repeated = 0
-        for sentence in sentences(text[:_READ_LIMIT]):
-            runs = _runs_of(sentence)
+        for runs in message:
             total += len(runs)
             repeated += sum(map(said.__contains__, runs))
             said.update(runs)
@@ -38,13 +40,21 @@ def repetition(text: str, earlier: Iterable[str]) -> float:
     """Return the share of ``text`` that an agent who said ``earlier`` so far has said before; see ``Said``."""
     said = Said()
     for message in earlier:
-        said.add(message)
-    return said.add(text)
+        said.add(runs(message))
+    return said.add(runs(text))
 
 
-@lru_cache(maxsize=8192)
-def _runs_of(sentence: str) -> tuple[str, ...]:
-    words = _WORD.findall(sentence.lower().replace("’", "'"))
+def runs(text: str) -> list[Runs]:
+    """Return the runs of each sentence of ``text``."""
+    return list(map(_remembered, sentences(text[:READ_LIMIT])))
+
+
+def runs_of(sentence: str) -> Runs:
+    """Return the runs of three words of a sentence; a shorter one is one run."""
+    words = _WORD.findall(lowered(sentence))
     if len(words) < 3:
         return (" ".join(words),) if words else ()
     return tuple(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
+
+
+_remembered = lru_cache(maxsize=8192)(runs_of)

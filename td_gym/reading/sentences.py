@@ -18,7 +18,11 @@ def sentences(text: str) -> tuple[str, ...]:
     return tuple(filter(None, map(str.strip, parted.splitlines())))
 
 
-@lru_cache(maxsize=1024)
+def lowered(text: str) -> str:
+    """Return ``text`` in small letters, with one kind of apostrophe."""
+    return text.lower().replace("’", "'")
+
+
 def zeroed(sentence: str) -> str:
     """Return ``sentence`` with every digit a zero: a key for what is the same whatever the figures.
 
@@ -29,4 +33,9 @@ def zeroed(sentence: str) -> str:
 
 def is_curt(text: str) -> bool:
     """Return whether ``text`` is a telegram: three words or fewer a sentence."""
-    return len(text.split()) < _CURT * len(sentences(text))
+    return curt(len(text.split()), len(sentences(text)))
+
+
+def curt(words: int, sentences: int) -> bool:
+    """Return whether a text of so many words and sentences is a telegram."""
+    return words < _CURT * sentences

@@ -17,7 +17,7 @@ from td_gym.scenarios import sales
 from td_gym.scenarios.sales import customer_acts
 from td_gym.scenarios.sales.acts import SERVICE_ACTS, detect_acts, service_reader
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, customer_reader, detect_customer_acts
-from td_gym.scenarios.sales.offers import eligibility
+from td_gym.scenarios.sales.eligibility import eligibility
 from tests.bounded import bounded
 
 DATA = Path(__file__).parent / "data"

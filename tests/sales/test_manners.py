@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from td_gym.reading.repetition import Said, repetition
+from td_gym.reading.repetition import Said, repetition, runs
 from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.credit import Profile
 from td_gym.scenarios.sales.manners import RULES, bot_style, breaches
@@ -56,11 +56,12 @@ def test_what_was_said_adds_up_message_by_message(messages: list[list[list[str]]
     for message in messages:
         total = repeated = 0
         for words in message:
-            runs = [tuple(words[at : at + 3]) for at in range(max(1, len(words) - 2))]
-            total += len(runs)
-            repeated += sum(run in before for run in runs)
-            before += runs
-        assert said.add(" ".join(f"{' '.join(words)}." for words in message)) == (repeated / total if total else 0.0)
+            own = [tuple(words[at : at + 3]) for at in range(max(1, len(words) - 2))]
+            total += len(own)
+            repeated += sum(run in before for run in own)
+            before += own
+        text = " ".join(f"{' '.join(words)}." for words in message)
+        assert said.add(runs(text)) == (repeated / total if total else 0.0)
 
 
 def test_machine_like_style_comes_from_stock_phrases_length_lists_and_repetition() -> None:

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from personas.packaged import packaged_toml
-from td_gym.reading.sentences import sentences
+from td_gym.reading.sentences import lowered, sentences
 
 # In a pattern: what may match anything, a choice between branches or with nothing, words that have to be there.
 _OPEN = re.compile(r"\([^()]*\)[*+]|\(\?[!=<][^()]*\)|\[[^\]]*\][?*+]?|.[*+]")
@@ -87,7 +87,7 @@ def detect_customer_acts(text: str) -> frozenset[str]:
 
 @lru_cache(maxsize=8192)
 def _read_sentence(text: str) -> frozenset[str]:
-    text = text.lower().replace("’", "'")
+    text = lowered(text)
     rules = _rules()
     written = _WORD.findall(text)
     words = {*written, *[word[:3] for word in written]}

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from td_gym.protocol import ParsedMessage
-from td_gym.reading.repetition import Said
+from td_gym.reading.repetition import Said, runs
 from td_gym.scenarios.desk import DeskEpisode, as_flags
 from td_gym.scenarios.multiwoz import sop
 from td_gym.scenarios.multiwoz.acts import read_service
@@ -94,7 +94,7 @@ class MultiWOZEpisode(DeskEpisode):
         acts = read_service(text, self.scenario.database, self.progress.state.domain) if text else ()
         strategy = sop.detect_strategy(acts, message.action)
         allowed = self.allows(strategy)
-        overlap = self._said.add(text)
+        overlap = self._said.add(runs(text))
         open_before = self._open()
         wanted = {domain: self.progress.state.need(domain).sought(domain) for domain in _domain_of(message)}
         self._take_note(call)

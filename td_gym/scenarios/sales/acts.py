@@ -41,11 +41,12 @@ def detect_acts(text: str) -> frozenset[str]:
     act it governs. ``disclose`` is the one act of a whole message: it says both that this is an offer of a credit and
     what a credit costs. Any text is accepted.
     """
-    return _disclosed(service_reader().read(text))
+    return of_message(service_reader().read(text))
 
 
 @lru_cache(maxsize=4096)
-def _disclosed(found: frozenset[str]) -> frozenset[str]:
+def of_message(found: frozenset[str]) -> frozenset[str]:
+    """Return the acts of a message in whose sentences these were ``found``."""
     both = _PURPOSE in found and _COST in found
     return found - {_PURPOSE, _COST} | ({"disclose"} if both else frozenset())
 

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 from personas.prospect import Prospect
 from td_gym.draws import Stream
 from td_gym.episode import Episode
-from td_gym.reading.numerals import numbers
-from td_gym.reading.sentences import is_curt
 from td_gym.scenarios.sales.acts import HANDLES
 from td_gym.scenarios.sales.credit import money
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, is_through, is_tight, mark, willingness
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.language import Voice
 from td_gym.scenarios.sales.manners import bot_style
-from td_gym.scenarios.sales.offers import answers, eligibility, states_wrongly
+from td_gym.scenarios.sales.message import read
+from td_gym.scenarios.sales.offers import answers, states_wrongly
 from td_gym.scenarios.wording import joined
 from td_gym.turns import Turn
 
@@ -60,7 +59,7 @@ def reply(episode: Episode) -> str:
     turn = episode.transcript[-1]
     if turn.action == "transfer" and not turn.tool_message:
         return f"{voice.say('listen', 'heard')} {mark(mind, persona)}"
-    if eligibility(turn.shown) == "no":
+    if read(turn.shown).eligible == "no":
         return f"{voice.colour(voice.say('verdict', 'turned_away'))} {mark(mind, persona)}"
     suspicion, text, ending = _react(mind, episode, turn, voice)
     text = voice.colour(text, irritated=mind.irritation > 0.4)
@@ -158,13 +157,13 @@ def _judge_manner(mind: Mind, case: Case, turn: Turn, overlap: float, voice: Voi
 
 
 def _is_heap(text: str) -> bool:
-    return len(text) > LONGEST or len(numbers(text)) > MOST_FIGURES
+    return len(text) > LONGEST or read(text).numbers > MOST_FIGURES
 
 
 def _credit(mind: Mind, case: Case, turn: Turn) -> None:
     """Give each piece of good service its credit; a telegram earns a part, which a full sentence later makes whole."""
     acts = turn.acts
-    share = CURT_CREDIT if is_curt(turn.shown) else 1.0
+    share = CURT_CREDIT if read(turn.shown).is_curt else 1.0
     for act, kept in (("disclose", "disclosed"), ("qualify", "qualified"), ("present", "presented")):
         if act in acts:
             setattr(mind, kept, max(getattr(mind, kept), share))

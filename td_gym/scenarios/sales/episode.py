@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from td_gym.judges.wellformed import wellformed
 from td_gym.protocol import ParsedMessage
 from td_gym.reading.numerals import numbers
 from td_gym.reading.repetition import Said
 from td_gym.scenarios.desk import DeskEpisode, as_flags
 from td_gym.scenarios.sales import manners, sop
-from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.credit import COMPUTED, Profile, Question, ask
 from td_gym.scenarios.sales.customer_acts import CUSTOMER_ACTS, detect_customer_acts
+from td_gym.scenarios.sales.message import read
 from td_gym.scenarios.sales.offers import Case, answers, false_figures, states_wrongly
 from td_gym.scenarios.sales.topics import topic_of
 from td_gym.turns import CustomerEffect, ServiceEffect, Turn
@@ -90,11 +89,12 @@ class SalesEpisode(DeskEpisode):
     def hear_service(self, message: ParsedMessage) -> ServiceEffect:
         """Carry out the tool call, count the costs, judge the turn, and move the procedure on."""
         text = message.response
-        acts = detect_acts(text)
+        said = read(text)
+        acts = said.acts
         strategy = sop.detect_strategy(acts, message.action)
         tool_message = self._call(message)
         done = "" if tool_message else message.action
-        self.overlap = self._said.add(text)
+        self.overlap = self._said.add(said.runs)
         style = manners.bot_style(text, self.overlap)
         broken = manners.breaches(
             text,
@@ -112,7 +112,7 @@ class SalesEpisode(DeskEpisode):
         self.progress.hear_service(acts, done)
         advances = self._moved_on()
         terms = {
-            "wellformed": wellformed(text),
+            "wellformed": said.wellformed,
             "repetition": 1.0 - self.overlap,
             "compliance": 0.0 if broken else 1.0,
             "bot_style": 1.0 - style,

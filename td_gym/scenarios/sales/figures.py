@@ -7,14 +7,14 @@ its clause; the words are in ``offers.toml``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
 from personas.packaged import packaged_toml
-from td_gym.reading.numerals import find_numbers
-from td_gym.reading.sentences import sentences, zeroed
+from td_gym.reading.numerals import Number, find_numbers
+from td_gym.reading.sentences import lowered, sentences, zeroed
 
 
 def tables() -> Mapping[str, Any]:
@@ -100,13 +100,12 @@ def _labels(text: str) -> list[str]:
 @lru_cache(maxsize=4096)
 def figures(text: str) -> tuple[Figure, ...]:
     """Return the figures that ``text`` states, in order; a denied one ("not 30") is left out.  Never raises."""
-    return tuple(chain.from_iterable(map(_of_sentence, sentences(text))))
+    parts = map(lowered, sentences(text))
+    return tuple(chain.from_iterable(figures_of(part, find_numbers(part)) for part in parts))
 
 
-@lru_cache(maxsize=8192)
-def _of_sentence(sentence: str) -> tuple[Figure, ...]:
-    sentence = sentence.lower().replace("’", "'")
-    found = find_numbers(sentence)
+def figures_of(sentence: str, found: Sequence[Number]) -> tuple[Figure, ...]:
+    """Return the figures of a ``lowered`` sentence, in which these numbers were ``found``."""
     if not found:
         return ()
     places = tuple([(number.start, number.end, number.value >= _PLAIN_RATE) for number in found])

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
-from personas.packaged import packaged_toml
-from td_gym.reading.sentences import sentences, zeroed
 from td_gym.scenarios.sales.credit import Profile
+from td_gym.scenarios.sales.message import read
 from td_gym.scenarios.sales.sop import Progress
 
 RULES = (
@@ -21,14 +19,11 @@ RULES = (
 )
 """The named rules that make up ``noncompliance``."""
 
-_STOCK = tuple(packaged_toml(__package__, "manners.toml")["stock"])
 _INTEREST_FREE = re.compile(
     r"\b(?:no|zero|without|free of)\b[^.!?]{0,30}\b(?:interest|costs?)\b|"
     r"\bfree (?:credit|loan|money)\b|\b(?:costs?|pay)\b[^.!?]{0,20}\bnothing\b"
 )
-_LISTED = re.compile(r"\s*(?:[-*•#]|\d+[.)]) ")
 _READ_LIMIT = 4096
-_EASY_WORDS, _LONG_WORDS = 45, 120
 _COMMITS = frozenset(("offer_coupon", "ask_order", "confirm", "press"))
 _SELLS = frozenset(("press", "ask_order"))
 
@@ -38,20 +33,7 @@ def bot_style(text: str, overlap: float) -> float:
 
     Stock phrases weigh 0.35 each, talk beyond a few sentences up to 0.4, a list 0.3, repetition up to 0.5.
     """
-    return min(1.0, _stiffness(text) + 0.5 * overlap)
-
-
-@lru_cache(maxsize=8192)
-def _stiffness(text: str) -> float:
-    stock = len(frozenset().union(*[_stock_of(zeroed(sentence)) for sentence in sentences(text[:_READ_LIMIT])]))
-    length = (len(text.split()) - _EASY_WORDS) / (_LONG_WORDS - _EASY_WORDS)
-    return 0.35 * stock + 0.4 * min(1.0, max(0.0, length)) + 0.3 * any(map(_LISTED.match, text.split("\n")))
-
-
-@lru_cache(maxsize=8192)
-def _stock_of(sentence: str) -> frozenset[str]:
-    lowered = sentence.lower().replace("’", "'")
-    return frozenset(filter(lowered.__contains__, _STOCK))
+    return min(1.0, read(text).stiffness + 0.5 * overlap)
 
 
 def breaches(

@@ -22,7 +22,8 @@ from td_gym.scenarios.sales.credit import (
     interest,
     stated_answer,
 )
-from td_gym.scenarios.sales.figures import Figure, figures, tables
+from td_gym.scenarios.sales.figures import Figure, tables
+from td_gym.scenarios.sales.message import read
 
 _YES_OR_NO = re.compile(r"\W*(yes|no)\b(?!\s+\w)", re.IGNORECASE)
 _ROUGHLY = 0.05
@@ -117,14 +118,14 @@ def states_wrongly(text: str, question: Question) -> bool:
     if question.kind == "word":
         return _yes_or_no(text) not in ("", question.answer)
     claims = _claims(text, question)
-    if any(figure.label not in ("", "aside", question.name) for figure in figures(text)):
+    if any(figure.label not in ("", "aside", question.name) for figure in read(text).figures):
         claims = [claim for claim in claims if claim.label]
     return any(_wrong(claim, question.name, question.answer) for claim in claims)
 
 
 def _claims(text: str, question: Question) -> list[Figure]:
     """Return the figures of ``text`` that can be meant as the answer: those said to be, or else the unnamed ones."""
-    stated = figures(text)
+    stated = read(text).figures
     named = [figure for figure in stated if figure.label == question.name]
     if named:
         return named
@@ -158,38 +159,10 @@ def _wrong(figure: Figure, name: str, answer: str | float) -> bool:
     return not _matches(figure, name, answer)
 
 
-@cache
-def _eligibility_cues() -> Mapping[str, re.Pattern[str]]:
-    return {name: _any_phrase(phrases) for name, phrases in tables()["eligible"].items()}
-
-
-def _any_phrase(phrases: list[str]) -> re.Pattern[str]:
-    """Return a pattern of ``phrases``, each at the start of a word, but for "n't", which stands in one."""
-    parted = [phrase for phrase in phrases if phrase.startswith("n't")]
-    whole = [re.escape(phrase) for phrase in phrases if phrase not in parted]
-    return re.compile("|".join([rf"(?<![a-z])(?:{'|'.join(whole)})", *parted]))
-
-
-@lru_cache(maxsize=8192)
-def eligibility(text: str) -> str:
-    """Return ``yes`` or ``no`` when ``text`` says that the customer meets the conditions or not, else empty."""
-    text = text.lower().replace("’", "'")
-    if not any(map(text.__contains__, tables()["eligible_stems"]["any"])):
-        return ""
-    cues = _eligibility_cues()
-    rest, denials = cues["no"].subn(" ", text)
-    claims = cues["yes"].search(rest) is not None
-    if cues["open"].search(text) or (denials and claims):
-        return ""
-    if not (denials or claims):
-        return ""
-    return "no" if denials else "yes"
-
-
 def _yes_or_no(text: str) -> str:
     """Return the answer to a question about eligibility: what the text says of it, or else the word it opens with."""
     opening = _YES_OR_NO.match(text)
-    return eligibility(text) or (opening[1].lower() if opening else "")
+    return read(text).eligible or (opening[1].lower() if opening else "")
 
 
 def false_figures(text: str, profile: Profile) -> frozenset[str]:
@@ -199,9 +172,9 @@ def false_figures(text: str, profile: Profile) -> frozenset[str]:
     proposed credit, or any amount and duration that the text names itself; an interest is not judged
     where the text names neither, since the customer may have named them.
     """
-    stated = figures(text)
+    stated = read(text).figures
     found = {f.label for f in stated if f.label in QUESTIONS and not _is_true(f, stated, profile)}
-    if eligibility(text) not in ("", stated_answer(profile, "eligible")):
+    if read(text).eligible not in ("", stated_answer(profile, "eligible")):
         found.add("eligible")
     return frozenset(found)
 

@@ -1,0 +1,37 @@
+"""Whether a message says that the customer meets the lender's conditions, read by the cues of ``offers.toml``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+from td_gym.reading.sentences import lowered
+from td_gym.scenarios.sales.figures import tables
+
+
+@cache
+def _cues() -> Mapping[str, re.Pattern[str]]:
+    return {name: _any_phrase(phrases) for name, phrases in tables()["eligible"].items()}
+
+
+def _any_phrase(phrases: list[str]) -> re.Pattern[str]:
+    """Return a pattern of ``phrases``, each at the start of a word, but for "n't", which stands in one."""
+    parted = [phrase for phrase in phrases if phrase.startswith("n't")]
+    whole = [re.escape(phrase) for phrase in phrases if phrase not in parted]
+    return re.compile("|".join([rf"(?<![a-z])(?:{'|'.join(whole)})", *parted]))
+
+
+def eligibility(text: str) -> str:
+    """Return ``yes`` or ``no`` when ``text`` says that the customer meets the conditions or not, else empty."""
+    text = lowered(text)
+    if not any(map(text.__contains__, tables()["eligible_stems"]["any"])):
+        return ""
+    cues = _cues()
+    rest, denials = cues["no"].subn(" ", text)
+    claims = cues["yes"].search(rest) is not None
+    if cues["open"].search(text) or (denials and claims):
+        return ""
+    if not (denials or claims):
+        return ""
+    return "no" if denials else "yes"
