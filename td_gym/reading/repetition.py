@@ -50,11 +50,13 @@ def runs(text: str) -> list[Runs]:
 
 
 def runs_of(sentence: str) -> Runs:
-    """Return the runs of three words of a sentence; a shorter one is one run."""
-    words = _WORD.findall(lowered(sentence))
+    """Return the runs of three words of a ``lowered`` sentence; a shorter one is one run."""
+    words = _WORD.findall(sentence)
     if len(words) < 3:
         return (" ".join(words),) if words else ()
     return tuple(map(" ".join, zip(words, words[1:], words[2:], strict=False)))
 
 
-_remembered = lru_cache(maxsize=8192)(runs_of)
+@lru_cache(maxsize=8192)
+def _remembered(sentence: str) -> Runs:
+    return runs_of(lowered(sentence))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -116,7 +115,7 @@ def ways(value: float) -> list[str]:
 @given(cents)
 def test_every_usual_way_of_writing_a_number_is_accepted(value: float) -> None:
     assume(value != COST.amount)
-    question = replace(COST, answer=value)
+    question = COST._replace(answer=value)
     for way in ways(value):
         for text in (way, f"{way}.", f"That would be {way}.", f"The interest comes to {way}, and the fee is $25."):
             assert answers(text, question), text
@@ -126,7 +125,7 @@ def test_every_usual_way_of_writing_a_number_is_accepted(value: float) -> None:
 @given(cents, cents)
 def test_wrong_numbers_are_refused(value: float, wrong: float) -> None:
     assume(abs(value - wrong) >= 0.01 and COST.amount not in (value, wrong))
-    question = replace(COST, answer=value)
+    question = COST._replace(answer=value)
     for way in (f"{wrong:.2f}", f"${wrong:,.2f}", f"{wrong:,.2f}".translate(str.maketrans(",.", ".,"))):
         text = f"The interest would be {way}."
         assert not answers(text, question), text
@@ -137,7 +136,7 @@ def test_wrong_numbers_are_refused(value: float, wrong: float) -> None:
 @given(st.integers(100, 9999), st.sampled_from(["about", "around", "roughly", "approximately", "nearly", "some", "~"]))
 def test_about_is_no_exact_answer(value: int, hedge: str) -> None:
     assume(COST.amount not in (value + 1, 2 * value))  # the amount asked about, said again, is no answer
-    question = replace(COST, answer=float(value))
+    question = COST._replace(answer=float(value))
     assert answers(f"It would be {value}.", question)
     assert not answers(f"It would be {hedge} {value}.", question)
     assert not states_wrongly(f"It would be {hedge} {value + 1}.", question)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from typing import NamedTuple
 
 from td_gym.scenarios.sales.figures import tables
 
@@ -63,8 +64,7 @@ class Profile:
         return interest(self.amount, self.monthly_rate, 30 * self.months)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A profile question with its one right answer.
 
     ``amount`` and ``days`` (30 a month) are those asked about, 0 where the question names none; ``answer``

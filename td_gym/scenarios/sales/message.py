@@ -77,7 +77,7 @@ def _read_sentence(sentence: str) -> _Sentence:
         service_reader().read_form(form),
         figures_of(plain, found),
         len(found),
-        runs_of(sentence),
+        runs_of(plain),
         wellformed.is_wellformed(sentence, form),
         style.stock_of(form),
     )

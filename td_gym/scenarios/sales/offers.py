@@ -43,7 +43,7 @@ class Case:
         return {
             "persona": self.persona.to_json(),
             "profile": asdict(self.profile),
-            "questions": [asdict(question) for question in self.questions],
+            "questions": [question._asdict() for question in self.questions],
         }
 
 
@@ -172,9 +172,10 @@ def false_figures(text: str, profile: Profile) -> frozenset[str]:
     proposed credit, or any amount and duration that the text names itself; an interest is not judged
     where the text names neither, since the customer may have named them.
     """
-    stated = read(text).figures
+    message = read(text)
+    stated = message.figures
     found = {f.label for f in stated if f.label in QUESTIONS and not _is_true(f, stated, profile)}
-    if read(text).eligible not in ("", stated_answer(profile, "eligible")):
+    if message.eligible not in ("", stated_answer(profile, "eligible")):
         found.add("eligible")
     return frozenset(found)
 
