@@ -278,6 +278,31 @@ def test_honest_figures_of_any_profile_are_let_pass(profile: Profile) -> None:
     assert false_figures(text, profile) == frozenset()
 
 
+@given(
+    st.lists(st.integers(1, 200).map(lambda count: 100 * count), max_size=8),
+    st.lists(st.integers(1, 1080), max_size=8),
+    st.integers(1, 500_000).map(lambda count: count / 100),
+    st.sampled_from(["", "about "]),
+    st.sampled_from([0.94, 0.96, 1.0, 1.04, 1.06]),
+    st.data(),
+)
+def test_interest_may_be_that_of_any_credit_spoken_of(
+    amounts: list[int], spans: list[int], other: float, hedge: str, share: float, data: st.DataObject
+) -> None:
+    """The amount proposed or one named, for the months proposed, for thirty days or for those named."""
+    right = {
+        interest(float(amount), PROFILE.monthly_rate, days)
+        for amount in (PROFILE.amount, *amounts)
+        for days in (30 * PROFILE.months, 30, *spans)
+    }
+    stated = data.draw(st.sampled_from([round(share * answer, 2) for answer in sorted(right)]) | st.just(other))
+    named = [f"You asked for {amount}." for amount in amounts] + [f"It is for {days} days." for days in spans]
+    text = " ".join([*named, f"The interest is {hedge}{stated:.2f}."])
+    fits = any(abs(stated - answer) <= (0.05 * answer if hedge else 0.005) for answer in right)
+    assume(bool(named))  # where none is named the customer may have named one
+    assert ("cost_of_days" in false_figures(text, PROFILE)) != fits
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 @pytest.mark.parametrize("name", ["standard", "hard"])
 def test_drawn_offers_make_sense(name: str, split: str) -> None:

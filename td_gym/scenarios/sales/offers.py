@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any
 
 from personas.prospect import Prospect
@@ -188,16 +190,30 @@ def _is_true(figure: Figure, stated: tuple[Figure, ...], profile: Profile) -> bo
 
 def _fits(figure: Figure, stated: tuple[Figure, ...], profile: Profile) -> bool:
     """Whether ``figure``, one of those ``stated``, is right for the proposed credit or for another that they name."""
-    name, proposed = figure.label, 30 * profile.months
-    if not _wrong(figure, name, computed(profile, name, profile.amount, proposed)):
+    name = figure.label
+    if not _wrong(figure, name, computed(profile, name, profile.amount, 30 * profile.months)):
         return True
     spoken_of = any(f.unit in ("days", "months") or (f.unit == "money" and f.label in ("", "aside")) for f in stated)
     if name == "cost_of_days" and not spoken_of:
         return True
+    right = _right_answers(name, stated, profile)
+    nearest = chain(_nearest(figure.value, right), _nearest(figure.other, right))
+    return any(not _wrong(figure, name, answer) for answer in nearest)
+
+
+@lru_cache(maxsize=16)  # a message can name a hundred amounts, and as many figures to hold against them
+def _right_answers(name: str, stated: tuple[Figure, ...], profile: Profile) -> list[float]:
+    """Return the answers to ``name`` for every amount and duration ``stated`` or proposed, the least first."""
     amounts = {profile.amount, *(f.value for f in stated if f.unit == "money" and f.label in ("", "aside", "limit"))}
-    spans = {proposed, *(30 * int(f.value) for f in stated if f.unit == "months" and 1 <= f.value <= MOST_MONTHS)}
+    spans = {30 * profile.months}
+    spans |= {30 * int(f.value) for f in stated if f.unit == "months" and 1 <= f.value <= MOST_MONTHS}
     if name == "cost_of_days":
         spans |= {30, *(int(f.value) for f in stated if f.unit == "days" and 1 <= f.value <= 30 * MOST_MONTHS)}
     sums = [amount for amount in amounts if 0 < amount <= MOST_MONEY]
-    right = (computed(profile, name, amount, span) for amount in sums for span in spans)
-    return any(not _wrong(figure, name, answer) for answer in right)
+    return sorted({computed(profile, name, amount, span) for amount in sums for span in spans})
+
+
+def _nearest(value: float, ascending: list[float]) -> list[float]:
+    """Return the neighbours of ``value`` among numbers in ascending order, the one below and the one not below."""
+    place = bisect_left(ascending, value)
+    return ascending[max(0, place - 1) : place + 1]
