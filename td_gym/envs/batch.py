@@ -89,7 +89,8 @@ class Ledger:
 
     def step(self, episode: Episode, seat: str, debug: bool) -> Step:
         """Return the seat's step; the ledger goes on counting until ``open``."""
-        over = episode.outcome is not None
+        truncated = episode.truncated
+        terminated = episode.outcome is not None and not truncated
         costs = {**self._no_costs, **self.costs}
         info: dict[str, Any] = {
             "cost": costs[self._budgeted],
@@ -105,7 +106,7 @@ class Ledger:
         if debug:
             info["debug"] = describe_case(episode)
         observation = {"observation": episode.features(seat), "text": self.read(episode, seat)}
-        return Step(observation, self.reward, over and not episode.truncated, episode.truncated, info, self.relevance)
+        return Step(observation, self.reward, terminated, truncated, info, self.relevance)
 
 
 class ConversationBatch:

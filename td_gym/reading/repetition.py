@@ -31,7 +31,8 @@ class Said:
         total = repeated = 0
         for runs in message:
             total += len(runs)
-            repeated += sum(map(said.__contains__, runs))
+            if not said.isdisjoint(runs):
+                repeated += sum(map(said.__contains__, runs))
             said.update(runs)
         return repeated / total if total else 0.0
 

@@ -8,7 +8,7 @@ _CURT = 3.5
 """Fewer words a sentence than this read as a telegram."""
 ASCII = {code: code for code in range(128)}
 """What every table for ``str.translate`` starts from: at a letter that has no entry, it raises and catches an error."""
-_ZEROS = ASCII | str.maketrans("123456789", "000000000")
+_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 
 
 @lru_cache(maxsize=1024)
@@ -28,7 +28,7 @@ def zeroed(sentence: str) -> str:
 
     Most sentences that look new differ from an earlier one in a clock time or a sum only.
     """
-    return sentence.translate(_ZEROS)
+    return sentence.encode("utf-8", "surrogatepass").translate(_ZEROS).decode("utf-8", "surrogatepass")
 
 
 def is_curt(text: str) -> bool:

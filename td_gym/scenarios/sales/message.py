@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
@@ -27,7 +28,7 @@ class Message(NamedTuple):
     """How many numbers it states."""
     eligible: str
     """Whether it says that the customer is eligible: ``yes``, ``no`` or empty."""
-    runs: list[Runs]
+    runs: Sequence[Runs]
     """Its runs of words, by sentence."""
     wellformed: float
     stiffness: float
@@ -43,30 +44,41 @@ class _Sentence(NamedTuple):
     stock: frozenset[str]
 
 
+class _Sentences(NamedTuple):
+    """The readings of several sentences, each kind in a tuple."""
+
+    acts: tuple[frozenset[str], ...] = ()
+    figures: tuple[tuple[Figure, ...], ...] = ()
+    numbers: tuple[int, ...] = ()
+    runs: tuple[Runs, ...] = ()
+    wellformed: tuple[bool, ...] = ()
+    stock: tuple[frozenset[str], ...] = ()
+
+
 @lru_cache(maxsize=256)
 def read(text: str) -> Message:
     """Return the readings of ``text``; the customer asks for those that the agent's side asked for before."""
-    parts = _parts(text)
+    whole = _sentences(text)
 
-    def upto(limit: int) -> list[_Sentence]:
-        return parts if len(text) <= limit else _parts(text[:limit])
+    def upto(limit: int) -> _Sentences:
+        return whole if len(text) <= limit else _sentences(text[:limit])
 
     words = len(text.split())
-    stock = frozenset[str]().union(*[part.stock for part in upto(style.READ_LIMIT)])
+    stock = frozenset[str]().union(*upto(style.READ_LIMIT).stock)
     return Message(
-        of_message(frozenset().union(*[part.acts for part in parts])),
-        tuple(chain.from_iterable([part.figures for part in parts])),
-        sum([part.numbers for part in parts]),
+        of_message(frozenset().union(*whole.acts)),
+        tuple(chain.from_iterable(whole.figures)),
+        sum(whole.numbers),
         eligibility(text),
-        [part.runs for part in upto(repetition.READ_LIMIT)],
-        wellformed.share([part.wellformed for part in upto(wellformed.READ_LIMIT)]),
+        upto(repetition.READ_LIMIT).runs,
+        wellformed.share(upto(wellformed.READ_LIMIT).wellformed),
         style.stiffness(text, words, stock),
-        curt(words, len(parts)),
+        curt(words, len(whole.acts)),
     )
 
 
-def _parts(text: str) -> list[_Sentence]:
-    return list(map(_read_sentence, sentences(text)))
+def _sentences(text: str) -> _Sentences:
+    return _Sentences(*zip(*map(_read_sentence, sentences(text)), strict=True))
 
 
 @lru_cache(maxsize=8192)
