@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, final
 
 from personas.checks import PersonaError
@@ -151,7 +152,7 @@ class Scenario(ABC):
         """How the service seat writes a message, and its tools, in words for its briefing."""
         return describe_format(self.tools)
 
-    @property
+    @cached_property
     def budgeted_cost(self) -> str:
         """Name of the cost that ``info["cost"]`` carries; ``TdGymError`` where not exactly one has a limit."""
         budgeted = [name for name, spec in self.costs.items() if spec.budgeted]

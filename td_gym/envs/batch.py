@@ -216,8 +216,8 @@ class ConversationBatch:
         waiting = indices
         while waiting := [i for i in waiting if (it := episodes[i]).next_seat != seat and it.outcome is None]:
             for other, policy in self.policies.items():
-                members = [i for i in waiting if episodes[i].next_seat == other]
-                replies = ask(policy, other, [episodes[i] for i in members]) if members else []
-                for i, reply in zip(members, replies, strict=True):
-                    ledgers[i].add(episodes[i].submit(other, reply), seat)
+                if members := {i: episodes[i] for i in waiting if episodes[i].next_seat == other}:
+                    replies = ask(policy, other, list(members.values()))
+                    for (i, episode), reply in zip(members.items(), replies, strict=True):
+                        ledgers[i].add(episode.submit(other, reply), seat)
         return [ledgers[i].step(episodes[i], seat, self.debug) for i in indices]

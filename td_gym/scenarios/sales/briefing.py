@@ -38,20 +38,6 @@ desk's budget allows it in about 20 of 100 conversations. Book it with the tool 
 - Talk like a person{disclosure}
 - Write one to three plain sentences, and do not repeat yourself.
 """
-_PROFILE = """
-CUSTOMER {name}
-Phone number ends in {phone_tail}. With CrediLine for {months_customer}; earlier credits: {loans_before}.
-Eligible today: {eligible}.
-
-CREDIT
-Limit: {limit:.2f} {currency}
-Interest: {rate} percent a month
-Fee: {fee:.2f} {currency}, once
-Coupon: {coupon:.2f} {currency} off the interest, valid for {expiry}
-Proposal: {amount:.2f} {currency} over {months}, {payment:.2f} {currency} a month
-
-CASE
-limit {limit:.0f}; rate {rate}; fee {fee:.0f}; coupon {coupon:.0f}; eligible {eligible}"""
 _CURRENCY = "USD"
 _NUMBER = r"\d+(?:\.\d+)?"
 _READ = re.compile(
@@ -88,23 +74,25 @@ class Facts:
 
 def service_briefing(case: Case, rules: str) -> str:
     """Return the service seat's system message: rules, tools, customer, credit, and a one-line summary."""
-    profile = case.profile
-    return f"{rules}\n" + _PROFILE.format(
-        name=case.persona.identity.name,
-        phone_tail=profile.phone_tail,
-        months_customer=counted(profile.months_customer, "month"),
-        loans_before=profile.loans_before,
-        eligible="yes" if profile.eligible else "no",
-        limit=profile.credit_limit,
-        rate=profile.monthly_rate,
-        fee=profile.fee,
-        coupon=profile.coupon,
-        expiry=counted(profile.coupon_days, "day"),
-        amount=profile.amount,
-        months=counted(profile.months, "month"),
-        payment=profile.payment,
-        currency=_CURRENCY,
-    )
+    profile, eligible = case.profile, "yes" if case.profile.eligible else "no"
+    return f"""{rules}
+
+CUSTOMER {case.persona.identity.name}
+Phone number ends in {profile.phone_tail}. With CrediLine for {counted(profile.months_customer, "month")}; \
+earlier credits: {profile.loans_before}.
+Eligible today: {eligible}.
+
+CREDIT
+Limit: {profile.credit_limit:.2f} {_CURRENCY}
+Interest: {profile.monthly_rate} percent a month
+Fee: {profile.fee:.2f} {_CURRENCY}, once
+Coupon: {profile.coupon:.2f} {_CURRENCY} off the interest, valid for {counted(profile.coupon_days, "day")}
+Proposal: {profile.amount:.2f} {_CURRENCY} over {counted(profile.months, "month")}, {profile.payment:.2f} \
+{_CURRENCY} a month
+
+CASE
+limit {profile.credit_limit:.0f}; rate {profile.monthly_rate}; fee {profile.fee:.0f}; coupon {profile.coupon:.0f}; \
+eligible {eligible}"""
 
 
 def customer_briefing(case: Case) -> str:
