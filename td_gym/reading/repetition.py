@@ -45,9 +45,9 @@ def repetition(text: str, earlier: Iterable[str]) -> float:
     return said.add(runs(text))
 
 
-def runs(text: str) -> list[Runs]:
+def runs(text: str) -> tuple[Runs, ...]:
     """Return the runs of each sentence of ``text``."""
-    return list(map(_remembered, sentences(text[:READ_LIMIT])))
+    return tuple(map(_remembered, sentences(text[:READ_LIMIT])))
 
 
 def runs_of(sentence: str) -> Runs:

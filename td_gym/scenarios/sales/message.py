@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
@@ -28,7 +27,7 @@ class Message(NamedTuple):
     """How many numbers it states."""
     eligible: str
     """Whether it says that the customer is eligible: ``yes``, ``no`` or empty."""
-    runs: Sequence[Runs]
+    runs: tuple[Runs, ...]
     """Its runs of words, by sentence."""
     wellformed: float
     stiffness: float
