@@ -166,9 +166,9 @@ class Episode(ABC):
         cut_off = not ended_by and self.service_turns >= self.scenario.max_turns
         if not (ended_by or cut_off):
             return TurnResult("customer", effect.rewards, relevance=effect.relevance)
-        paid = effect.rewards
-        final, costs = self._end(ended_by or "turn_limit", mark.rating if mark else None)
-        rewards = {seat: paid.get(seat, 0.0) + final.get(seat, 0.0) for seat in paid.keys() | final.keys()}
+        rewards, costs = self._end(ended_by or "turn_limit", mark.rating if mark else None)
+        for seat, paid in effect.rewards.items():
+            rewards[seat] = rewards.get(seat, 0.0) + paid
         return TurnResult(
             "customer",
             rewards,
@@ -183,7 +183,7 @@ class Episode(ABC):
         self.outcome, rewards = self.conclude(ended_by, rating)
         if error:
             self.outcome["error"] = error
-        return rewards, costs
+        return dict(rewards), costs
 
     def _record(self, turn: Turn) -> None:
         self.transcript.append(turn)

@@ -63,7 +63,7 @@ def read(text: str) -> Message:
         return whole if len(text) <= limit else _sentences(text[:limit])
 
     words = len(text.split())
-    stock = frozenset[str]().union(*upto(style.READ_LIMIT).stock)
+    stock: frozenset[str] = frozenset().union(*upto(style.READ_LIMIT).stock)
     return Message(
         of_message(frozenset().union(*whole.acts)),
         tuple(chain.from_iterable(whole.figures)),
