@@ -51,13 +51,13 @@ def ask(policy: SeatPolicy, seat: str, episodes: Sequence[Episode]) -> list[str]
     returned: Any = policy.reply_batch(episodes)
     if isinstance(returned, str) or not isinstance(returned, (list, Iterable)):  # a list is told at once
         raise TdGymError(f"The policy of seat {seat!r} must return a list of messages, not {type(returned).__name__}.")
-    replies = list(returned)
+    replies = [as_message(seat, reply) for reply in returned]
     if len(replies) != len(episodes):
         raise TdGymError(
             f"The policy of seat {seat!r} must return one message for each of {len(episodes)} conversations, "
             f"not {len(replies)}."
         )
-    return [as_message(seat, reply) for reply in replies]
+    return replies
 
 
 def as_message(seat: str, reply: Any) -> str:

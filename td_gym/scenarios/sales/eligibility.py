@@ -22,10 +22,15 @@ def _any_phrase(phrases: list[str]) -> re.Pattern[str]:
     return re.compile("|".join([rf"(?<![a-z])(?:{'|'.join(whole)})", *parted]))
 
 
+def is_mentioned(text: str) -> bool:
+    """Return whether ``lowered`` text has a word without which nothing is said of eligibility."""
+    return any(map(text.__contains__, tables()["eligible_stems"]["any"]))
+
+
 def eligibility(text: str) -> str:
     """Return ``yes`` or ``no`` when ``text`` says that the customer meets the conditions or not, else empty."""
     text = lowered(text)
-    if not any(map(text.__contains__, tables()["eligible_stems"]["any"])):
+    if not is_mentioned(text):
         return ""
     cues = _cues()
     rest, denials = cues["no"].subn(" ", text)

@@ -13,7 +13,7 @@ from td_gym.reading.repetition import Runs, runs_of
 from td_gym.reading.sentences import curt, lowered, sentences, zeroed
 from td_gym.scenarios.sales import style
 from td_gym.scenarios.sales.acts import of_message, service_reader
-from td_gym.scenarios.sales.eligibility import eligibility
+from td_gym.scenarios.sales.eligibility import eligibility, is_mentioned
 from td_gym.scenarios.sales.figures import Figure, figures_of
 
 
@@ -41,6 +41,8 @@ class _Sentence(NamedTuple):
     runs: Runs
     wellformed: bool
     stock: frozenset[str]
+    mentions: bool
+    """Whether eligibility may be spoken of."""
 
 
 class _Sentences(NamedTuple):
@@ -52,6 +54,7 @@ class _Sentences(NamedTuple):
     runs: tuple[Runs, ...] = ()
     wellformed: tuple[bool, ...] = ()
     stock: tuple[frozenset[str], ...] = ()
+    mentions: tuple[bool, ...] = ()
 
 
 @lru_cache(maxsize=256)
@@ -68,7 +71,7 @@ def read(text: str) -> Message:
         of_message(frozenset().union(*whole.acts)),
         tuple(chain.from_iterable(whole.figures)),
         sum(whole.numbers),
-        eligibility(text),
+        eligibility(text) if any(whole.mentions) else "",
         upto(repetition.READ_LIMIT).runs,
         wellformed.share(upto(wellformed.READ_LIMIT).wellformed),
         style.stiffness(text, words, stock),
@@ -91,4 +94,5 @@ def _read_sentence(sentence: str) -> _Sentence:
         runs_of(plain),
         wellformed.is_wellformed(sentence, form),
         style.stock_of(form),
+        is_mentioned(plain),
     )
