@@ -61,7 +61,12 @@ def numbers(text: str) -> tuple[float, ...]:
 
 def find_numbers(text: str) -> tuple[Number, ...]:
     """Return the numbers of a sentence, which is in small letters, with places and readings, in order; never raises."""
-    places, spoken = _places(zeroed(text))  # where numbers stand does not depend on which they are
+    return numbers_of(text, zeroed(text))
+
+
+def numbers_of(text: str, form: str) -> tuple[Number, ...]:
+    """Return what ``find_numbers`` does for a sentence whose ``zeroed`` form is ``form``."""
+    places, spoken = _places(form)  # where numbers stand does not depend on which they are
     found = [
         Number(start, end, value * factor, other * factor)
         for start, stop, end, factor in places

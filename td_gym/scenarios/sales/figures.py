@@ -102,15 +102,15 @@ def _labels(text: str) -> list[str]:
 def figures(text: str) -> tuple[Figure, ...]:
     """Return the figures that ``text`` states, in order; a denied one ("not 30") is left out.  Never raises."""
     parts = map(lowered, sentences(text))
-    return tuple(chain.from_iterable(figures_of(part, find_numbers(part)) for part in parts))
+    return tuple(chain.from_iterable(figures_of(zeroed(part), find_numbers(part)) for part in parts))
 
 
-def figures_of(sentence: str, found: Sequence[Number]) -> tuple[Figure, ...]:
-    """Return the figures of a ``lowered`` sentence, in which these numbers were ``found``."""
+def figures_of(form: str, found: Sequence[Number]) -> tuple[Figure, ...]:
+    """Return the figures of a ``lowered`` sentence: ``form`` is its ``zeroed`` one, ``found`` are its numbers."""
     if not found:
         return ()
     places = tuple([(number.start, number.end, number.value >= _PLAIN_RATE) for number in found])
-    stated = zip(found, _of_ones(zeroed(sentence), places), strict=True)
+    stated = zip(found, _of_ones(form, places), strict=True)
     return tuple(
         [Figure(number.value * one.value, number.other * one.other, *one[2:]) for number, one in stated if one]
     )

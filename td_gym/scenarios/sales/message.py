@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from td_gym.judges import wellformed
 from td_gym.reading import repetition
-from td_gym.reading.numerals import find_numbers
+from td_gym.reading.numerals import numbers_of
 from td_gym.reading.repetition import Runs, runs_of
 from td_gym.reading.sentences import curt, lowered, sentences, zeroed
 from td_gym.scenarios.sales import style
@@ -32,6 +32,18 @@ class Message(NamedTuple):
     wellformed: float
     stiffness: float
     is_curt: bool
+
+
+class _Form(NamedTuple):
+    """The readings of a ``zeroed`` sentence, which hold for every sentence of that form."""
+
+    plain: str
+    """It in small letters."""
+    acts: frozenset[str]
+    stock: frozenset[str]
+    wellformed: bool
+    """Whether it is well-formed whatever its figures."""
+    mentions: bool
 
 
 class _Sentence(NamedTuple):
@@ -86,13 +98,26 @@ def _sentences(text: str) -> _Sentences:
 @lru_cache(maxsize=8192)
 def _read_sentence(sentence: str) -> _Sentence:
     form, plain = zeroed(sentence), lowered(sentence)
-    found = find_numbers(plain)
+    of = _read_form(form)
+    found = numbers_of(plain, of.plain)
     return _Sentence(
-        service_reader().read_form(form),
-        figures_of(plain, found),
+        of.acts,
+        figures_of(of.plain, found),
         len(found),
         runs_of(plain),
-        wellformed.is_wellformed(sentence, form),
-        style.stock_of(form),
+        of.wellformed or wellformed.is_wellformed(sentence, form),
+        of.stock,
+        of.mentions,
+    )
+
+
+@lru_cache(maxsize=8192)
+def _read_form(form: str) -> _Form:
+    plain = lowered(form)
+    return _Form(
+        plain,
+        service_reader().read_form(form),
+        style.stock_of(plain),
+        wellformed.is_wellformed(form, form),
         is_mentioned(plain),
     )

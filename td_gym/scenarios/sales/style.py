@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from personas.packaged import packaged_toml
-from td_gym.reading.sentences import lowered
 
 READ_LIMIT = 4096
 """Characters of a message that are read for stock phrases."""
@@ -25,7 +23,6 @@ def stiffness(text: str, words: int, stock: frozenset[str]) -> float:
     return 0.35 * len(stock) + 0.4 * min(1.0, max(0.0, length)) + 0.3 * listed
 
 
-@lru_cache(maxsize=8192)
 def stock_of(sentence: str) -> frozenset[str]:
-    """Return the stock phrases in a sentence; they hold no figures, so a ``zeroed`` one has the same."""
-    return frozenset(filter(lowered(sentence).__contains__, _STOCK))
+    """Return the stock phrases in a ``lowered`` sentence; they hold no figures, so a ``zeroed`` one has the same."""
+    return frozenset(filter(sentence.__contains__, _STOCK))
