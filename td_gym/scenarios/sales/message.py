@@ -38,7 +38,7 @@ class _Form(NamedTuple):
     """The readings of a ``zeroed`` sentence, which hold for every sentence of that form."""
 
     plain: str
-    """It in small letters."""
+    """The form in small letters."""
     acts: frozenset[str]
     stock: frozenset[str]
     wellformed: bool
@@ -98,16 +98,16 @@ def _sentences(text: str) -> _Sentences:
 @lru_cache(maxsize=8192)
 def _read_sentence(sentence: str) -> _Sentence:
     form, plain = zeroed(sentence), lowered(sentence)
-    of = _read_form(form)
-    found = numbers_of(plain, of.plain)
+    known = _read_form(form)
+    found = numbers_of(plain, known.plain)
     return _Sentence(
-        of.acts,
-        figures_of(of.plain, found),
+        known.acts,
+        figures_of(known.plain, found),
         len(found),
         runs_of(plain),
-        of.wellformed or wellformed.is_wellformed(sentence, form),
-        of.stock,
-        of.mentions,
+        known.wellformed or wellformed.is_wellformed(sentence, form),
+        known.stock,
+        known.mentions,
     )
 
 
