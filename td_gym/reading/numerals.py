@@ -75,8 +75,8 @@ def numbers_of(text: str, form: str) -> tuple[Number, ...]:
     if not spoken:
         return tuple(found)
     covered = [range(number.start, number.end) for number in found]
-    spoken = [number for number in spoken if not any(number.start in span for span in covered)]  # "5 thousand"
-    return tuple(_join_points(text, sorted([*found, *spoken])))
+    found += [number for number in spoken if not any(number.start in span for span in covered)]  # "5 thousand"
+    return tuple(_join_points(text, sorted(found)))
 
 
 class _Place(NamedTuple):
@@ -89,7 +89,7 @@ class _Place(NamedTuple):
 
 
 @lru_cache(maxsize=8192)
-def _places(text: str) -> tuple[list[_Place], list[Number]]:
+def _places(text: str) -> tuple[tuple[_Place, ...], tuple[Number, ...]]:
     """Return the places of the written numbers of a sentence, and its spoken numbers."""
     places = []
     for match in _WRITTEN.finditer(text):
@@ -105,7 +105,7 @@ def _places(text: str) -> tuple[list[_Place], list[Number]]:
         value = _spoken(match[0])
         if value != 1.0 or _ONE.match(text, match.end()):  # not "one moment"
             spoken.append(Number(match.start(), match.end(), value, value))
-    return places, spoken
+    return tuple(places), tuple(spoken)
 
 
 def _spoken(words: str) -> float:

@@ -40,7 +40,7 @@ class _Form(NamedTuple):
     plain: str
     """The form in small letters."""
     acts: frozenset[str]
-    stock: frozenset[str]
+    stock: tuple[str, ...]
     wellformed: bool
     """Whether it is well-formed whatever its figures."""
     mentions: bool
@@ -52,7 +52,7 @@ class _Sentence(NamedTuple):
     numbers: int
     runs: Runs
     wellformed: bool
-    stock: frozenset[str]
+    stock: tuple[str, ...]
     mentions: bool
     """Whether eligibility may be spoken of."""
 
@@ -65,7 +65,7 @@ class _Sentences(NamedTuple):
     numbers: tuple[int, ...] = ()
     runs: tuple[Runs, ...] = ()
     wellformed: tuple[bool, ...] = ()
-    stock: tuple[frozenset[str], ...] = ()
+    stock: tuple[tuple[str, ...], ...] = ()
     mentions: tuple[bool, ...] = ()
 
 

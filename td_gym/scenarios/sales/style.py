@@ -23,6 +23,6 @@ def stiffness(text: str, words: int, stock: frozenset[str]) -> float:
     return 0.35 * len(stock) + 0.4 * min(1.0, max(0.0, length)) + 0.3 * listed
 
 
-def stock_of(sentence: str) -> frozenset[str]:
+def stock_of(sentence: str) -> tuple[str, ...]:
     """Return the stock phrases in a ``lowered`` sentence; they hold no figures, so a ``zeroed`` one has the same."""
-    return frozenset(filter(sentence.__contains__, _STOCK))
+    return tuple(filter(sentence.__contains__, _STOCK))
