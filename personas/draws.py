@@ -88,13 +88,11 @@ class Stream:
 
     def uniform(self) -> float:
         """Return a float in [0, 1), a multiple of 2**-32."""
-        try:
-            return self._words.pop() * _UNIT  # type: ignore[no-any-return]
-        except IndexError:
+        if not self._words:
             self._block += 1
             salted = blake2b(self._key, salt=self._block.to_bytes(16, "little"))
             self._words += _DIGEST.unpack(salted.digest()[::-1])
-            return self.uniform()
+        return self._words.pop() * _UNIT  # type: ignore[no-any-return]
 
     def integer(self, low: int, high: int) -> int:
         """Return an integer in [low, high), at most 2**32 apart."""

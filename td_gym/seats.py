@@ -49,7 +49,7 @@ def ask(policy: SeatPolicy, seat: str, episodes: Sequence[Episode]) -> list[str]
     Raises ``TdGymError`` naming the seat for anything but one text for each.
     """
     returned: Any = policy.reply_batch(episodes)
-    if isinstance(returned, str) or not isinstance(returned, (list, Iterable)):  # a list is told at once
+    if isinstance(returned, str) or not isinstance(returned, Iterable):
         raise TdGymError(f"The policy of seat {seat!r} must return a list of messages, not {type(returned).__name__}.")
     replies = [as_message(seat, reply) for reply in returned]
     if len(replies) != len(episodes):

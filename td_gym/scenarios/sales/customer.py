@@ -108,11 +108,11 @@ def _respond(mind: Mind, episode: Episode, turn: Turn, voice: Voice, complaint: 
 
 def _notice(mind: Mind, turn: Turn, overlap: float, voice: Voice) -> str:
     """Return what the customer says of a machine-like message or of the answer to its question about one."""
-    stiffness = max(0.0, bot_style(turn.shown, overlap) - 0.15)
+    excess = max(0.0, bot_style(turn.shown, overlap) - 0.15)
     evades = mind.robot == "asked" and turn.acts.isdisjoint(("reveal_ai", "deny_ai"))
-    chance = NOTICES * stiffness + NOTICES_EVASION * evades + NOTICES_PUSH * _is_push(mind, turn, overlap)
+    chance = NOTICES * excess + NOTICES_EVASION * evades + NOTICES_PUSH * _is_push(mind, turn, overlap)
     asked, mind.robot = mind.robot, "settled" if mind.robot else ""
-    mind.suspicion += stiffness
+    mind.suspicion += excess
     if voice.draws.uniform() < chance and not mind.noticed:
         mind.noticed = True
         mind.trust -= DISTRUST_OF_MACHINES

@@ -30,8 +30,6 @@ def is_mentioned(text: str) -> bool:
 def eligibility(text: str) -> str:
     """Return ``yes`` or ``no`` when ``text`` says that the customer meets the conditions or not, else empty."""
     text = lowered(text)
-    if not is_mentioned(text):
-        return ""
     cues = _cues()
     rest, denials = cues["no"].subn(" ", text)
     claims = cues["yes"].search(rest) is not None

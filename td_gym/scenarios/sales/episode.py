@@ -254,4 +254,4 @@ def _screen(profile: Profile) -> tuple[float, ...]:
         profile.months_customer / 120,
         profile.loans_before / 5,
     )
-    return (*[figure if figure < 1.0 else 1.0 for figure in figures], float(profile.eligible))
+    return (*(min(1.0, figure) for figure in figures), float(profile.eligible))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -17,7 +17,6 @@ from td_gym.reading.numerals import Number, find_numbers
 from td_gym.reading.sentences import lowered, sentences, zeroed
 
 
-@cache
 def tables() -> Mapping[str, Any]:
     """Return the tables of ``offers.toml``."""
     return packaged_toml(__package__, "offers.toml")

@@ -35,89 +35,74 @@ class Message(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """The readings of a ``zeroed`` sentence, which hold for every sentence of that form."""
+    """What a ``zeroed`` sentence says: so does every sentence of that form, whatever its figures."""
 
     plain: str
     """The form in small letters."""
     acts: frozenset[str]
     stock: tuple[str, ...]
     wellformed: bool
-    """Whether it is well-formed whatever its figures."""
-    mentions: bool
+    """Whether it is well-formed with any figures."""
+    on_eligibility: bool
+    """Whether it may speak of eligibility."""
 
 
 class _Sentence(NamedTuple):
-    acts: frozenset[str]
+    form: _Form
     figures: tuple[Figure, ...]
     numbers: int
     runs: Runs
     wellformed: bool
-    stock: tuple[str, ...]
-    mentions: bool
-    """Whether eligibility may be spoken of."""
-
-
-class _Sentences(NamedTuple):
-    """The readings of several sentences, each kind in a tuple."""
-
-    acts: tuple[frozenset[str], ...] = ()
-    figures: tuple[tuple[Figure, ...], ...] = ()
-    numbers: tuple[int, ...] = ()
-    runs: tuple[Runs, ...] = ()
-    wellformed: tuple[bool, ...] = ()
-    stock: tuple[tuple[str, ...], ...] = ()
-    mentions: tuple[bool, ...] = ()
 
 
 @lru_cache(maxsize=256)
 def read(text: str) -> Message:
     """Return the readings of ``text``; the customer asks for those that the agent's side asked for before."""
-    whole = _sentences(text)
+    parts = _parts(text)
+    forms = [part.form for part in parts]
 
-    def upto(limit: int) -> _Sentences:
-        return whole if len(text) <= limit else _sentences(text[:limit])
+    def upto(limit: int) -> list[_Sentence]:
+        return parts if len(text) <= limit else _parts(text[:limit])
 
     words = len(text.split())
-    stock: frozenset[str] = frozenset().union(*upto(style.READ_LIMIT).stock)
+    stock = frozenset[str]().union(*[part.form.stock for part in upto(style.READ_LIMIT)])
     return Message(
-        of_message(frozenset().union(*whole.acts)),
-        tuple(chain.from_iterable(whole.figures)),
-        sum(whole.numbers),
-        eligibility(text) if any(whole.mentions) else "",
-        upto(repetition.READ_LIMIT).runs,
-        wellformed.share(upto(wellformed.READ_LIMIT).wellformed),
+        of_message(frozenset().union(*[form.acts for form in forms])),
+        tuple(chain.from_iterable([part.figures for part in parts])),
+        sum([part.numbers for part in parts]),
+        eligibility(text) if any(form.on_eligibility for form in forms) else "",
+        tuple([part.runs for part in upto(repetition.READ_LIMIT)]),
+        wellformed.share([part.wellformed for part in upto(wellformed.READ_LIMIT)]),
         style.stiffness(text, words, stock),
-        curt(words, len(whole.acts)),
+        curt(words, len(parts)),
     )
 
 
-def _sentences(text: str) -> _Sentences:
-    return _Sentences(*zip(*map(_read_sentence, sentences(text)), strict=True))
+def _parts(text: str) -> list[_Sentence]:
+    return list(map(_read_sentence, sentences(text)))
 
 
 @lru_cache(maxsize=8192)
 def _read_sentence(sentence: str) -> _Sentence:
-    form, plain = zeroed(sentence), lowered(sentence)
-    known = _read_form(form)
-    found = numbers_of(plain, known.plain)
+    zeros, plain = zeroed(sentence), lowered(sentence)
+    form = _read_form(zeros)
+    found = numbers_of(plain, form.plain)
     return _Sentence(
-        known.acts,
-        figures_of(known.plain, found),
+        form,
+        figures_of(form.plain, found),
         len(found),
         runs_of(plain),
-        known.wellformed or wellformed.is_wellformed(sentence, form),
-        known.stock,
-        known.mentions,
+        form.wellformed or wellformed.is_wellformed(sentence, zeros),
     )
 
 
 @lru_cache(maxsize=8192)
-def _read_form(form: str) -> _Form:
-    plain = lowered(form)
+def _read_form(zeros: str) -> _Form:
+    plain = lowered(zeros)
     return _Form(
         plain,
-        service_reader().read_form(form),
+        service_reader().read_form(zeros),
         style.stock_of(plain),
-        wellformed.is_wellformed(form, form),
+        wellformed.is_wellformed(zeros, zeros),
         is_mentioned(plain),
     )

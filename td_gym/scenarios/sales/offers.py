@@ -176,8 +176,6 @@ def false_figures(text: str, profile: Profile) -> frozenset[str]:
     """
     message = read(text)
     stated = message.figures
-    if not (stated or message.eligible):
-        return frozenset()
     found = {f.label for f in stated if f.label in QUESTIONS and not _is_true(f, stated, profile)}
     if message.eligible not in ("", stated_answer(profile, "eligible")):
         found.add("eligible")
