@@ -31,8 +31,7 @@ class Said:
         total = repeated = 0
         for runs in message:
             total += len(runs)
-            if not said.isdisjoint(runs):
-                repeated += sum(map(said.__contains__, runs))
+            repeated += sum(map(said.__contains__, runs))
             said.update(runs)
         return repeated / total if total else 0.0
 

@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from personas.packaged import packaged_toml
-from td_gym.reading.numerals import Number, find_numbers
+from td_gym.reading.numerals import Number, numbers_of
 from td_gym.reading.sentences import lowered, sentences, zeroed
 
 
@@ -100,8 +100,8 @@ def _labels(text: str) -> list[str]:
 @lru_cache(maxsize=4096)
 def figures(text: str) -> tuple[Figure, ...]:
     """Return the figures that ``text`` states, in order; a denied one ("not 30") is left out.  Never raises."""
-    parts = map(lowered, sentences(text))
-    return tuple(chain.from_iterable(figures_of(zeroed(part), find_numbers(part)) for part in parts))
+    parts = [(part, zeroed(part)) for part in map(lowered, sentences(text))]
+    return tuple(chain.from_iterable(figures_of(form, numbers_of(part, form)) for part, form in parts))
 
 
 def figures_of(form: str, found: Sequence[Number]) -> tuple[Figure, ...]:
