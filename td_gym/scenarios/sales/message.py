@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain
 from typing import NamedTuple
 
 from td_gym.judges import wellformed
@@ -39,6 +38,7 @@ class _Form(NamedTuple):
 
     plain: str
     """The form in small letters."""
+    words: int
     acts: frozenset[str]
     stock: tuple[str, ...]
     wellformed: bool
@@ -59,21 +59,28 @@ class _Sentence(NamedTuple):
 def read(text: str) -> Message:
     """Return the readings of ``text``; the customer asks for those that the agent's side asked for before."""
     parts = _parts(text)
-    forms = [part.form for part in parts]
-
-    def upto(limit: int) -> list[_Sentence]:
-        return parts if len(text) <= limit else _parts(text[:limit])
-
-    words = len(text.split())
-    stock = frozenset[str]().union(*[part.form.stock for part in upto(style.READ_LIMIT)])
+    acts: set[str] = set()
+    figures: list[Figure] = []
+    words = numbers = 0
+    on_eligibility = False
+    for form, stated, count, _, _ in parts:
+        acts |= form.acts
+        figures += stated
+        words += form.words
+        numbers += count
+        on_eligibility = on_eligibility or form.on_eligibility
+    heard, judged, scanned = (
+        parts if len(text) <= limit else _parts(text[:limit])
+        for limit in (repetition.READ_LIMIT, wellformed.READ_LIMIT, style.READ_LIMIT)
+    )
     return Message(
-        of_message(frozenset().union(*[form.acts for form in forms])),
-        tuple(chain.from_iterable([part.figures for part in parts])),
-        sum([part.numbers for part in parts]),
-        eligibility(text) if any(form.on_eligibility for form in forms) else "",
-        tuple([part.runs for part in upto(repetition.READ_LIMIT)]),
-        wellformed.share([part.wellformed for part in upto(wellformed.READ_LIMIT)]),
-        style.stiffness(text, words, stock),
+        of_message(frozenset(acts)),
+        tuple(figures),
+        numbers,
+        eligibility(text) if on_eligibility else "",
+        tuple([part.runs for part in heard]),
+        wellformed.share([part.wellformed for part in judged]),
+        style.stiffness(text, words, {phrase for part in scanned for phrase in part.form.stock}),
         curt(words, len(parts)),
     )
 
@@ -101,6 +108,7 @@ def _read_form(zeros: str) -> _Form:
     plain = lowered(zeros)
     return _Form(
         plain,
+        len(plain.split()),
         service_reader().read_form(zeros),
         style.stock_of(plain),
         wellformed.is_wellformed(zeros, zeros),

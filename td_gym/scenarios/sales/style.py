@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 
 from personas.packaged import packaged_toml
 
@@ -13,7 +14,7 @@ _LISTED = re.compile(r"\s*(?:[-*•#]|\d+[.)]) ")
 _EASY_WORDS, _LONG_WORDS = 45, 120
 
 
-def stiffness(text: str, words: int, stock: frozenset[str]) -> float:
+def stiffness(text: str, words: int, stock: Set[str]) -> float:
     """Return the stiffness of ``text``, from 0, which has so many ``words`` and these ``stock`` phrases.
 
     Stock phrases weigh 0.35 each, talk beyond a few sentences up to 0.4, a list 0.3.
