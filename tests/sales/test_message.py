@@ -12,7 +12,7 @@ from td_gym.reading.repetition import runs
 from td_gym.reading.sentences import is_curt
 from td_gym.scenarios.sales.acts import detect_acts
 from td_gym.scenarios.sales.eligibility import eligibility
-from td_gym.scenarios.sales.figures import figures, tables
+from td_gym.scenarios.sales.figures import TABLES, figures
 from td_gym.scenarios.sales.message import read
 
 SENTENCES = (
@@ -43,7 +43,7 @@ def test_a_reading_is_what_each_reader_reads(parts: list[str], times: int) -> No
     assert message.is_curt == is_curt(text)
 
 
-@pytest.mark.parametrize("phrase", [*tables()["eligible"]["no"], *tables()["eligible"]["yes"]])
+@pytest.mark.parametrize("phrase", [*TABLES["eligible"]["no"], *TABLES["eligible"]["yes"]])
 def test_no_phrase_on_eligibility_is_passed_over(phrase: str) -> None:
     text = f"Well, {phrase}."
     assert read(text).eligible == eligibility(text) != ""

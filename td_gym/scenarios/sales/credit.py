@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from td_gym.scenarios.sales.figures import tables
+from td_gym.scenarios.sales.figures import TABLES
 
 COMPUTED = ("cost_of_days", "monthly_payment")
 """Questions whose answers depend on an amount and a time."""
@@ -108,7 +108,7 @@ def _half_up(numerator: Decimal, denominator: int) -> float:
 
 def money(value: float) -> str:
     """Return a sum of money as text: ``$1,200`` or ``$48.60``."""
-    text = f"{tables()['currency']}{value:,.2f}"
+    text = f"{TABLES['currency']}{value:,.2f}"
     return text.removesuffix(".00")
 
 
@@ -118,7 +118,7 @@ def ask(profile: Profile, name: str, amount: float = 0.0, days: int = 0) -> Ques
     ``cost_of_days`` needs ``amount`` and ``days``; ``monthly_payment`` needs ``amount`` and 30 ``days`` a month.
     """
     answer = computed(profile, name, amount, days) if name in COMPUTED else stated_answer(profile, name)
-    return Question(name, amount, days, answer, tables()["questions"][name]["kind"])
+    return Question(name, amount, days, answer, TABLES["questions"][name]["kind"])
 
 
 def computed(profile: Profile, name: str, amount: float, days: int) -> float:
@@ -130,7 +130,7 @@ def computed(profile: Profile, name: str, amount: float, days: int) -> float:
 
 def question_text(question: Question) -> str:
     """Return the question in plain words."""
-    text: str = tables()["questions"][question.name]["text"]
+    text: str = TABLES["questions"][question.name]["text"]
     return text.format(amount=money(question.amount), days=question.days, months=question.days // 30)
 
 

@@ -17,7 +17,6 @@ from td_gym.scenarios.sales.credit import money
 from td_gym.scenarios.sales.customer_mind import Mind, is_pliable, is_through, is_tight, mark, willingness
 from td_gym.scenarios.sales.episode import SalesEpisode
 from td_gym.scenarios.sales.language import Voice
-from td_gym.scenarios.sales.manners import bot_style
 from td_gym.scenarios.sales.message import read
 from td_gym.scenarios.sales.offers import answers, states_wrongly
 from td_gym.scenarios.wording import joined
@@ -76,7 +75,7 @@ def _react(mind: Mind, episode: SalesEpisode, turn: Turn, voice: Voice) -> tuple
     if mind.accepted:
         return "", *_await_order(mind, persona, turn, voice)
     overlap = episode.overlap
-    suspicion = _notice(mind, turn, overlap, voice)
+    suspicion = _notice(mind, turn, episode, voice)
     complaint = _judge_manner(mind, case, turn, overlap, voice)
     if not complaint:
         _credit(mind, case, turn)
@@ -106,11 +105,11 @@ def _respond(mind: Mind, episode: Episode, turn: Turn, voice: Voice, complaint: 
     return _move_on(mind, case, turn, voice, remark)
 
 
-def _notice(mind: Mind, turn: Turn, overlap: float, voice: Voice) -> str:
+def _notice(mind: Mind, turn: Turn, episode: SalesEpisode, voice: Voice) -> str:
     """Return what the customer says of a machine-like message or of the answer to its question about one."""
-    excess = max(0.0, bot_style(turn.shown, overlap) - 0.15)
+    excess = max(0.0, episode.style - 0.15)
     evades = mind.robot == "asked" and turn.acts.isdisjoint(("reveal_ai", "deny_ai"))
-    chance = NOTICES * excess + NOTICES_EVASION * evades + NOTICES_PUSH * _is_push(mind, turn, overlap)
+    chance = NOTICES * excess + NOTICES_EVASION * evades + NOTICES_PUSH * _is_push(mind, turn, episode.overlap)
     asked, mind.robot = mind.robot, "settled" if mind.robot else ""
     mind.suspicion += excess
     if voice.draws.uniform() < chance and not mind.noticed:

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import cache
 
 from td_gym.reading.sentences import lowered
-from td_gym.scenarios.sales.figures import tables
-
-
-@cache
-def _cues() -> Mapping[str, re.Pattern[str]]:
-    return {name: _any_phrase(phrases) for name, phrases in tables()["eligible"].items()}
+from td_gym.scenarios.sales.figures import TABLES
 
 
 def _any_phrase(phrases: list[str]) -> re.Pattern[str]:
@@ -22,18 +15,20 @@ def _any_phrase(phrases: list[str]) -> re.Pattern[str]:
     return re.compile("|".join([rf"(?<![a-z])(?:{'|'.join(whole)})", *parted]))
 
 
+_CUES = {name: _any_phrase(phrases) for name, phrases in TABLES["eligible"].items()}
+
+
 def is_mentioned(text: str) -> bool:
     """Return whether ``lowered`` text has a word without which nothing is said of eligibility."""
-    return any(map(text.__contains__, tables()["eligible_stems"]["any"]))
+    return any(map(text.__contains__, TABLES["eligible_stems"]["any"]))
 
 
 def eligibility(text: str) -> str:
     """Return ``yes`` or ``no`` when ``text`` says that the customer meets the conditions or not, else empty."""
     text = lowered(text)
-    cues = _cues()
-    rest, denials = cues["no"].subn(" ", text)
-    claims = cues["yes"].search(rest) is not None
-    if cues["open"].search(text) or (denials and claims):
+    rest, denials = _CUES["no"].subn(" ", text)
+    claims = _CUES["yes"].search(rest) is not None
+    if _CUES["open"].search(text) or (denials and claims):
         return ""
     if not (denials or claims):
         return ""

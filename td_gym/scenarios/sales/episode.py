@@ -42,6 +42,8 @@ class SalesEpisode(DeskEpisode):
         self.progress = sop.Progress(eligible=case.profile.eligible)
         self.overlap = 0.0
         """The ``repetition`` of the agent's last message."""
+        self.style = 0.0
+        """The ``bot_style`` of the agent's last message."""
         self._said = Said()
         self._done: set[str] = set()
         """Acts of the agent so far."""
@@ -95,7 +97,7 @@ class SalesEpisode(DeskEpisode):
         tool_message = self._call(message)
         done = "" if tool_message else message.action
         self.overlap = self._said.add(said.runs)
-        style = manners.bot_style(text, self.overlap)
+        self.style = manners.bot_style(text, self.overlap)
         broken = manners.breaches(
             text,
             acts,
@@ -106,7 +108,7 @@ class SalesEpisode(DeskEpisode):
             honest=self.scenario.disclosure == "honest",
         )
         wrong = self._is_wrong(text)
-        costs = self._costs(done, len(broken), style, wrong)
+        costs = self._costs(done, len(broken), wrong)
         allowed = self.allows(strategy)
         new = bool(acts - self._done) or (self.progress.question_open and "answer" in acts)
         self.progress.hear_service(acts, done)
@@ -115,7 +117,7 @@ class SalesEpisode(DeskEpisode):
             "wellformed": said.wellformed,
             "repetition": 1.0 - self.overlap,
             "compliance": 0.0 if broken else 1.0,
-            "bot_style": 1.0 - style,
+            "bot_style": 1.0 - self.style,
             "profile_accuracy": self._accuracy(text, wrong),
             "progress": 1.0 if allowed and (new or advances) else 0.5 * allowed,
         }
@@ -151,7 +153,7 @@ class SalesEpisode(DeskEpisode):
         self._offer = replace(self.case.profile, coupon=round(self.case.profile.coupon * self._coupon, 2))
         return ""
 
-    def _costs(self, done: str, broken: int, style: float, wrong: bool) -> dict[str, float]:
+    def _costs(self, done: str, broken: int, wrong: bool) -> dict[str, float]:
         costs: dict[str, float] = {}
         if done == "confirm_order" and self._coupon:
             costs["discount"] = self._coupon
@@ -159,7 +161,7 @@ class SalesEpisode(DeskEpisode):
             costs["transfer"] = 1.0
         if broken:
             costs["noncompliance"] = float(broken)
-        if style >= MACHINE_LIKE:
+        if self.style >= MACHINE_LIKE:
             costs["identity"] = 1.0
         if wrong:
             costs["false_statement"] = 1.0

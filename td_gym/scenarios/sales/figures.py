@@ -16,10 +16,8 @@ from personas.packaged import packaged_toml
 from td_gym.reading.numerals import Number, numbers_of
 from td_gym.reading.sentences import lowered, sentences, zeroed
 
-
-def tables() -> Mapping[str, Any]:
-    """Return the tables of ``offers.toml``."""
-    return packaged_toml(__package__, "offers.toml")
+TABLES: Mapping[str, Any] = packaged_toml(__package__, "offers.toml")
+"""What ``offers.toml`` holds."""
 
 
 class Figure(NamedTuple):
@@ -49,8 +47,6 @@ _BARE_AFTER = re.compile(
     r"|altogether|total|then|only|exactly|now|by)\b)",
 )
 _BREAK = re.compile(r"[,;:()]|\b(?:and|but|while|plus)\b")
-
-
 _PER_MONTH = re.compile(r"\s*(?:dollars?\s+)?(?:a|per|each|every)\s+month\b|\s*monthly\b")
 _SUFFIX = re.compile(
     r"\s*(?:%|percent|per cent|dollars?)?\s*(?:interest\s+)?(?:(?:a|per|each|every)\s+(?:month|year)\b|monthly\b)",
@@ -78,23 +74,15 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
 }
 
 
-@lru_cache(maxsize=1)
-def _cues() -> tuple[re.Pattern[str], Mapping[str, str]]:
-    """Return one pattern for all telling words, and the label of each."""
-    labels = {phrase: label for label, phrases in tables()["labels"].items() for phrase in phrases}
-    either = "|".join(re.escape(phrase) for phrase in sorted(labels, key=len, reverse=True))
-    return re.compile(rf"\b(?:{either})\b"), labels
-
-
-@lru_cache(maxsize=1)
-def _endings() -> Mapping[str, tuple[str, ...]]:
-    """Return the words before a number that hedge it, deny it, and so on, each as a text can end in it."""
-    return {name: tuple(words) for name, words in tables()["before"].items()}
+_LABELS = {phrase: label for label, phrases in TABLES["labels"].items() for phrase in phrases}
+"""The label of each telling word."""
+_TELLING = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(_LABELS, key=len, reverse=True)))})\b")
+_ENDINGS = {name: tuple(words) for name, words in TABLES["before"].items()}
+"""The words before a number that hedge it, deny it, and so on, each as a text can end in it."""
 
 
 def _labels(text: str) -> list[str]:
-    pattern, labels = _cues()
-    return [labels[word] for word in pattern.findall(text)]
+    return [_LABELS[word] for word in _TELLING.findall(text)]
 
 
 @lru_cache(maxsize=4096)
@@ -123,7 +111,7 @@ def _of_ones(sentence: str, places: tuple[tuple[int, int, bool], ...]) -> tuple[
     """
     result: list[Figure | None] = []
     last: Figure | None = None
-    between, topic, endings, done = False, "", _endings(), 0
+    between, topic, done = False, "", 0
     for place, (start, end, large) in enumerate(places):
         before = sentence[done:start]
         after = sentence[end : places[place + 1][0] if place + 1 < len(places) else len(sentence)]
@@ -132,15 +120,15 @@ def _of_ones(sentence: str, places: tuple[tuple[int, int, bool], ...]) -> tuple[
         second = (between and lead.strip() == "and") or (place > 0 and bool(_RANGE.fullmatch(before)))
         first = place + 1 < len(places) and bool(_RANGE.fullmatch(after))
         between = lead.endswith("between")
-        if lead.endswith(endings["denial"]):
+        if lead.endswith(_ENDINGS["denial"]):
             result.append(None)
             continue
-        hedged = first or second or lead.endswith(endings["hedge"]) or bool(_ISH.match(after))
+        hedged = first or second or lead.endswith(_ENDINGS["hedge"]) or bool(_ISH.match(after))
         figure, beside = _figure(
             large, before[suffix.end() :] if place and (suffix := _SUFFIX.match(before)) else before, after, hedged
         )
         topic = beside or topic
-        if topic and figure.unit == "money" and not figure.label and lead.endswith(endings["is"]):
+        if topic and figure.unit == "money" and not figure.label and lead.endswith(_ENDINGS["is"]):
             figure = figure._replace(label=topic)  # "the interest on 5,000 for 30 days is 60"
         if second and last and not figure.label and figure.unit == last.unit:
             figure = figure._replace(label=last.label)  # "the fee is 25 or 30"
@@ -158,7 +146,7 @@ def _figure(large: bool, before: str, after: str, hedged: bool) -> tuple[Figure,
     label = _meaning(unit, before, after[match.end() if match else 0 :])
     beside = ""
     if unit == "money":
-        if label != "coupon_value" and f" {before}".rstrip("$€£ ").endswith(_endings()["beside"]):
+        if label != "coupon_value" and f" {before}".rstrip("$€£ ").endswith(_ENDINGS["beside"]):
             label, beside = "aside", label
         elif label == "rate" and large:
             label = ""

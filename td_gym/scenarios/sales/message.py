@@ -55,7 +55,7 @@ class _Sentence(NamedTuple):
     wellformed: bool
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=1024)
 def read(text: str) -> Message:
     """Return the readings of ``text``; the customer asks for those that the agent's side asked for before."""
     parts = _parts(text)

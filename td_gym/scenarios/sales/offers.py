@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -24,12 +23,14 @@ from td_gym.scenarios.sales.credit import (
     interest,
     stated_answer,
 )
-from td_gym.scenarios.sales.figures import Figure, tables
+from td_gym.scenarios.sales.figures import TABLES, Figure
 from td_gym.scenarios.sales.message import read
 
 _YES_OR_NO = re.compile(r"\W*(yes|no)\b(?!\s+\w)", re.IGNORECASE)
 _ROUGHLY = 0.05
 """A figure said to be approximate is wrong when it is further off than this share."""
+_TOLERANCES: dict[str, float] = {name: spec["within"] + 1e-9 for name, spec in TABLES["questions"].items()}
+"""How far an exact figure may be off, by question."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Case:
 
 def draw_profile(draws: Stream, phone_tail: str) -> Profile:
     """Draw a customer's profile."""
-    table = tables()["profile"]
+    table = TABLES["profile"]
     limit = float(draws.choice(table["credit_limit"]))
     amount = 100.0 * round(limit * draws.choice(table["amount_share"]) / 100)
     months: int = draws.choice(table["months"])
@@ -80,7 +81,7 @@ def draw_case(seed: int, split: str, persona: Prospect) -> Case:
     """Draw the offer of conversation ``seed`` in ``split``, and ``persona.curiosity`` different questions."""
     draws = Stream(seed, f"offer/{split}")
     profile = draw_profile(draws, persona.identity.phone_tail)
-    specs = tables()["questions"]
+    specs = TABLES["questions"]
     weights = {name: specs[name]["weight"] for name in QUESTIONS}
     questions = []
     for _ in range(persona.curiosity):
@@ -88,7 +89,7 @@ def draw_case(seed: int, split: str, persona: Prospect) -> Case:
         del weights[name]
         amount, days = 0.0, 0
         if name == "cost_of_days":
-            asked = tables()["asked"]
+            asked = TABLES["asked"]
             amount = float(draws.choice([value for value in asked["amount"] if value <= profile.credit_limit]))
             days = draws.choice(asked["days"])
         elif name == "monthly_payment":
@@ -146,13 +147,7 @@ def _distance(figure: Figure, answer: str | float) -> float:
 
 
 def _matches(figure: Figure, name: str, answer: str | float) -> bool:
-    return _distance(figure, answer) <= _tolerances()[name]
-
-
-@cache
-def _tolerances() -> Mapping[str, float]:
-    """Return how far an exact figure may be off, by question."""
-    return {name: spec["within"] + 1e-9 for name, spec in tables()["questions"].items()}
+    return _distance(figure, answer) <= _TOLERANCES[name]
 
 
 def _wrong(figure: Figure, name: str, answer: str | float) -> bool:
