@@ -213,11 +213,18 @@ class ConversationBatch:
     def _advance(self, indices: Sequence[int]) -> list[Step]:
         """Let the other seats speak until every one of ``indices`` waits for ``seat`` or is over."""
         seat, episodes, ledgers = self.seat, self.episodes, self._ledgers
-        waiting = indices
-        while waiting := [i for i in waiting if (it := episodes[i]).next_seat != seat and it.outcome is None]:
-            for other, policy in self.policies.items():
-                if members := {i: episodes[i] for i in waiting if episodes[i].next_seat == other}:
-                    replies = ask(policy, other, list(members.values()))
-                    for (i, episode), reply in zip(members.items(), replies, strict=True):
-                        ledgers[i].add(episode.submit(other, reply), seat)
+        while waiting := self._waiting(indices):
+            for other, members in waiting.items():
+                replies = ask(self.policies[other], other, [episodes[i] for i in members])
+                for i, reply in zip(members, replies, strict=True):
+                    ledgers[i].add(episodes[i].submit(other, reply), seat)
         return [ledgers[i].step(episodes[i], seat, self.debug) for i in indices]
+
+    def _waiting(self, indices: Sequence[int]) -> dict[str, list[int]]:
+        """Return which of ``indices`` wait for a seat other than ``seat``, by that seat."""
+        waiting: dict[str, list[int]] = {}
+        for i in indices:
+            episode = self.episodes[i]
+            if episode.next_seat != self.seat and episode.outcome is None:
+                waiting.setdefault(episode.next_seat, []).append(i)
+        return waiting
