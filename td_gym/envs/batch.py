@@ -206,19 +206,17 @@ class ConversationBatch:
             if episode.next_seat != self.seat:
                 raise TdGymError(f"Conversation {i} waits for the {episode.next_seat}, which failed; reset it.")
         for i, text in zip(indices, texts, strict=True):
-            ledger = self._ledgers[i]
-            ledger.open()
-            ledger.add(self.episodes[i].submit(self.seat, text), self.seat)
+            self._ledgers[i].open()
+            self._hear(i, self.seat, text)
 
     def _advance(self, indices: Sequence[int]) -> list[Step]:
         """Let the other seats speak until every one of ``indices`` waits for ``seat`` or is over."""
-        seat, episodes, ledgers = self.seat, self.episodes, self._ledgers
         while waiting := self._waiting(indices):
             for other, members in waiting.items():
-                replies = ask(self.policies[other], other, [episodes[i] for i in members])
+                replies = ask(self.policies[other], other, [self.episodes[i] for i in members])
                 for i, reply in zip(members, replies, strict=True):
-                    ledgers[i].add(episodes[i].submit(other, reply), seat)
-        return [ledgers[i].step(episodes[i], seat, self.debug) for i in indices]
+                    self._hear(i, other, reply)
+        return list(map(self._step, indices))
 
     def _waiting(self, indices: Sequence[int]) -> dict[str, list[int]]:
         """Return which of ``indices`` wait for a seat other than ``seat``, by that seat."""
@@ -228,3 +226,10 @@ class ConversationBatch:
             if episode.next_seat != self.seat and episode.outcome is None:
                 waiting.setdefault(episode.next_seat, []).append(i)
         return waiting
+
+    def _hear(self, i: int, seat: str, message: str) -> None:
+        """Let ``seat`` say ``message`` in conversation ``i``."""
+        self._ledgers[i].add(self.episodes[i].submit(seat, message), self.seat)
+
+    def _step(self, i: int) -> Step:
+        return self._ledgers[i].step(self.episodes[i], self.seat, self.debug)

@@ -65,7 +65,7 @@ class ConversationStream(ConversationBatch):
             self._go_on(heard)
             if failure is not None:
                 raise failure
-        steps = {i: self._ledgers[i].step(self.episodes[i], self.seat, self.debug) for i in sorted(self._ready)}
+        steps = {i: self._step(i) for i in sorted(self._ready)}
         self._ready.clear()
         return steps
 
@@ -73,14 +73,11 @@ class ConversationStream(ConversationBatch):
         """Let the other seats speak, or ask them, until each of ``indices`` is awaited or has come round."""
         moved = list(indices)
         while moved:
-            self._ready.update(i for i in moved if self._has_come_round(i))
-            waiting = [i for i in moved if not self._has_come_round(i)]
+            waiting = self._waiting(moved)
+            self._ready.update(set(moved).difference(*waiting.values()))
             moved = []
-            for other, policy in self.policies.items():
-                members = [i for i in waiting if self.episodes[i].next_seat == other]
-                episodes = [self.episodes[i] for i in members]
-                if not members:
-                    continue
+            for other, members in waiting.items():
+                policy, episodes = self.policies[other], [self.episodes[i] for i in members]
                 if isinstance(policy, SlowPolicy):
                     messages = policy.start_batch(episodes)
                     self._awaited.update({i: (other, each) for i, each in zip(members, messages, strict=True)})
@@ -88,12 +85,3 @@ class ConversationStream(ConversationBatch):
                     for i, reply in zip(members, ask(policy, other, episodes), strict=True):
                         self._hear(i, other, reply)
                     moved += members
-
-    def _hear(self, i: int, other: str, message: str) -> None:
-        """Let the seat ``other`` say ``message`` in conversation ``i``."""
-        self._ledgers[i].add(self.episodes[i].submit(other, message), self.seat)
-
-    def _has_come_round(self, i: int) -> bool:
-        """Return whether conversation ``i`` waits for the seat or is over."""
-        episode = self.episodes[i]
-        return episode.next_seat == self.seat or episode.outcome is not None

@@ -74,9 +74,8 @@ def _react(mind: Mind, episode: SalesEpisode, turn: Turn, voice: Voice) -> tuple
     persona = case.persona
     if mind.accepted:
         return "", *_await_order(mind, persona, turn, voice)
-    overlap = episode.overlap
     suspicion = _notice(mind, turn, episode, voice)
-    complaint = _judge_manner(mind, case, turn, overlap, voice)
+    complaint = _judge_manner(mind, case, turn, episode.overlap, voice)
     if not complaint:
         _credit(mind, case, turn)
     verdict = "" if _is_heap(turn.shown) else _answered(mind, case, turn, voice)

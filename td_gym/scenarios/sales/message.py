@@ -39,6 +39,7 @@ class _Form(NamedTuple):
     plain: str
     """The form in small letters."""
     words: int
+    """How many words it has."""
     acts: frozenset[str]
     stock: tuple[str, ...]
     wellformed: bool
@@ -63,24 +64,24 @@ def read(text: str) -> Message:
     figures: list[Figure] = []
     words = numbers = 0
     on_eligibility = False
-    for form, stated, count, _, _ in parts:
-        acts |= form.acts
-        figures += stated
-        words += form.words
-        numbers += count
-        on_eligibility = on_eligibility or form.on_eligibility
-    heard, judged, scanned = (
-        parts if len(text) <= limit else _parts(text[:limit])
-        for limit in (repetition.READ_LIMIT, wellformed.READ_LIMIT, style.READ_LIMIT)
-    )
+    for part in parts:
+        acts |= part.form.acts
+        figures += part.figures
+        words += part.form.words
+        numbers += part.numbers
+        on_eligibility = on_eligibility or part.form.on_eligibility
+
+    def upto(limit: int) -> list[_Sentence]:
+        return parts if len(text) <= limit else _parts(text[:limit])
+
     return Message(
         of_message(frozenset(acts)),
         tuple(figures),
         numbers,
         eligibility(text) if on_eligibility else "",
-        tuple([part.runs for part in heard]),
-        wellformed.share([part.wellformed for part in judged]),
-        style.stiffness(text, words, {phrase for part in scanned for phrase in part.form.stock}),
+        tuple([part.runs for part in upto(repetition.READ_LIMIT)]),
+        wellformed.share([part.wellformed for part in upto(wellformed.READ_LIMIT)]),
+        style.stiffness(text, words, {phrase for part in upto(style.READ_LIMIT) for phrase in part.form.stock}),
         curt(words, len(parts)),
     )
 
