@@ -5,7 +5,7 @@ The lexicon is that of ``acts.toml``, so that both seats' words are read alike.
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache
 
 from personas.packaged import packaged_toml
 from personas.prospect import OBJECTIONS
@@ -28,7 +28,6 @@ CUSTOMER_ACTS = (
 )
 
 
-@lru_cache(maxsize=4096)
 def detect_customer_acts(text: str) -> frozenset[str]:
     """Return the acts of a customer's message, a subset of ``CUSTOMER_ACTS``.
 

@@ -21,7 +21,6 @@ def _any_of(cues: list[str]) -> re.Pattern[str]:
     return re.compile("|".join("[0-9]" if cue == "#" else re.escape(cue) for cue in cues))
 
 
-@lru_cache(maxsize=4096)
 def topic_of(text: str) -> str:
     """Return the name of the profile question that ``text`` asks, empty when it asks none.
 
