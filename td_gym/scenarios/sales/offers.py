@@ -31,6 +31,8 @@ _ROUGHLY = 0.05
 """A figure said to be approximate is wrong when it is further off than this share."""
 _TOLERANCES: dict[str, float] = {name: spec["within"] + 1e-9 for name, spec in TABLES["questions"].items()}
 """How far an exact figure may be off, by question."""
+_WEIGHTS: dict[str, float] = {name: TABLES["questions"][name]["weight"] for name in QUESTIONS}
+"""How often each question is asked, against the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,7 @@ def draw_case(seed: int, split: str, persona: Prospect) -> Case:
     """Draw the offer of conversation ``seed`` in ``split``, and ``persona.curiosity`` different questions."""
     draws = Stream(seed, f"offer/{split}")
     profile = draw_profile(draws, persona.identity.phone_tail)
-    specs = TABLES["questions"]
-    weights = {name: specs[name]["weight"] for name in QUESTIONS}
+    weights = _WEIGHTS.copy()
     questions = []
     for _ in range(persona.curiosity):
         name = draws.weighted_key(weights)
