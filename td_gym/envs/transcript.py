@@ -41,7 +41,7 @@ def _line(turn: Turn) -> str:
 
 def _indented(text: str) -> str:
     """Return ``text`` with all lines but the first indented, whatever parts them."""
-    return text if text.isprintable() else "\n  ".join(text.splitlines())
+    return "\n  ".join(text.splitlines())
 
 
 def _short(value: object) -> str:
