@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import chain
 from typing import NamedTuple
 
 from td_gym.judges import wellformed
@@ -50,54 +49,45 @@ class _Form(NamedTuple):
 
 
 class _Sentence(NamedTuple):
-    """The readings of one sentence."""
-
-    words: int
-    acts: frozenset[str]
-    stock: tuple[str, ...]
-    on_eligibility: bool
+    form: _Form
     figures: tuple[Figure, ...]
     numbers: int
     runs: Runs
     wellformed: bool
 
 
-class _Sentences(NamedTuple):
-    """The readings of a text's sentences, each in the order of the sentences."""
-
-    words: tuple[int, ...] = ()
-    acts: tuple[frozenset[str], ...] = ()
-    stock: tuple[tuple[str, ...], ...] = ()
-    on_eligibility: tuple[bool, ...] = ()
-    figures: tuple[tuple[Figure, ...], ...] = ()
-    numbers: tuple[int, ...] = ()
-    runs: tuple[Runs, ...] = ()
-    wellformed: tuple[bool, ...] = ()
-
-
 @lru_cache(maxsize=1024)
 def read(text: str) -> Message:
     """Return the readings of ``text``; the customer asks for those that the agent's side asked for before."""
-    whole = _read_sentences(text)
-    words = sum(whole.words)
+    parts = _parts(text)
+    acts: set[str] = set()
+    figures: list[Figure] = []
+    words = numbers = 0
+    on_eligibility = False
+    for part in parts:
+        acts |= part.form.acts
+        figures += part.figures
+        words += part.form.words
+        numbers += part.numbers
+        on_eligibility = on_eligibility or part.form.on_eligibility
 
-    def upto(limit: int) -> _Sentences:
-        return whole if len(text) <= limit else _read_sentences(text[:limit])
+    def upto(limit: int) -> list[_Sentence]:
+        return parts if len(text) <= limit else _parts(text[:limit])
 
     return Message(
-        of_message(frozenset().union(*whole.acts)),
-        tuple(chain.from_iterable(whole.figures)),
-        sum(whole.numbers),
-        eligibility(text) if any(whole.on_eligibility) else "",
-        upto(repetition.READ_LIMIT).runs,
-        wellformed.share(upto(wellformed.READ_LIMIT).wellformed),
-        style.stiffness(text, words, frozenset().union(*upto(style.READ_LIMIT).stock)),
-        curt(words, len(whole.words)),
+        of_message(frozenset(acts)),
+        tuple(figures),
+        numbers,
+        eligibility(text) if on_eligibility else "",
+        tuple([part.runs for part in upto(repetition.READ_LIMIT)]),
+        wellformed.share([part.wellformed for part in upto(wellformed.READ_LIMIT)]),
+        style.stiffness(text, words, {phrase for part in upto(style.READ_LIMIT) for phrase in part.form.stock}),
+        curt(words, len(parts)),
     )
 
 
-def _read_sentences(text: str) -> _Sentences:
-    return _Sentences(*zip(*map(_read_sentence, sentences(text)), strict=True))
+def _parts(text: str) -> list[_Sentence]:
+    return list(map(_read_sentence, sentences(text)))
 
 
 @lru_cache(maxsize=8192)
@@ -106,10 +96,7 @@ def _read_sentence(sentence: str) -> _Sentence:
     form = _read_form(zeros)
     found = numbers_of(plain, form.plain)
     return _Sentence(
-        form.words,
-        form.acts,
-        form.stock,
-        form.on_eligibility,
+        form,
         figures_of(form.plain, found),
         len(found),
         runs_of(plain),

@@ -105,9 +105,9 @@ class Progress:
     def hear_customer(self, acts: frozenset[str]) -> None:
         """Move on by a customer's message that carries ``acts``."""
         self.question_open = not acts.isdisjoint(("ask_question", "ask_robot", "who_is_this"))
-        if not acts.isdisjoint(OBJECTS):
-            *_, objection = filter(acts.__contains__, OBJECTS)  # of several the last
-            self.objection_raised = objection.removeprefix("object_")
+        for act in OBJECTS:
+            if act in acts:
+                self.objection_raised = act.removeprefix("object_")
         if "refuse" in acts:
             self.refused += 1
             self.interested = self.accepted = False
